@@ -1,0 +1,175 @@
+/**
+ * What the forwarder may want in the kernel, as plain values, and what the kernel has, in the same words.
+ * `kernel/real` and `kernel/fake` speak them; `forwarder/desired.ts` makes them.
+ */
+
+/** A network namespace by path. The cookie (SO_NETNS_COOKIE, decimal) says whether it is still the same one; an inode does not. */
+export interface Netns {
+  readonly path: string;
+  readonly cookie: string;
+}
+
+/** Where an object lives: the node's mesh namespace, or a pod's. */
+export type Where = "mesh" | Netns;
+
+/** A veth pair: the port in the mesh namespace, its other end, and nothing else, in a pod. Both ends up. */
+export interface Port {
+  readonly kind: "port";
+  /** At most 15 characters, unique in the mesh namespace; names made by `deviceName`. */
+  readonly name: string;
+  /** The owner tag, on the port's side where no pod can write: `isthmus:CONNECTION-ID:ROLE`. */
+  readonly alias: string;
+  readonly pod: Netns;
+  readonly podInterface: string;
+  readonly podMac: string;
+  readonly mtu: number;
+}
+
+/** A VXLAN device in the mesh namespace, without learning, that receives on `vni`. */
+export interface Vxlan {
+  readonly kind: "vxlan";
+  readonly name: string;
+  readonly alias: string;
+  readonly vni: number;
+  readonly udpPort: number;
+  /** The outer source address. */
+  readonly local: string;
+  /** Where it encapsulates: in the mesh namespace (so inside the node tunnel), or on the node's own network in plain text. */
+  readonly madeIn: "mesh" | "node";
+  readonly mtu: number;
+}
+
+/** Where a VXLAN device sends everything: its one all-zero FDB entry. */
+export interface VxlanRemote {
+  readonly kind: "vxlan-remote";
+  readonly device: string;
+  readonly address: string;
+  readonly vni: number;
+}
+
+/** A WireGuard device: made in the node's namespace, where its UDP socket stays, and moved into the mesh namespace. Up. */
+export interface Wireguard {
+  readonly kind: "wireguard";
+  readonly name: string;
+  readonly alias: string;
+  readonly listenPort: number;
+  /** Mode 0600; the key itself never appears in a value, a log or an argument. */
+  readonly privateKeyFile: string;
+  readonly publicKey: string;
+  readonly mtu: number;
+}
+
+/** A peer of a WireGuard device of ours. An endpoint that the kernel learned is not a difference. */
+export interface WireguardPeer {
+  readonly kind: "wireguard-peer";
+  readonly device: string;
+  readonly publicKey: string;
+  /** `192.0.2.1:51820` or `[2001:db8::1]:51820`; absent: wait for the peer to come. */
+  readonly endpoint?: string | undefined;
+  /** Canonical CIDRs, sorted. */
+  readonly allowedIps: readonly string[];
+  /** Seconds; 0 is off. */
+  readonly keepalive: number;
+}
+
+/** An address on a device, as `172.16.1.2/32`. */
+export interface Address {
+  readonly kind: "address";
+  readonly where: Where;
+  readonly device: string;
+  readonly address: string;
+}
+
+/** A route over a device. Without `via` it is scope link; with it, onlink. */
+export interface Route {
+  readonly kind: "route";
+  readonly where: Where;
+  readonly device: string;
+  readonly prefix: string;
+  readonly via?: string | undefined;
+  /** The preferred source address. */
+  readonly source?: string | undefined;
+  readonly mtu?: number | undefined;
+}
+
+/** A permanent neighbour entry. */
+export interface Neighbour {
+  readonly kind: "neighbour";
+  readonly where: Where;
+  readonly device: string;
+  readonly address: string;
+  readonly mac: string;
+}
+
+/**
+ * What comes in on `from` leaves through `to`: a program on the ingress of `from`, in the mesh namespace.
+ * "peer" delivers to the pod's end of port `to`; "device" transmits on `to`.
+ * `ethernet` puts a header on, for frames that come from a device without one (WireGuard) and go to a port.
+ */
+export interface Redirect {
+  readonly kind: "redirect";
+  readonly from: string;
+  readonly to: string;
+  readonly by: "peer" | "device";
+  readonly ethernet?: { readonly destination: string; readonly source: string } | undefined;
+}
+
+/** A pair that the mesh namespace's filter lets in; every other VXLAN packet is dropped. */
+export interface VxlanSource {
+  readonly kind: "vxlan-source";
+  readonly source: string;
+  readonly vni: number;
+}
+
+export type KernelObject =
+  | Port
+  | Vxlan
+  | VxlanRemote
+  | Wireguard
+  | WireguardPeer
+  | Address
+  | Route
+  | Neighbour
+  | Redirect
+  | VxlanSource;
+
+/** One change. "replace" turns `old` into `value` in place, keeping the device and its index wherever the kernel can. */
+export type Step =
+  | { readonly op: "add"; readonly key: string; readonly value: KernelObject }
+  | { readonly op: "replace"; readonly key: string; readonly value: KernelObject; readonly old: KernelObject }
+  | { readonly op: "delete"; readonly key: string; readonly old: KernelObject };
+
+/** A step that the kernel refused; the others were done. */
+export interface StepFailure {
+  readonly step: Step;
+  readonly error: Error;
+}
+
+/** Packets and bytes as the pod sees them would be the other way round: these are the device's own counters. */
+export interface Counters {
+  readonly rxBytes: number;
+  readonly txBytes: number;
+  readonly rxPackets: number;
+  readonly txPackets: number;
+  readonly drops: number;
+}
+
+/** Something happened to a device of ours, or to a pod's end of one; look again. "resync" means that events were lost. */
+export type KernelEvent =
+  | { readonly kind: "changed"; readonly device: string }
+  | { readonly kind: "gone"; readonly device: string }
+  | { readonly kind: "resync" };
+
+/** The kernel, seen from one forwarder: its mesh namespace and the pods' ends of its ports. */
+export interface Kernel extends AsyncDisposable {
+  /** All that is ours. `wanted` tells in which pods to look; a port's pod end that nobody wants is not read. */
+  list(wanted: readonly KernelObject[]): Promise<KernelObject[]>;
+  /** The same for the named devices of the mesh namespace alone, with all that hangs on them. Cost does not depend on how many others there are. */
+  find(devices: readonly string[], wanted: readonly KernelObject[]): Promise<KernelObject[]>;
+  /** Does the steps in the given order and goes on after a failure. Safe to repeat. */
+  apply(steps: readonly Step[]): Promise<StepFailure[]>;
+  /** Hears of changes until the signal ends it. */
+  events(signal: AbortSignal): AsyncIterable<KernelEvent>;
+  /** By device name; a device that is gone is left out. */
+  counters(devices: readonly string[]): Promise<ReadonlyMap<string, Counters>>;
+}
