@@ -42,6 +42,7 @@ export class MeshError extends Error {
 export function asMeshError(error: unknown, fallback: ErrorCode = "internal"): MeshError {
   if (error instanceof MeshError) return error;
   if (error instanceof Error && error.name === "AbortError") return new MeshError("cancelled", "the caller went away", { cause: error });
-  if (error instanceof Error && error.name === "TimeoutError") return new MeshError("timeout", "the time for this request is over", { cause: error });
+  if (error instanceof Error && error.name === "TimeoutError")
+    return new MeshError("timeout", "the time for this request is over", { cause: error });
   return new MeshError(fallback, error instanceof Error ? error.message : String(error), { cause: error });
 }

@@ -121,17 +121,7 @@ export interface VxlanSource {
   readonly vni: number;
 }
 
-export type KernelObject =
-  | Port
-  | Vxlan
-  | VxlanRemote
-  | Wireguard
-  | WireguardPeer
-  | Address
-  | Route
-  | Neighbour
-  | Redirect
-  | VxlanSource;
+export type KernelObject = Port | Vxlan | VxlanRemote | Wireguard | WireguardPeer | Address | Route | Neighbour | Redirect | VxlanSource;
 
 /** One change. "replace" turns `old` into `value` in place, keeping the device and its index wherever the kernel can. */
 export type Step =
