@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn } from "node:child_process";
+
+/** What a finished command printed and how it ended. `code` is null when a signal ended it. */
+export interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command to its end. Never throws for an exit code; look at `code`. Killed after `timeoutMs`. */
+export function run(
+  command: string,
+  args: readonly string[],
+  options: { readonly timeoutMs?: number; readonly env?: NodeJS.ProcessEnv } = {},
+): Promise<Finished> {
+  const child = spawn(command, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: options.env ?? process.env,
+    timeout: options.timeoutMs ?? 60_000,
+  });
+  return finished(child);
+}
+
+/** Runs a command that has to succeed and returns what it printed. */
+export async function check(command: string, args: readonly string[], options: { readonly timeoutMs?: number } = {}): Promise<string> {
+  const done = await run(command, args, options);
+  if (done.code !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${done.code}:\n${done.stderr}${done.stdout}`);
+  return done.stdout;
+}
+
+/** A command that runs beside the test. `done` resolves at its end; `stop` ends it with `signal` and waits for that. */
+export class Running implements AsyncDisposable {
+  readonly done: Promise<Finished>;
+  readonly #child: ChildProcess;
+
+  constructor(command: string, args: readonly string[]) {
+    this.#child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+    this.done = finished(this.#child);
+  }
+
+  /** Resolves when the command has printed something that matches, on either stream. */
+  printed(pattern: RegExp): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let text = "";
+      const look = (chunk: Buffer): void => {
+        text += chunk.toString();
+        if (pattern.test(text)) resolve();
+      };
+      this.#child.stdout?.on("data", look);
+      this.#child.stderr?.on("data", look);
+      this.done.then((end) => reject(new Error(`it ended before it printed ${pattern}: ${end.stderr}`)), reject);
+    });
+  }
+
+  async stop(signal: NodeJS.Signals = "SIGINT"): Promise<Finished> {
+    this.#child.kill(signal);
+    return this.done;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await this.stop("SIGKILL");
+  }
+}
+
+function finished(child: ChildProcess): Promise<Finished> {
+  return new Promise((resolve, reject) => {
+    let stdout = "";
+    let stderr = "";
+    child.stdout?.on("data", (chunk: Buffer) => {
+      stdout += chunk.toString();
+    });
+    child.stderr?.on("data", (chunk: Buffer) => {
+      stderr += chunk.toString();
+    });
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ code, stdout, stderr }));
+  });
+}
