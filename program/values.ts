@@ -1,0 +1,54 @@
+import { z } from "zod";
+
+/** Kinds of values in a configuration. All start as text; the message says what is allowed. */
+
+export const text = z.string().min(1, "a text that is not empty");
+
+export const optionalText = z.string();
+
+/** Comma separated, spaces around each are dropped, "" is the empty list. */
+export const list = z.string().transform((value) =>
+  value
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== ""),
+);
+
+export const bool = z.enum(["true", "false"], "true or false").transform((value) => value === "true");
+
+export function integer(lowest: number, highest: number) {
+  const message = `a whole number from ${lowest} to ${highest}`;
+  return z
+    .string()
+    .regex(/^-?\d{1,15}$/, message)
+    .transform(Number)
+    .refine((value) => value >= lowest && value <= highest, message);
+}
+
+export function oneOf<const T extends readonly [string, ...string[]]>(...values: T) {
+  return z.enum(values, `one of ${values.join(", ")}`);
+}
+
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** As Go writes them (750ms, 15s, 1m30s, 1h); milliseconds. */
+export const duration = z
+  .string()
+  .regex(/^(\d+(\.\d+)?(ms|s|m|h))+$/, "a duration such as 750ms, 15s, 10m or 1h30m")
+  .transform((value) =>
+    [...value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)].reduce((sum, [, count, unit]) => sum + Number(count) * (units[unit ?? ""] ?? 0), 0),
+  );
+
+/** `key:value` pairs, comma separated, as NSM writes labels (p2p:true). */
+export const labels = z
+  .string()
+  .regex(/^\s*([^:,\s]+:[^,]*(,\s*[^:,\s]+:[^,]*)*)?\s*$/, "pairs key:value, comma separated")
+  .transform(
+    (value): Readonly<Record<string, string>> =>
+      Object.fromEntries(
+        value
+          .split(",")
+          .filter((pair) => pair.trim() !== "")
+          .map((pair) => [pair.slice(0, pair.indexOf(":")).trim(), pair.slice(pair.indexOf(":") + 1).trim()]),
+      ),
+  );

@@ -1,0 +1,20 @@
+import type { ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
+import type { Handler } from "../core/chain.js";
+import type { NodeClient } from "./node.js";
+import type { EndpointRegistry, ServiceRegistry } from "./registry.js";
+
+/**
+ * Everything that this process says to others, by URL. All calls to one URL share one channel, streams too.
+ * Failures are MeshErrors: "unreachable" names the URL, and what the peer said keeps its code, sentence and hop.
+ * A stream's iterator ends quietly when its signal ends, and cancels the call when the reader stops early.
+ */
+export interface PeerSet extends AsyncDisposable {
+  /** The tail of a chain: dials `call.target`. */
+  networkService(): Handler;
+  monitor(url: string, selector: MonitorScopeSelector, signal: AbortSignal): AsyncIterable<ConnectionEvent>;
+  services(url: string): ServiceRegistry;
+  endpoints(url: string): EndpointRegistry;
+  node(url: string): NodeClient;
+  /** Whether the peer answers and says that it serves. Never rejects. */
+  health(url: string, signal: AbortSignal): Promise<boolean>;
+}
