@@ -1,0 +1,37 @@
+import type { Running } from "./command.js";
+import type { Lab } from "./lab.js";
+import { bare, type Pinged, parsePing } from "./ping.js";
+
+/** A ping that runs beside the test and says afterwards what was lost and how long the longest silence was. */
+export class PingStream implements AsyncDisposable {
+  readonly #ping: Running;
+
+  private constructor(ping: Running) {
+    this.#ping = ping;
+  }
+
+  /** Resolves when the first answer is there. */
+  static async start(
+    lab: Lab,
+    pod: string,
+    address: string,
+    options: { readonly everyMs?: number; readonly more?: readonly string[] } = {},
+  ): Promise<PingStream> {
+    const interval = String((options.everyMs ?? 10) / 1000);
+    const ping = lab.spawn(`pod-${pod}`, "ping", "-n", "-D", "-i", interval, ...(options.more ?? []), bare(address));
+    await ping.printed(/bytes from/);
+    return new PingStream(ping);
+  }
+
+  /** Ends the ping. `longestGapMs` is between two answers that follow one another. */
+  async stop(): Promise<Pinged & { readonly longestGapMs: number }> {
+    const { stdout } = await this.#ping.stop("SIGINT");
+    const times = [...stdout.matchAll(/^\[(\d+\.\d+)\] \d+ bytes from/gm)].map((line) => Number(line[1]) * 1000);
+    const gaps = times.slice(1).map((time, index) => time - (times[index] ?? time));
+    return { ...parsePing(stdout), longestGapMs: Math.round(Math.max(0, ...gaps)) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#ping[Symbol.asyncDispose]();
+  }
+}
