@@ -12,8 +12,16 @@ export interface Netns {
 /** Where an object lives: the node's mesh namespace, or a pod's. */
 export type Where = "mesh" | Netns;
 
+/**
+ * What is wrong with a found device that its other fields cannot say, as "the pod's end is down". Only found state has it: a
+ * wanted value never does, so it always is a difference, and "replace" repairs it.
+ */
+export interface Faulty {
+  readonly fault?: string | undefined;
+}
+
 /** A veth pair: the port in the mesh namespace, its other end, and nothing else, in a pod. Both ends up. */
-export interface Port {
+export interface Port extends Faulty {
   readonly kind: "port";
   /** At most 15 characters, unique in the mesh namespace; names made by `deviceName`. */
   readonly name: string;
@@ -26,7 +34,7 @@ export interface Port {
 }
 
 /** A VXLAN device in the mesh namespace, without learning, that receives on `vni`. */
-export interface Vxlan {
+export interface Vxlan extends Faulty {
   readonly kind: "vxlan";
   readonly name: string;
   readonly alias: string;
@@ -48,7 +56,7 @@ export interface VxlanRemote {
 }
 
 /** A WireGuard device: made in the node's namespace, where its UDP socket stays, and moved into the mesh namespace. Up. */
-export interface Wireguard {
+export interface Wireguard extends Faulty {
   readonly kind: "wireguard";
   readonly name: string;
   readonly alias: string;

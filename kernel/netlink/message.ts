@@ -1,0 +1,79 @@
+import { align, parseAttributes, readText } from "./attributes.js";
+
+/** Message types that every netlink family shares, and flags of requests. */
+export const NLMSG_ERROR = 2;
+export const NLMSG_DONE = 3;
+export const NLMSG_OVERRUN = 4;
+export const NLM_F_REQUEST = 0x1;
+export const NLM_F_MULTI = 0x2;
+export const NLM_F_ACK = 0x4;
+export const NLM_F_ECHO = 0x8;
+export const NLM_F_DUMP_INTR = 0x10;
+export const NLM_F_CAPPED = 0x100;
+export const NLM_F_ACK_TLVS = 0x200;
+export const NLM_F_ROOT = 0x100;
+export const NLM_F_MATCH = 0x200;
+export const NLM_F_DUMP = 0x300;
+export const NLM_F_REPLACE = 0x100;
+export const NLM_F_EXCL = 0x200;
+export const NLM_F_CREATE = 0x400;
+export const NLM_F_APPEND = 0x800;
+
+const HEADER = 16;
+const NLMSGERR_ATTR_MSG = 1;
+
+/** What to ask: a message without its header, and what it is for, in words for the error. */
+export interface Request {
+  readonly what: string;
+  readonly type: number;
+  /** NLM_F_REQUEST and NLM_F_ACK or NLM_F_DUMP are added. */
+  readonly flags?: number;
+  /** The family's own header and then attributes. */
+  readonly body: Uint8Array;
+}
+
+/** A message as it came. */
+export interface Message {
+  readonly type: number;
+  readonly flags: number;
+  readonly sequence: number;
+  readonly body: Buffer;
+}
+
+/** The bytes of a request. */
+export function encodeMessage(type: number, flags: number, sequence: number, body: Uint8Array): Buffer {
+  const bytes = Buffer.alloc(align(HEADER + body.length));
+  bytes.writeUInt32LE(HEADER + body.length, 0);
+  bytes.writeUInt16LE(type, 4);
+  bytes.writeUInt16LE(flags, 6);
+  bytes.writeUInt32LE(sequence, 8);
+  bytes.set(body, HEADER);
+  return bytes;
+}
+
+/** The messages of one datagram. Bodies are views of `bytes`. */
+export function decodeMessages(bytes: Buffer): Message[] {
+  const messages: Message[] = [];
+  let at = 0;
+  while (at + HEADER <= bytes.length) {
+    const length = bytes.readUInt32LE(at);
+    if (length < HEADER || at + length > bytes.length) break;
+    messages.push({
+      type: bytes.readUInt16LE(at + 4),
+      flags: bytes.readUInt16LE(at + 6),
+      sequence: bytes.readUInt32LE(at + 8),
+      body: bytes.subarray(at + HEADER, at + length),
+    });
+    at += align(length);
+  }
+  return messages;
+}
+
+/** What an NLMSG_ERROR or NLMSG_DONE says: errno (0 is success) and the kernel's own words, where it has some. */
+export function decodeError(message: Message): { errno: number; detail: string } {
+  const errno = message.body.length < 4 ? 0 : -message.body.readInt32LE(0);
+  if ((message.flags & NLM_F_ACK_TLVS) === 0) return { errno, detail: "" };
+  const echoed = message.type === NLMSG_DONE ? 0 : (message.flags & NLM_F_CAPPED) !== 0 ? HEADER : message.body.readUInt32LE(4);
+  const attributes = parseAttributes(message.body.subarray(4 + align(echoed)));
+  return { errno, detail: readText(attributes, NLMSGERR_ATTR_MSG) ?? "" };
+}
