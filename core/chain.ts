@@ -17,6 +17,11 @@ export interface Call {
   readonly caller?: Token | undefined;
   /** The URL of the next hop, for the tail that dials. Set by whichever element chose it. */
   readonly target?: string | undefined;
+  /**
+   * The caller has had this connection from this hop before, even if this run of the program does not remember it: a refresh or a heal.
+   * When it fails, nothing is undone. Set by updatePath and begin; absent is a first request.
+   */
+  readonly established?: boolean | undefined;
 }
 
 /** The rest of the chain, as one element sees it. */
