@@ -1,0 +1,129 @@
+/**
+ * Elements of nftables sets by netlink, over sockets that stay open: closing one waits for the kernel to have freed what was
+ * removed before, 10 ms and more, and libnftables opens and closes one for every command.
+ */
+import { MeshError } from "../core/error.js";
+import { close } from "./ffi/file.js";
+import { AF_NETLINK, bind, recv, SO_RCVTIMEO, SOCK_RAW, SOL_SOCKET, send, setOption, socket, timeval } from "./ffi/socket.js";
+import { errnoOf, systemFailure } from "./ffi/system.js";
+import { attribute, attributeList, nested, parseAttributes, parseNested, text } from "./netlink/attributes.js";
+import { decodeError, decodeMessages, encodeMessage, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NLMSG_ERROR } from "./netlink/message.js";
+import { NetlinkSocket, netlinkAddress } from "./netlink/socket.js";
+
+const NETLINK_NETFILTER = 12;
+const NFNL_MSG_BATCH_BEGIN = 0x10;
+const NFNL_MSG_BATCH_END = 0x11;
+const NFNL_SUBSYS_NFTABLES = 10;
+const NFT_MSG_NEWSETELEM = 12;
+const NFT_MSG_GETSETELEM = 13;
+const NFT_MSG_DELSETELEM = 14;
+const NFPROTO_INET = 1;
+const NFTA_SET_ELEM_LIST_TABLE = 1;
+const NFTA_SET_ELEM_LIST_SET = 2;
+const NFTA_SET_ELEM_LIST_ELEMENTS = 3;
+const NFTA_LIST_ELEM = 1;
+const NFTA_SET_ELEM_KEY = 1;
+const NFTA_DATA_VALUE = 1;
+const answerTimeoutMs = 5_000;
+const nfgenmsg = 4;
+const answer = Buffer.alloc(8192);
+
+/** A set of a table of family inet. */
+export interface NftSet {
+  readonly table: string;
+  readonly set: string;
+}
+
+/** Changes and reads sets of the network namespace in which it was made. Keys are as nftables packs them: each part padded to four bytes. */
+export class NftElements implements Disposable {
+  readonly #fd: number;
+  readonly #reader: NetlinkSocket;
+  #sequence = 0;
+
+  constructor() {
+    this.#fd = openNetfilter();
+    this.#reader = new NetlinkSocket(NETLINK_NETFILTER);
+  }
+
+  /** Puts a key into the set; there already is fine. */
+  add(where: NftSet, key: Uint8Array): void {
+    this.#change(`add an element to nftables set ${where.set}`, NFT_MSG_NEWSETELEM, NLM_F_CREATE, encodeElement(where, key));
+  }
+
+  /** Takes a key out of the set; not there is fine. */
+  remove(where: NftSet, key: Uint8Array): void {
+    try {
+      this.#change(`remove an element from nftables set ${where.set}`, NFT_MSG_DELSETELEM, 0, encodeElement(where, key));
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error;
+    }
+  }
+
+  /** The keys in the set, in no order. */
+  list(where: NftSet): Buffer[] {
+    const body = Buffer.concat([header(NFPROTO_INET, 0), ...names(where)]);
+    return this.#reader.dump({ what: `read nftables set ${where.set}`, type: messageType(NFT_MSG_GETSETELEM), body }).flatMap(keysOf);
+  }
+
+  [Symbol.dispose](): void {
+    close(this.#fd);
+    this.#reader[Symbol.dispose]();
+  }
+
+  /** One transaction. Its begin and end are not asked for an acknowledgement: only new kernels give one there. */
+  #change(what: string, message: number, flags: number, body: Uint8Array): void {
+    const sequence = ++this.#sequence;
+    const batch = header(0, NFNL_SUBSYS_NFTABLES);
+    send(
+      this.#fd,
+      Buffer.concat([
+        encodeMessage(NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, sequence, batch),
+        encodeMessage(messageType(message), NLM_F_REQUEST | NLM_F_ACK | flags, sequence, body),
+        encodeMessage(NFNL_MSG_BATCH_END, NLM_F_REQUEST, sequence, batch),
+      ]),
+    );
+    const errno = this.#verdict(what, sequence);
+    if (errno !== 0) throw systemFailure(what, errno);
+  }
+
+  #verdict(what: string, sequence: number): number {
+    for (;;) {
+      const length = recv(this.#fd, answer);
+      if (length < 0) throw new MeshError("kernel", `${what}: the kernel did not answer within ${answerTimeoutMs / 1000} s`);
+      // An answer to an earlier transaction that timed out is passed over.
+      const verdict = decodeMessages(answer.subarray(0, length)).find((m) => m.type === NLMSG_ERROR && m.sequence === sequence);
+      if (verdict !== undefined) return decodeError(verdict).errno;
+    }
+  }
+}
+
+function openNetfilter(): number {
+  const fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+  bind(fd, netlinkAddress(0));
+  setOption(fd, SOL_SOCKET, SO_RCVTIMEO, timeval(answerTimeoutMs));
+  return fd;
+}
+
+function encodeElement(where: NftSet, key: Uint8Array): Buffer {
+  const element = nested(NFTA_LIST_ELEM, nested(NFTA_SET_ELEM_KEY, attribute(NFTA_DATA_VALUE, key)));
+  return Buffer.concat([header(NFPROTO_INET, 0), ...names(where), nested(NFTA_SET_ELEM_LIST_ELEMENTS, element)]);
+}
+
+function keysOf(body: Buffer): Buffer[] {
+  const elements = parseAttributes(body.subarray(nfgenmsg)).get(NFTA_SET_ELEM_LIST_ELEMENTS) ?? Buffer.alloc(0);
+  return attributeList(elements).flatMap(
+    ([, element]) => parseNested(parseAttributes(element), NFTA_SET_ELEM_KEY).get(NFTA_DATA_VALUE) ?? [],
+  );
+}
+
+function names({ table, set }: NftSet): Buffer[] {
+  return [text(NFTA_SET_ELEM_LIST_TABLE, table), text(NFTA_SET_ELEM_LIST_SET, set)];
+}
+
+function header(family: number, resource: number): Buffer {
+  return Buffer.from([family, 0, resource >> 8, resource & 0xff]);
+}
+
+function messageType(message: number): number {
+  return (NFNL_SUBSYS_NFTABLES << 8) | message;
+}
