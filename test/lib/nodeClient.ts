@@ -8,7 +8,7 @@ import type { Lab } from "./lab.js";
 /** isthmus.v1 of a lab's node, for tests that ask too often to start an nsmctl each time. */
 export function nodeClient(lab: Lab, node: string): { readonly node: NodeClient } & AsyncDisposable {
   const tokens = createTokenSource({ subject: "spiffe://test/client", key: generateKey(), lifetimeMs: 600_000, clock: systemClock });
-  const peers = new Peers({ tokens, log: silent, dialTimeoutMs: 2_000 });
+  const peers = new Peers({ tokens, log: silent, clock: systemClock, dialTimeoutMs: 2_000 });
   return {
     node: peers.node(`unix:///run/isthmus/${lab.prefix}/${node}/node.sock`),
     [Symbol.asyncDispose]: () => peers[Symbol.asyncDispose](),
