@@ -1,43 +1,24 @@
-import type { ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
-import type { Handler } from "../core/chain.js";
 import type { Clock } from "../core/clock.js";
-import { MeshError } from "../core/error.js";
 import type { Log } from "../core/log.js";
 import type { TokenSource } from "../core/token.js";
-import type { NodeClient } from "./node.js";
-import type { PeerSet } from "./peers.js";
-import type { EndpointRegistry, ServiceRegistry } from "./registry.js";
+import { CallingPeers } from "./calling.js";
+import { GrpcTransport } from "./grpc.js";
 
 export interface PeersParts {
   readonly tokens: TokenSource;
   readonly log: Log;
+  /** gRPC's deadlines are in real time, so it must be too. */
   readonly clock: Clock;
   /** A dial that does not connect within it fails with "unreachable". */
   readonly dialTimeoutMs: number;
 }
 
-const later = () => new MeshError("unsupported", "not yet");
-
-/** The real PeerSet, over gRPC. */
-export class Peers implements PeerSet {
-  constructor(_parts: PeersParts) {}
-  networkService(): Handler {
-    throw later();
+/**
+ * The real PeerSet, over gRPC. Every call has a deadline: the signal's where it is known (see signals.ts), else 15 s.
+ * Streams have none. A peer that died without a word is noticed within 13 s.
+ */
+export class Peers extends CallingPeers {
+  constructor(parts: PeersParts) {
+    super(new GrpcTransport(parts), parts.tokens);
   }
-  monitor(_url: string, _selector: MonitorScopeSelector, _signal: AbortSignal): AsyncIterable<ConnectionEvent> {
-    throw later();
-  }
-  services(_url: string): ServiceRegistry {
-    throw later();
-  }
-  endpoints(_url: string): EndpointRegistry {
-    throw later();
-  }
-  node(_url: string): NodeClient {
-    throw later();
-  }
-  async health(_url: string, _signal: AbortSignal): Promise<boolean> {
-    return false;
-  }
-  async [Symbol.asyncDispose](): Promise<void> {}
 }

@@ -1,25 +1,25 @@
-import type { ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
-import type { Handler } from "../core/chain.js";
-import { MeshError } from "../core/error.js";
+import {
+  type ConnectionInjector,
+  type Metadata,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+} from "@grpc/grpc-js";
+import { asMeshError, MeshError } from "../core/error.js";
 import type { Log } from "../core/log.js";
-import type { NodeApi } from "./node.js";
-import type { EndpointRegistry, ServiceRegistry } from "./registry.js";
+import { answering } from "./answering.js";
+import { limits } from "./limits.js";
+import { type Listener, listen } from "./listen.js";
+import { readHeaders, writeHeaders } from "./metadata.js";
+import type { Services } from "./services.js";
+import { linked, noteDeadline, until } from "./signals.js";
+import { toWire } from "./status.js";
+import type { Answering, Incoming } from "./transport.js";
 
-/** What can be watched: core's Monitor, or a stand-in. */
-export interface MonitorSource {
-  watch(selector: MonitorScopeSelector, signal: AbortSignal): AsyncIterable<ConnectionEvent>;
-}
+export type { MonitorSource, Services } from "./services.js";
 
-/** What a program offers; each part that is there is served. grpc.health.v1 is always served. */
-export interface Services {
-  readonly networkService?: Handler | undefined;
-  readonly monitor?: MonitorSource | undefined;
-  readonly services?: ServiceRegistry | undefined;
-  readonly endpoints?: EndpointRegistry | undefined;
-  readonly node?: NodeApi | undefined;
-}
-
-/** A server that listens. Disposing lets running calls finish for a moment, then ends them. */
+/** A server that listens. Disposing ends streams at once, gives running calls a moment to finish, then ends them too. */
 export interface RunningServer extends AsyncDisposable {
   /** What is really bound: a port 0 is replaced by the port that was given. */
   readonly urls: readonly string[];
@@ -38,5 +38,148 @@ export interface ServeParts {
 
 /** Listens on all URLs or on none. */
 export async function serve(parts: ServeParts): Promise<RunningServer> {
-  throw new MeshError("unsupported", `cannot listen on ${parts.urls.join(", ")} yet`);
+  const stopping = new AbortController();
+  const server = new Server({
+    "grpc.max_receive_message_length": parts.limits?.messageBytes ?? limits.message,
+    "grpc.max_send_message_length": -1,
+    "grpc.enable_channelz": 0,
+    // A client that vanished without a word still holds its streams here.
+    "grpc.keepalive_time_ms": 20_000,
+    "grpc.keepalive_timeout_ms": 5_000,
+  });
+  const edge = new Edge(parts.hop, parts.log, stopping.signal);
+  for (const method of answering(parts.services)) edge.add(server, method);
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const listeners = await listenOnAll(parts, injector).catch((error: unknown) => {
+    server.forceShutdown();
+    throw error;
+  });
+  return {
+    urls: listeners.map((listener) => listener.url),
+    async [Symbol.asyncDispose]() {
+      for (const listener of listeners) listener.close();
+      stopping.abort(new MeshError("unreachable", `${parts.hop} is stopping`, { hop: parts.hop }));
+      await stopped(server, AbortSignal.timeout(parts.limits?.graceMs ?? 2_000));
+    },
+  };
+}
+
+async function listenOnAll(parts: ServeParts, injector: ConnectionInjector): Promise<Listener[]> {
+  const listeners: Listener[] = [];
+  try {
+    for (const url of parts.urls)
+      listeners.push(await listen(url, { mode: parts.socketMode ?? 0o600, onConnection: (socket) => injector.injectConnection(socket) }));
+    return listeners;
+  } catch (error) {
+    for (const listener of listeners) listener.close();
+    throw error;
+  }
+}
+
+function stopped(server: Server, patience: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    server.tryShutdown(() => resolve());
+    patience.addEventListener("abort", () => {
+      server.forceShutdown();
+      resolve();
+    });
+  });
+}
+
+/** Between gRPC's calls and ours: signals, metadata, errors, and the pace of a stream. */
+class Edge {
+  readonly #hop: string;
+  readonly #log: Log;
+  readonly #stopping: AbortSignal;
+
+  constructor(hop: string, log: Log, stopping: AbortSignal) {
+    this.#hop = hop;
+    this.#log = log;
+    this.#stopping = stopping;
+  }
+
+  add(server: Server, method: Answering): void {
+    const same = (bytes: Buffer) => bytes;
+    const { path } = method;
+    if (method.kind === "unary") {
+      const answer = (call: UnaryCall, respond: Respond) => void this.#unary(method, call, respond);
+      server.register(path, answer, same, same, "unary");
+    } else {
+      const answer = (call: StreamCall) => void this.#stream(method, call);
+      server.register(path, answer, same, same, "serverStream");
+    }
+  }
+
+  async #unary(method: Answering & { kind: "unary" }, call: UnaryCall, respond: Respond): Promise<void> {
+    using signal = signalOf(call, undefined);
+    try {
+      respond(null, buffer(await method.answer(call.request, incoming(call, signal.signal))));
+    } catch (error) {
+      respond(this.#failure(method.path, error));
+    }
+  }
+
+  async #stream(method: Answering & { kind: "stream" }, call: StreamCall): Promise<void> {
+    using signal = signalOf(call, this.#stopping);
+    try {
+      for await (const bytes of until(method.answer(call.request, incoming(call, signal.signal)), signal.signal))
+        if (!call.write(buffer(bytes))) await writable(call, signal.signal);
+      if (this.#stopping.aborted && !call.cancelled) throw this.#stopping.reason;
+      call.end();
+    } catch (error) {
+      call.emit("error", this.#failure(method.path, error));
+    }
+  }
+
+  #failure(path: string, error: unknown) {
+    const { code, details, trailers } = toWire(error, this.#hop);
+    const failure = asMeshError(error);
+    if (failure.code === "internal") this.#log.error("call failed", { path, error });
+    else this.#log.debug("call refused", { path, code: failure.code, reason: details });
+    return { name: "ServiceError", message: details, code, details, metadata: writeHeaders(trailers) };
+  }
+}
+
+type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
+type StreamCall = ServerWritableStream<Buffer, Buffer>;
+type Respond = (error: { code: number; details: string; metadata: Metadata } | null, value?: Buffer) => void;
+
+/** Ends when the caller goes away or its deadline passes, or with `also`; not by the call's own good end. */
+function signalOf(call: UnaryCall | StreamCall, also: AbortSignal | undefined): AbortController & Disposable {
+  const controller = linked(also);
+  const unlink = controller[Symbol.dispose];
+  const cancelled = () => controller.abort(new MeshError("cancelled", "the caller went away, or its time is over"));
+  if (call.cancelled) cancelled();
+  call.once("cancelled", cancelled);
+  const deadline = call.getDeadline();
+  if (typeof deadline === "number" && Number.isFinite(deadline)) noteDeadline(controller.signal, deadline);
+  return Object.assign(controller, {
+    [Symbol.dispose]() {
+      unlink();
+      call.off("cancelled", cancelled);
+    },
+  });
+}
+
+function incoming(call: UnaryCall | StreamCall, signal: AbortSignal): Incoming {
+  return { signal, headers: readHeaders(call.metadata), sendHeaders: (headers) => call.sendMetadata(writeHeaders(headers)) };
+}
+
+/** The reader has taken what was written, or will never. */
+function writable(call: StreamCall, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      call.off("drain", done);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    call.once("drain", done);
+    signal.addEventListener("abort", done, { once: true });
+    if (signal.aborted) done();
+  });
+}
+
+/** The same bytes, no copy. */
+function buffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -1,0 +1,105 @@
+import type { Handler } from "../core/chain.js";
+import { stream, unary } from "./bind.js";
+import { callerOf, pathHeaders, pathOf } from "./headers.js";
+import { health } from "./health.js";
+import { endpointRegistryMethods, monitorMethods, networkServiceMethods, nodeMethods, serviceRegistryMethods } from "./methods.js";
+import type { NodeApi } from "./node.js";
+import type { EndpointRegistry, Registry, RegistryContext, ServiceRegistry } from "./registry.js";
+import type { MonitorSource, Services } from "./services.js";
+import type { Answering, Incoming } from "./transport.js";
+
+/** Every method that a program with these services answers. The same for each transport. */
+export function answering(services: Services): Answering[] {
+  const offered = [
+    ...(services.networkService ? networkService(services.networkService) : []),
+    ...(services.monitor ? monitor(services.monitor) : []),
+    ...(services.services ? serviceRegistry(services.services) : []),
+    ...(services.endpoints ? endpointRegistry(services.endpoints) : []),
+    ...(services.node ? node(services.node) : []),
+  ];
+  return [...offered, ...health(offered)];
+}
+
+function networkService(handler: Handler): Answering[] {
+  return [
+    unary(networkServiceMethods.request, ({ connection, mechanismPreferences }, { signal, headers }) =>
+      // The check has refused a request without a connection.
+      handler.request({
+        connection: connection as NonNullable<typeof connection>,
+        preferences: mechanismPreferences,
+        signal,
+        caller: callerOf(headers),
+      }),
+    ),
+    unary(networkServiceMethods.close, async (connection, { signal, headers }) => {
+      await handler.close({ connection, preferences: [], signal, caller: callerOf(headers) });
+      return {};
+    }),
+  ];
+}
+
+function monitor(source: MonitorSource): Answering[] {
+  return [stream(monitorMethods.watch, (selector, { signal }) => source.watch(selector, signal))];
+}
+
+function serviceRegistry(registry: ServiceRegistry): Answering[] {
+  const { register, unregister, find } = serviceRegistryMethods;
+  return [
+    unary(register, (service, incoming) => registry.register(service, contextOf(incoming))),
+    unary(unregister, (service, incoming) => dropped(registry, service, incoming)),
+    stream(find, async function* ({ networkService, watch }, incoming) {
+      const query = networkService as NonNullable<typeof networkService>;
+      for await (const { value, deleted } of registry.find(query, { watch }, contextOf(incoming))) yield { networkService: value, deleted };
+    }),
+  ];
+}
+
+function endpointRegistry(registry: EndpointRegistry): Answering[] {
+  const { register, unregister, find } = endpointRegistryMethods;
+  return [
+    unary(register, (endpoint, incoming) => registry.register(endpoint, contextOf(incoming))),
+    unary(unregister, (endpoint, incoming) => dropped(registry, endpoint, incoming)),
+    stream(find, async function* ({ networkServiceEndpoint, watch }, incoming) {
+      const query = networkServiceEndpoint as NonNullable<typeof networkServiceEndpoint>;
+      for await (const { value, deleted } of registry.find(query, { watch }, contextOf(incoming)))
+        yield { networkServiceEndpoint: value, deleted };
+    }),
+  ];
+}
+
+async function dropped<T>(registry: Registry<T>, value: T, incoming: Incoming): Promise<Record<string, never>> {
+  await registry.unregister(value, contextOf(incoming));
+  return {};
+}
+
+function contextOf(incoming: Incoming): RegistryContext {
+  return {
+    signal: incoming.signal,
+    caller: callerOf(incoming.headers),
+    path: pathOf(incoming.headers),
+    returnPath: (path) => incoming.sendHeaders(pathHeaders(path)),
+  };
+}
+
+function node(api: NodeApi): Answering[] {
+  const m = nodeMethods;
+  return [
+    unary(m.info, (_, { signal }) => api.info(signal)),
+    unary(m.attach, (request, { signal }) => api.attach(request, signal)),
+    unary(m.detach, async (request, { signal }) => {
+      await api.detach(request, signal);
+      return {};
+    }),
+    unary(m.listAttachments, async (_, { signal }) => ({ attachments: [...(await api.listAttachments(signal))] })),
+    stream(m.serve, (request, { signal }) => api.serve(request, signal)),
+    unary(m.unserve, async (request, { signal }) => {
+      await api.unserve(request, signal);
+      return {};
+    }),
+    unary(m.listConnections, async (_, { signal }) => ({ connections: [...(await api.listConnections(signal))] })),
+    unary(m.listServices, async (_, { signal }) => ({ services: [...(await api.listServices(signal))] })),
+    unary(m.listEndpoints, async (_, { signal }) => ({ endpoints: [...(await api.listEndpoints(signal))] })),
+    unary(m.listForwarders, async (_, { signal }) => ({ endpoints: [...(await api.listForwarders(signal))] })),
+    unary(m.listNodes, async (_, { signal }) => ({ nodes: [...(await api.listNodes(signal))] })),
+  ];
+}

@@ -1,0 +1,21 @@
+import type { Method } from "./methods.js";
+import type { Answering, Incoming } from "./transport.js";
+
+/** Binds a method to what answers it: decoded and checked in, encoded out. */
+export function unary<Q, A>(method: Method<Q, A>, handle: (request: Q, incoming: Incoming) => Promise<A>): Answering {
+  return {
+    kind: "unary",
+    path: method.path,
+    answer: async (bytes, incoming) => method.response.encode(await handle(method.request.decode(bytes), incoming)),
+  };
+}
+
+export function stream<Q, A>(method: Method<Q, A>, handle: (request: Q, incoming: Incoming) => AsyncIterable<A>): Answering {
+  return {
+    kind: "stream",
+    path: method.path,
+    async *answer(bytes, incoming) {
+      for await (const message of handle(method.request.decode(bytes), incoming)) yield method.response.encode(message);
+    },
+  };
+}

@@ -1,0 +1,90 @@
+import type { ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
+import { HealthCheckResponse_ServingStatus as Serving } from "../api/gen/grpc/health/v1/health.js";
+import type { Call, Handler } from "../core/chain.js";
+import { MeshError } from "../core/error.js";
+import type { TokenSource } from "../core/token.js";
+import { Caller, type CallOptions, defaultPatienceMs } from "./caller.js";
+import { endpointRegistryMethods, healthMethods, monitorMethods, networkServiceMethods, serviceRegistryMethods } from "./methods.js";
+import type { NodeClient } from "./node.js";
+import { nodeClient } from "./nodeClient.js";
+import type { PeerSet } from "./peers.js";
+import type { EndpointRegistry, RegistryContext, ServiceRegistry } from "./registry.js";
+import type { Transport } from "./transport.js";
+
+/** A PeerSet over any transport. */
+export class CallingPeers implements PeerSet {
+  readonly #transport: Transport;
+  readonly #caller: Caller;
+
+  constructor(transport: Transport, tokens: TokenSource) {
+    this.#transport = transport;
+    this.#caller = new Caller(transport, tokens);
+  }
+
+  networkService(): Handler {
+    const { request, close } = networkServiceMethods;
+    return {
+      request: async (call) => {
+        const message = { connection: call.connection, mechanismPreferences: [...call.preferences] };
+        return await this.#caller.unary(targetOf(call), request, message, call);
+      },
+      close: async (call) => void (await this.#caller.unary(targetOf(call), close, call.connection, call)),
+    };
+  }
+
+  monitor(url: string, selector: MonitorScopeSelector, signal: AbortSignal): AsyncIterable<ConnectionEvent> {
+    return this.#caller.stream(url, monitorMethods.watch, selector, { signal });
+  }
+
+  services(url: string): ServiceRegistry {
+    const caller = this.#caller;
+    const { register, unregister, find } = serviceRegistryMethods;
+    return {
+      register: (service, context) => caller.unary(url, register, service, { signal: context.signal, context }),
+      unregister: async (service, context) => void (await caller.unary(url, unregister, service, { signal: context.signal, context })),
+      async *find(query, { watch }, context) {
+        for await (const answer of caller.stream(url, find, { networkService: query, watch }, findOptions(watch, context)))
+          if (answer.networkService !== undefined) yield { value: answer.networkService, deleted: answer.deleted };
+      },
+    };
+  }
+
+  endpoints(url: string): EndpointRegistry {
+    const caller = this.#caller;
+    const { register, unregister, find } = endpointRegistryMethods;
+    return {
+      register: (endpoint, context) => caller.unary(url, register, endpoint, { signal: context.signal, context }),
+      unregister: async (endpoint, context) => void (await caller.unary(url, unregister, endpoint, { signal: context.signal, context })),
+      async *find(query, { watch }, context) {
+        for await (const answer of caller.stream(url, find, { networkServiceEndpoint: query, watch }, findOptions(watch, context)))
+          if (answer.networkServiceEndpoint !== undefined) yield { value: answer.networkServiceEndpoint, deleted: answer.deleted };
+      },
+    };
+  }
+
+  node(url: string): NodeClient {
+    return nodeClient(this.#caller, url);
+  }
+
+  async health(url: string, signal: AbortSignal): Promise<boolean> {
+    try {
+      return (await this.#caller.unary(url, healthMethods.check, { service: "" }, { signal })).status === Serving.SERVING;
+    } catch {
+      return false;
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve(this.#transport[Symbol.asyncDispose]());
+  }
+}
+
+function targetOf(call: Call): string {
+  if (call.target !== undefined) return call.target;
+  throw new MeshError("internal", `nobody chose the next hop of connection ${call.connection.id}`);
+}
+
+/** A list is a call like any other; a watch lasts. */
+function findOptions(watch: boolean, context: RegistryContext): CallOptions {
+  return { signal: context.signal, context, patienceMs: watch ? undefined : defaultPatienceMs };
+}

@@ -1,0 +1,97 @@
+import type { CallOptions, ClientReadableStream, ServiceError } from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
+import type { Clock } from "../core/clock.js";
+import { asMeshError, type MeshError } from "../core/error.js";
+import { Channels } from "./channels.js";
+import { readHeaders, writeHeaders } from "./metadata.js";
+import { deadlineOf } from "./signals.js";
+import { fromWire } from "./status.js";
+import type { Outgoing, Transport } from "./transport.js";
+
+/** Calls over gRPC, on channels that are shared per URL. */
+export class GrpcTransport implements Transport {
+  readonly #channels: Channels;
+  readonly #clock: Clock;
+
+  constructor(parts: { readonly clock: Clock; readonly dialTimeoutMs: number }) {
+    this.#channels = new Channels(parts);
+    this.#clock = parts.clock;
+  }
+
+  async unary(url: string, path: string, request: Uint8Array, outgoing: Outgoing): Promise<Uint8Array> {
+    const { signal } = outgoing;
+    using lease = await this.#lease(url, signal);
+    return await new Promise<Uint8Array>((resolve, reject) => {
+      const finish = (error: ServiceError | null, answer?: Buffer) => {
+        signal.removeEventListener("abort", cancel);
+        if (error !== null) return reject(failure(error, url, signal));
+        resolve(answer ?? new Uint8Array());
+      };
+      const call = lease.client.makeUnaryRequest(
+        path,
+        bytes,
+        same,
+        request,
+        writeHeaders(outgoing.headers),
+        this.#options(outgoing),
+        finish,
+      );
+      call.on("metadata", (metadata) => outgoing.onHeaders?.(readHeaders(metadata)));
+      const cancel = () => call.cancel();
+      signal.addEventListener("abort", cancel, { once: true });
+      if (signal.aborted) cancel();
+    });
+  }
+
+  async *stream(url: string, path: string, request: Uint8Array, outgoing: Outgoing): AsyncGenerator<Uint8Array> {
+    const { signal } = outgoing;
+    let call: ClientReadableStream<Buffer> | undefined;
+    const cancel = () => call?.cancel();
+    signal.addEventListener("abort", cancel, { once: true });
+    try {
+      using lease = await this.#lease(url, signal);
+      call = lease.client.makeServerStreamRequest(path, bytes, same, request, writeHeaders(outgoing.headers), this.#options(outgoing));
+      call.on("metadata", (metadata) => outgoing.onHeaders?.(readHeaders(metadata)));
+      if (signal.aborted) cancel();
+      // Reading pulls: what nobody reads waits in the peer, held back by HTTP/2's windows.
+      for await (const answer of call) yield answer as Buffer;
+    } catch (error) {
+      if (!signal.aborted) throw failure(error, url, signal);
+    } finally {
+      signal.removeEventListener("abort", cancel);
+      cancel();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#channels[Symbol.dispose]();
+  }
+
+  async #lease(url: string, signal: AbortSignal) {
+    try {
+      return await this.#channels.lease(url, signal);
+    } catch (error) {
+      throw asMeshError(error);
+    }
+  }
+
+  #options({ signal, patienceMs }: Outgoing): CallOptions {
+    const known = deadlineOf(signal);
+    if (known !== undefined) return { deadline: known };
+    return patienceMs === undefined ? {} : { deadline: this.#clock.now() + patienceMs };
+  }
+}
+
+const bytes = (request: Uint8Array) => Buffer.from(request.buffer, request.byteOffset, request.byteLength);
+const same = (answer: Buffer) => answer;
+
+/** A call that we ended ourselves failed for the signal's reason, whatever gRPC says. */
+function failure(error: unknown, url: string, signal: AbortSignal): MeshError {
+  if (signal.aborted) return asMeshError(signal.reason);
+  if (!isServiceError(error)) return asMeshError(error);
+  return fromWire({ code: error.code, details: error.details, trailers: readHeaders(error.metadata) }, url);
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && "code" in error && typeof error.code === "number" && error.code in status && "metadata" in error;
+}

@@ -1,0 +1,78 @@
+import type { Token } from "../core/chain.js";
+import { MeshError } from "../core/error.js";
+import { limits } from "./limits.js";
+import type { RegistryPath } from "./registry.js";
+import type { Headers } from "./transport.js";
+
+const tokenKey = "nsm-client-token";
+const expiresKey = "nsm-client-token-expires";
+const pathKey = "path";
+
+/** The caller's token as NSM sends it: in metadata of every call (contract 1.3). */
+export function tokenHeaders(token: Token): Headers {
+  return { [tokenKey]: token.token, [expiresKey]: new Date(token.expires).toISOString() };
+}
+
+/** Undefined where the caller presented none. */
+export function callerOf(headers: Headers): Token | undefined {
+  const token = headers[tokenKey];
+  if (token === undefined) return undefined;
+  if (token.length > limits.token)
+    throw new MeshError("invalid", `metadata ${tokenKey} is ${token.length} characters long; at most ${limits.token} are allowed`);
+  const text = headers[expiresKey] ?? "";
+  const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/.test(text);
+  const expires = rfc3339 ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(expires))
+    throw new MeshError(
+      "invalid",
+      `metadata ${expiresKey} must be a time such as 2030-01-31T12:00:00Z, got ${JSON.stringify(text.slice(0, 64))}`,
+    );
+  return { token, expires };
+}
+
+export function pathHeaders(path: RegistryPath | undefined): Headers {
+  if (path === undefined) return {};
+  return { [pathKey]: ascii(JSON.stringify({ Index: path.index, PathSegments: path.tokens.map((token) => ({ token })) })) };
+}
+
+/** Undefined where there is none; NSM warns about that and goes on. */
+export function pathOf(headers: Headers): RegistryPath | undefined {
+  const text = headers[pathKey];
+  if (text === undefined) return undefined;
+  const parsed = parse(text);
+  const segments: unknown[] = Array.isArray(parsed.PathSegments) ? parsed.PathSegments : [];
+  const index = parsed.Index ?? 0;
+  if (
+    segments.length > limits.pathSegments ||
+    !Number.isInteger(index) ||
+    Number(index) < 0 ||
+    Number(index) > Math.max(0, segments.length - 1)
+  )
+    throw new MeshError(
+      "invalid",
+      `metadata ${pathKey} has index ${String(index)} and ${segments.length} segments; at most ${limits.pathSegments} are allowed, and the index must be one of them`,
+    );
+  return { index: Number(index), tokens: segments.map(tokenIn) };
+}
+
+function parse(text: string): Readonly<Record<string, unknown>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new MeshError("invalid", `metadata ${pathKey} is no JSON`, { cause: error });
+  }
+  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+}
+
+function tokenIn(segment: unknown): string {
+  const token = typeof segment === "object" && segment !== null && "token" in segment ? segment.token : "";
+  if (typeof token !== "string" || token.length > limits.token)
+    throw new MeshError("invalid", `a token in metadata ${pathKey} must be a text of at most ${limits.token} characters`);
+  return token;
+}
+
+/** Header values are ASCII; JSON can say everything else in it. */
+function ascii(json: string): string {
+  return json.replace(/[\u007f-\uffff]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}

@@ -1,0 +1,119 @@
+import { Connection, ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
+import { Empty } from "../api/gen/google/protobuf/empty.js";
+import { HealthCheckRequest, HealthCheckResponse } from "../api/gen/grpc/health/v1/health.js";
+import {
+  Attachment,
+  AttachRequest,
+  DetachRequest,
+  ListAttachmentsResponse,
+  ListConnectionsResponse,
+  ListEndpointsResponse,
+  ListNodesResponse,
+  ListServicesResponse,
+  NodeInfo,
+  ServedEndpoint,
+  ServeRequest,
+  UnserveRequest,
+} from "../api/gen/isthmus/v1/node.js";
+import { NetworkServiceRequest } from "../api/gen/networkservice/networkservice.js";
+import {
+  NetworkService,
+  NetworkServiceEndpoint,
+  NetworkServiceEndpointQuery,
+  NetworkServiceEndpointResponse,
+  NetworkServiceQuery,
+  NetworkServiceResponse,
+} from "../api/gen/registry/registry.js";
+import { checkName } from "./check.js";
+import { checkConnection, checkEvent, checkRequest, checkSelector } from "./checkConnection.js";
+import {
+  checkAttach,
+  checkDetach,
+  checkEndpoint,
+  checkEndpointQuery,
+  checkServe,
+  checkService,
+  checkServiceQuery,
+  checkUnserve,
+} from "./checkRegistry.js";
+import { type Codec, codec } from "./codec.js";
+
+/** One call of the wire: its path (/package.Service/Method), and what goes in and out. */
+export interface Method<Request, Response> {
+  readonly path: string;
+  readonly request: Codec<Request>;
+  readonly response: Codec<Response>;
+}
+
+function method<Request, Response>(path: string, request: Codec<Request>, response: Codec<Response>): Method<Request, Response> {
+  return { path, request, response };
+}
+
+const connection = codec("Connection", Connection, checkConnection);
+const empty = codec("Empty", Empty);
+const service = codec("NetworkService", NetworkService, checkService);
+const endpoint = codec("NetworkServiceEndpoint", NetworkServiceEndpoint, checkEndpoint);
+const healthQuestion = codec("HealthCheckRequest", HealthCheckRequest, (message) => checkName("the service's name", message.service));
+const healthAnswer = codec("HealthCheckResponse", HealthCheckResponse);
+
+export const networkServiceMethods = {
+  request: method(
+    "/networkservice.NetworkService/Request",
+    codec("NetworkServiceRequest", NetworkServiceRequest, checkRequest),
+    connection,
+  ),
+  close: method("/networkservice.NetworkService/Close", connection, empty),
+};
+
+export const monitorMethods = {
+  watch: method(
+    "/connection.MonitorConnection/MonitorConnections",
+    codec("MonitorScopeSelector", MonitorScopeSelector, checkSelector),
+    codec("ConnectionEvent", ConnectionEvent, checkEvent),
+  ),
+};
+
+export const serviceRegistryMethods = {
+  register: method("/registry.NetworkServiceRegistry/Register", service, service),
+  unregister: method("/registry.NetworkServiceRegistry/Unregister", service, empty),
+  find: method(
+    "/registry.NetworkServiceRegistry/Find",
+    codec("NetworkServiceQuery", NetworkServiceQuery, checkServiceQuery),
+    codec("NetworkServiceResponse", NetworkServiceResponse, (answer) => answer.networkService && checkService(answer.networkService)),
+  ),
+};
+
+export const endpointRegistryMethods = {
+  register: method("/registry.NetworkServiceEndpointRegistry/Register", endpoint, endpoint),
+  unregister: method("/registry.NetworkServiceEndpointRegistry/Unregister", endpoint, empty),
+  find: method(
+    "/registry.NetworkServiceEndpointRegistry/Find",
+    codec("NetworkServiceEndpointQuery", NetworkServiceEndpointQuery, checkEndpointQuery),
+    codec(
+      "NetworkServiceEndpointResponse",
+      NetworkServiceEndpointResponse,
+      (answer) => answer.networkServiceEndpoint && checkEndpoint(answer.networkServiceEndpoint),
+    ),
+  ),
+};
+
+export const healthMethods = {
+  check: method("/grpc.health.v1.Health/Check", healthQuestion, healthAnswer),
+  watch: method("/grpc.health.v1.Health/Watch", healthQuestion, healthAnswer),
+};
+
+const endpointList = codec("ListEndpointsResponse", ListEndpointsResponse);
+
+export const nodeMethods = {
+  info: method("/isthmus.v1.Node/Info", empty, codec("NodeInfo", NodeInfo)),
+  attach: method("/isthmus.v1.Node/Attach", codec("AttachRequest", AttachRequest, checkAttach), codec("Attachment", Attachment)),
+  detach: method("/isthmus.v1.Node/Detach", codec("DetachRequest", DetachRequest, checkDetach), empty),
+  listAttachments: method("/isthmus.v1.Node/ListAttachments", empty, codec("ListAttachmentsResponse", ListAttachmentsResponse)),
+  serve: method("/isthmus.v1.Node/Serve", codec("ServeRequest", ServeRequest, checkServe), codec("ServedEndpoint", ServedEndpoint)),
+  unserve: method("/isthmus.v1.Node/Unserve", codec("UnserveRequest", UnserveRequest, checkUnserve), empty),
+  listConnections: method("/isthmus.v1.Node/ListConnections", empty, codec("ListConnectionsResponse", ListConnectionsResponse)),
+  listServices: method("/isthmus.v1.Node/ListServices", empty, codec("ListServicesResponse", ListServicesResponse)),
+  listEndpoints: method("/isthmus.v1.Node/ListEndpoints", empty, endpointList),
+  listForwarders: method("/isthmus.v1.Node/ListForwarders", empty, endpointList),
+  listNodes: method("/isthmus.v1.Node/ListNodes", empty, codec("ListNodesResponse", ListNodesResponse)),
+};

@@ -1,0 +1,18 @@
+import type { ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
+import type { Handler } from "../core/chain.js";
+import type { NodeApi } from "./node.js";
+import type { EndpointRegistry, ServiceRegistry } from "./registry.js";
+
+/** What can be watched: core's Monitor, or a stand-in. */
+export interface MonitorSource {
+  watch(selector: MonitorScopeSelector, signal: AbortSignal): AsyncIterable<ConnectionEvent>;
+}
+
+/** What a program offers; each part that is there is served. grpc.health.v1 is always served. */
+export interface Services {
+  readonly networkService?: Handler | undefined;
+  readonly monitor?: MonitorSource | undefined;
+  readonly services?: ServiceRegistry | undefined;
+  readonly endpoints?: EndpointRegistry | undefined;
+  readonly node?: NodeApi | undefined;
+}

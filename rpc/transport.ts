@@ -1,0 +1,32 @@
+/** Metadata of a call: lower-case ASCII keys, one ASCII value each. */
+export type Headers = Readonly<Record<string, string>>;
+
+/** What a call carries besides its request. */
+export interface Outgoing {
+  readonly signal: AbortSignal;
+  readonly headers: Headers;
+  /** Called once, with what the peer sent before its answer. */
+  readonly onHeaders?: ((headers: Headers) => void) | undefined;
+  /** How long the call may take where the signal's deadline is not known; without it, as long as the signal lets it. */
+  readonly patienceMs?: number | undefined;
+}
+
+/** Carries bytes to a URL and back. Rejects with MeshError; a stream ends quietly when its signal ends. */
+export interface Transport extends AsyncDisposable {
+  unary(url: string, path: string, request: Uint8Array, outgoing: Outgoing): Promise<Uint8Array>;
+  stream(url: string, path: string, request: Uint8Array, outgoing: Outgoing): AsyncIterable<Uint8Array>;
+}
+
+/** A call as it came to a server. */
+export interface Incoming {
+  /** Ends when the caller goes away, its deadline passes, or the server stops. */
+  readonly signal: AbortSignal;
+  readonly headers: Headers;
+  /** Sends metadata ahead of the answer; at most once. */
+  sendHeaders(headers: Headers): void;
+}
+
+/** One method that a server answers, in bytes. */
+export type Answering =
+  | { readonly kind: "unary"; readonly path: string; answer(request: Uint8Array, incoming: Incoming): Promise<Uint8Array> }
+  | { readonly kind: "stream"; readonly path: string; answer(request: Uint8Array, incoming: Incoming): AsyncIterable<Uint8Array> };
