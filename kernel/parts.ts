@@ -28,6 +28,8 @@ export interface WireguardDevices extends AsyncDisposable {
 /** The mesh namespace's filter: VXLAN only from the pairs in it, everything else of VXLAN is dropped. Synchronous. */
 export interface VxlanFilter {
   list(): VxlanSource[];
+  /** Whether it is in, at a cost that does not grow with the number of others. */
+  has(source: VxlanSource): boolean;
   /** There already: nothing to do. */
   add(source: VxlanSource): void;
   /** Not there: nothing to do. */

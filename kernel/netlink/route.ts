@@ -1,0 +1,113 @@
+import { AF_INET, AF_INET6 } from "../ffi/socket.js";
+import { attribute, nested, parseAttributes, parseNested, readU32, u32 } from "./attributes.js";
+import { familyOf, ipBytes, ipText, networkOf, parsePrefix, prefixText } from "./ip.js";
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Request } from "./message.js";
+import type { NetlinkSocket } from "./socket.js";
+
+export const RTM_NEWROUTE = 24;
+export const RTM_DELROUTE = 25;
+const RTM_GETROUTE = 26;
+const RTA_DST = 1;
+const RTA_OIF = 4;
+const RTA_GATEWAY = 5;
+const RTA_PREFSRC = 7;
+const RTA_METRICS = 8;
+const RTA_TABLE = 15;
+const RTA_VIA = 18;
+const RTAX_MTU = 2;
+const TABLE_MAIN = 254;
+const SCOPE_UNIVERSE = 0;
+const SCOPE_LINK = 253;
+const SCOPE_NOWHERE = 255; // in a deletion: any
+const TYPE_UNICAST = 1;
+const RTNH_F_ONLINK = 4;
+const HEADER = 12;
+
+/** Routes of ours bear it as their protocol, as those of a routing daemon bear its number. */
+export const ourProtocol = 105;
+
+/** A route of the main table over one device. */
+export interface RouteValue {
+  readonly prefix: string;
+  readonly via?: string | undefined;
+  readonly source?: string | undefined;
+  readonly mtu?: number | undefined;
+}
+
+export interface FoundRoute extends RouteValue {
+  readonly index: number;
+}
+
+/** `how` is "add" (refused where any route to the prefix exists) or "replace" (takes the place of one). */
+export function addRoute(what: string, index: number, route: RouteValue, how: "add" | "replace"): Request {
+  const flags = NLM_F_CREATE | (how === "add" ? NLM_F_EXCL : NLM_F_REPLACE);
+  const scope = route.via === undefined ? SCOPE_LINK : SCOPE_UNIVERSE;
+  return { what, type: RTM_NEWROUTE, flags, body: routeBody(index, route, scope) };
+}
+
+export function deleteRoute(what: string, index: number, route: RouteValue): Request {
+  return { what, type: RTM_DELROUTE, body: routeBody(index, { prefix: route.prefix }, SCOPE_NOWHERE) };
+}
+
+/** Our routes in the main table over one device, or over all with index 0. */
+export function dumpRoutes(socket: NetlinkSocket, index: number): FoundRoute[] {
+  return [AF_INET, AF_INET6].flatMap((family) => dumpFamily(socket, family, index));
+}
+
+/** The body of an RTM_NEWROUTE; undefined for one that is not ours or has several next hops. */
+export function decodeRoute(body: Buffer): FoundRoute | undefined {
+  const attributes = parseAttributes(body.subarray(HEADER));
+  const index = readU32(attributes, RTA_OIF);
+  if (body.readUInt8(5) !== ourProtocol || index === undefined) return undefined;
+  const bytes = attributes.get(RTA_DST) ?? Buffer.alloc(body.readUInt8(0) === AF_INET ? 4 : 16);
+  const gateway = attributes.get(RTA_GATEWAY) ?? attributes.get(RTA_VIA)?.subarray(2);
+  const source = attributes.get(RTA_PREFSRC);
+  const mtu = readU32(parseNested(attributes, RTA_METRICS), RTAX_MTU);
+  return {
+    index,
+    prefix: prefixText(bytes, body.readUInt8(1)),
+    ...(gateway === undefined ? {} : { via: ipText(gateway) }),
+    ...(source === undefined ? {} : { source: ipText(source) }),
+    ...(mtu === undefined ? {} : { mtu }),
+  };
+}
+
+function dumpFamily(socket: NetlinkSocket, family: number, index: number): FoundRoute[] {
+  const filter = [u32(RTA_TABLE, TABLE_MAIN), ...(index === 0 ? [] : [u32(RTA_OIF, index)])];
+  const body = Buffer.concat([header(family, 0, { protocol: ourProtocol }), ...filter]);
+  return socket
+    .dump({ what: "list the routes", type: RTM_GETROUTE, body })
+    .map(decodeRoute)
+    .filter((route) => route !== undefined);
+}
+
+function routeBody(index: number, route: RouteValue, scope: number): Buffer {
+  const { family, bytes, length } = networkOf(parsePrefix(route.prefix));
+  const flags = route.via === undefined ? 0 : RTNH_F_ONLINK;
+  const attributes = [attribute(RTA_DST, bytes), u32(RTA_OIF, index)];
+  if (route.via !== undefined) attributes.push(gatewayAttribute(family, ipBytes(route.via)));
+  if (route.source !== undefined) attributes.push(attribute(RTA_PREFSRC, ipBytes(route.source)));
+  if (route.mtu !== undefined) attributes.push(nested(RTA_METRICS, u32(RTAX_MTU, route.mtu)));
+  return Buffer.concat([
+    header(family, length, { protocol: ourProtocol, table: TABLE_MAIN, scope, type: TYPE_UNICAST, flags }),
+    ...attributes,
+  ]);
+}
+
+/** A next hop of the other family takes another attribute, with its family in front. */
+function gatewayAttribute(family: number, gateway: Buffer): Buffer {
+  const of = familyOf(gateway);
+  return of === family ? attribute(RTA_GATEWAY, gateway) : attribute(RTA_VIA, Buffer.concat([Uint8Array.of(of, 0), gateway]));
+}
+
+/** `struct rtmsg`. */
+function header(
+  family: number,
+  length: number,
+  rest: { protocol: number; table?: number; scope?: number; type?: number; flags?: number },
+): Buffer {
+  const bytes = Buffer.alloc(HEADER);
+  bytes.set([family, length, 0, 0, rest.table ?? 0, rest.protocol, rest.scope ?? 0, rest.type ?? 0]);
+  bytes.writeUInt32LE(rest.flags ?? 0, 8);
+  return bytes;
+}
