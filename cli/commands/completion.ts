@@ -1,0 +1,66 @@
+import { Argument, type Command } from "commander";
+import { command, optionsOf, type Shell } from "../command.js";
+import { complete, scripts } from "../completion.js";
+import type { Context, GlobalOptions } from "../context.js";
+import { type LabRecord, readLab } from "../lab/record.js";
+import { withNode } from "../session.js";
+import { targetOf } from "../target.js";
+
+const answerWithinMs = 1_000;
+
+/** `completion SHELL`. */
+export function completionCommand({ context }: Shell): Command {
+  return command("completion", "print what makes a shell complete nsmctl's words", [
+    "source <(nsmctl completion bash)",
+    "source <(nsmctl completion zsh)",
+    "nsmctl completion fish | source",
+  ])
+    .addArgument(new Argument("<shell>", "which shell").choices(Object.keys(scripts)))
+    .action((shell: string) => context.out(scripts[shell] ?? ""));
+}
+
+/** `__complete -- WORDS…`, which those scripts call. Prints candidates, one a line, and never fails. */
+export function completeCommand({ context }: Shell): Command {
+  return command("__complete", "candidates for the last word", ["nsmctl __complete -- get ''"])
+    .argument("[words...]", "the line so far")
+    .action(async (words: string[], _options: unknown, self: Command) => {
+      const root = self.parent ?? self;
+      const options = { ...optionsOf<GlobalOptions>(self), ...given(words) };
+      const lab = readLabQuietly(options.prefix);
+      const found = await complete(root, words, {
+        nodes: () => lab?.nodes.map(({ name }) => name) ?? [],
+        pods: () => lab?.pods.map(({ name }) => name) ?? [],
+        services: () => services(context, options),
+      });
+      context.out(found.map((word) => `${word}\n`).join(""));
+    });
+}
+
+// What the line itself says about where to look.
+function given(words: readonly string[]): Partial<GlobalOptions> {
+  const after = (flag: string) => words.slice(0, -1)[words.indexOf(flag) + 1];
+  const has = (flag: string) => words.slice(0, -2).includes(flag);
+  return {
+    ...(has("--prefix") && { prefix: after("--prefix") ?? "nsm" }),
+    ...(has("--node") && { node: after("--node") ?? "" }),
+    ...(has("--connect-to") && { connectTo: after("--connect-to") ?? "" }),
+  };
+}
+
+function readLabQuietly(prefix: string): LabRecord | undefined {
+  try {
+    return readLab(prefix);
+  } catch {
+    return undefined;
+  }
+}
+
+async function services(context: Context, options: GlobalOptions): Promise<string[]> {
+  try {
+    const { url } = targetOf(context, options, (lab) => lab.nodes[0]?.name);
+    const found = await withNode(context.clock, url, (node) => node.listServices(AbortSignal.timeout(answerWithinMs)));
+    return found.map(({ name }) => name);
+  } catch {
+    return [];
+  }
+}

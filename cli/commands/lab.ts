@@ -1,0 +1,157 @@
+import { type Command, Option } from "commander";
+import { command, optionsOf, type Shell } from "../command.js";
+import type { GlobalOptions } from "../context.js";
+import { usage } from "../errors.js";
+import { parsePrefix, parseSites } from "../lab/layout.js";
+import type { LabRecord } from "../lab/record.js";
+import type { LabStatus } from "../lab/status.js";
+import { type Format, outputOption, print } from "../output.js";
+import { withProgress } from "../progress.js";
+import { table } from "../table.js";
+
+interface UpOptions extends GlobalOptions {
+  readonly sites: string;
+  readonly underlay: "4" | "6";
+  readonly allowPlain?: true;
+}
+
+/** `lab …`. The lab's code is loaded by the command that runs, since it brings the kernel with it. */
+export function labCommand(shell: Shell): Command {
+  return command("lab", "a whole multisite world on this machine, made of network namespaces; needs root", [
+    "nsmctl lab up --sites paris=2,tokyo=1",
+  ])
+    .addCommand(upCommand(shell))
+    .addCommand(statusCommand(shell))
+    .addCommand(podCommand(shell))
+    .addCommand(execCommand(shell))
+    .addCommand(faultCommand(shell, "kill", "end programs with SIGKILL, as a crash would", "killed"))
+    .addCommand(faultCommand(shell, "stop", "end programs with SIGTERM", "stopped"))
+    .addCommand(faultCommand(shell, "start", "start programs that do not run, and wait until they are healthy", "running"))
+    .addCommand(downCommand(shell));
+}
+
+function upCommand({ context }: Shell): Command {
+  return command("up", "raise a lab; returns when all of its programs are healthy", [
+    "nsmctl lab up",
+    "nsmctl lab up --sites paris=2,tokyo=1,lima=1 --prefix mine --underlay 6",
+  ])
+    .option("--sites <name=nodes,…>", "the sites and how many nodes each has", "paris=2,tokyo=1")
+    .addOption(new Option("--underlay <family>", "what the WAN speaks: IPv4 or IPv6").choices(["4", "6"]).default("4"))
+    .option("--allow-plain", "let every node take plaintext VXLAN")
+    .action(async (_options: unknown, self: Command) => {
+      const options = optionsOf<UpOptions>(self);
+      const wish = {
+        prefix: parsePrefix(options.prefix),
+        sites: parseSites(options.sites),
+        underlay: options.underlay === "6" ? (6 as const) : (4 as const),
+        allowPlain: options.allowPlain === true,
+      };
+      const { raiseLab } = await import("../lab/up.js");
+      const lab = await withProgress(context, "raising the lab", (step) => raiseLab(context, wish, step));
+      context.out(`${raised(lab)}\n`);
+    });
+}
+
+function raised(lab: LabRecord): string {
+  const prefix = lab.prefix === "nsm" ? "" : ` --prefix ${lab.prefix}`;
+  const node = lab.nodes[0]?.name ?? "";
+  return [
+    `the lab ${lab.prefix} is up: ${lab.nodes.map(({ name }) => name).join(", ")}`,
+    `next: nsmctl lab pod add client --node ${node}${prefix}`,
+  ].join("\n");
+}
+
+function statusCommand({ context }: Shell): Command {
+  return command("status", "show nodes, programs, pods, sockets and log files", ["nsmctl lab status", "nsmctl lab status -o json"])
+    .addOption(outputOption())
+    .action(async (_options: unknown, self: Command) => {
+      const options = optionsOf<GlobalOptions & { readonly output: Format }>(self);
+      const { labStatus } = await import("../lab/status.js");
+      print(context, options.output, await labStatus(context, parsePrefix(options.prefix)), statusText);
+    });
+}
+
+function statusText(status: LabStatus): string {
+  const parts = [
+    table(
+      ["node", "site", "namespace", "address", "socket"],
+      status.nodes.map((node) => ({ ...node, node: node.name })),
+    ),
+    table(
+      ["node", "program", "pid", "state", "log"],
+      status.programs.map((program) => ({ ...program })),
+    ),
+  ];
+  if (status.pods.length > 0)
+    parts.push(
+      table(
+        ["pod", "node", "namespace"],
+        status.pods.map((pod) => ({ ...pod, pod: pod.name })),
+      ),
+    );
+  return parts.join("\n\n");
+}
+
+function podCommand(shell: Shell): Command {
+  return command("pod", "add and remove pods", ["nsmctl lab pod add client --node paris-1"])
+    .addCommand(podAddCommand(shell))
+    .addCommand(podRemoveCommand(shell));
+}
+
+function podAddCommand({ context }: Shell): Command {
+  return command("add", "make a pod beside a node", ["nsmctl lab pod add client --node paris-1"])
+    .argument("<name>", "the pod's name; its namespace is PREFIX-pod-NAME")
+    .action(async (name: string, _options: unknown, self: Command) => {
+      const { prefix, node } = optionsOf(self);
+      if (node === undefined) throw usage("say beside which node the pod is to be: --node NAME");
+      const { addPod } = await import("../lab/pods.js");
+      const pod = await addPod(parsePrefix(prefix), name, node, context.clock);
+      context.out(`pod ${pod.name} is on ${pod.node}, in namespace ${pod.namespace}\n`);
+    });
+}
+
+function podRemoveCommand({ context }: Shell): Command {
+  return command("remove", "end what runs in pods and take them away", ["nsmctl lab pod remove client"])
+    .argument("<name...>", "the pods' names")
+    .action(async (names: string[], _options: unknown, self: Command) => {
+      const { removePod } = await import("../lab/pods.js");
+      for (const name of names) await removePod(parsePrefix(optionsOf(self).prefix), name, context.clock);
+    });
+}
+
+function execCommand({ context, exit }: Shell): Command {
+  return command("exec", "run a command in the namespace of a node or a pod; ends with the command's exit code", [
+    "nsmctl lab exec client -- ping -c 3 172.16.1.0",
+    "nsmctl lab exec paris-1 -- ip -br address",
+    "nsmctl lab exec paris-1/mesh -- ip -d link",
+  ])
+    .argument("<node|pod>", "a node, a pod, NODE/mesh, or wan")
+    .argument("<command...>", "the command, after --")
+    .action(async (where: string, words: string[], _options: unknown, self: Command) => {
+      const { execIn } = await import("../lab/exec.js");
+      exit(await execIn(context, parsePrefix(optionsOf(self).prefix), where, words));
+    });
+}
+
+function faultCommand({ context }: Shell, verb: "kill" | "stop" | "start", description: string, done: string): Command {
+  return command(verb, description, [`nsmctl lab ${verb} paris-1/forwarder`, `nsmctl lab ${verb} paris`, `nsmctl lab ${verb}`])
+    .argument("[node|site|node/program]", "a node's nsmgr and forwarder, a site's registry, or one program; left out: all of ours")
+    .action(async (text: string | undefined, _options: unknown, self: Command) => {
+      const faults = await import("../lab/faults.js");
+      const prefix = parsePrefix(optionsOf(self).prefix);
+      const act = { kill: faults.killTargets, stop: faults.stopTargets, start: faults.startTargets }[verb];
+      const targets = await withProgress(context, `lab ${verb}`, (step) => act(context, prefix, text, step));
+      context.out(`${targets.map(({ node, program }) => `${program} of ${node}`).join(", ")}: ${done}\n`);
+    });
+}
+
+function downCommand({ context }: Shell): Command {
+  return command("down", "take the lab down and leave nothing of it; fine to call twice", ["nsmctl lab down"]).action(
+    async (_options: unknown, self: Command) => {
+      const { downLab } = await import("../lab/down.js");
+      const prefix = parsePrefix(optionsOf(self).prefix);
+      const was = await withProgress(context, "taking the lab down", () => downLab(prefix, context.clock));
+      context.out(was ? `the lab ${prefix} is down\n` : `there is no lab ${prefix}; nothing to do\n`);
+    },
+  );
+}

@@ -1,0 +1,47 @@
+import { rmdirSync } from "node:fs";
+import { join } from "node:path";
+import type { ProgramName } from "./layout.js";
+
+/** Where all labs of this machine are. */
+export const runRoot = "/run/isthmus";
+const stateRoot = "/var/lib/isthmus";
+
+/** Where a lab keeps its sockets, logs and lab.json. */
+export function runFolder(prefix: string): string {
+  return join(runRoot, prefix);
+}
+
+/** Where a lab's programs keep what they must not forget. */
+export function stateFolder(prefix: string): string {
+  return join(stateRoot, prefix);
+}
+
+/** All of one node's paths. */
+export function nodeFiles(prefix: string, node: string) {
+  const run = join(runFolder(prefix), node);
+  return {
+    run,
+    /** isthmus.v1 of its nsmgr. */
+    nodeSocket: join(run, "node.sock"),
+    /** Where a program serves NSM's API, and its health. */
+    socket: (program: ProgramName) => join(run, `${program}.sock`),
+    log: (program: ProgramName) => join(run, "log", `${program}.log`),
+    logs: join(run, "log"),
+    state: (program: ProgramName) => join(stateFolder(prefix), node, program),
+  };
+}
+
+/** The file that says what a lab is made of. */
+export function labFile(prefix: string): string {
+  return join(runFolder(prefix), "lab.json");
+}
+
+/** Removes a folder that nothing is left in. */
+export function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== "ENOTEMPTY" && code !== "ENOENT" && code !== "EEXIST") throw error;
+  }
+}

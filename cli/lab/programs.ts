@@ -1,0 +1,125 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Clock } from "../../core/clock.js";
+import { MeshError } from "../../core/error.js";
+import { netnsPath, within } from "../../kernel/netns.js";
+import { nodeFiles } from "./files.js";
+import type { ProgramName } from "./layout.js";
+import { changeLab } from "./lock.js";
+import { processOf } from "./process.js";
+import type { LabRecord, NodeRecord, ProcessRecord, ProgramRecord } from "./record.js";
+
+const nsmgrPort = 5001;
+const registryPort = 5002;
+const tail = 5;
+
+/** The programs that a node runs, in the order in which they start. */
+export function programsOf(lab: LabRecord, node: NodeRecord): ProgramName[] {
+  const hasRegistry = lab.sites.some((site) => site.registryNode === node.name);
+  return hasRegistry ? ["registry", "nsmgr", "forwarder"] : ["nsmgr", "forwarder"];
+}
+
+/** Where a node finds its registry: its site's own, else the first one of the lab. */
+export function registryOf(lab: LabRecord, site: string): NodeRecord {
+  const own = lab.sites.find((one) => one.name === site)?.registryNode ?? lab.sites.find((one) => one.registryNode)?.registryNode;
+  const node = lab.nodes.find((one) => one.name === own);
+  if (node === undefined) throw new MeshError("internal", `the lab ${lab.prefix} has no registry for site ${site}`);
+  return node;
+}
+
+/** Starts a program in its node's namespace, apart from this process and its terminal, and writes it down in lab.json. */
+export async function startProgram(lab: LabRecord, node: NodeRecord, program: ProgramName, clock: Clock): Promise<ProgramRecord> {
+  const files = nodeFiles(lab.prefix, node.name);
+  mkdirSync(files.logs, { recursive: true, mode: 0o755 });
+  mkdirSync(files.state(program), { recursive: true, mode: 0o700 });
+  const main = mainOf(program);
+  const log = openSync(files.log(program), "a", 0o640);
+  try {
+    const started = spawnIn(node.namespace, main, environmentOf(lab, node, program), log);
+    const record = { node: node.name, program, ...(await started) };
+    await changeLab(lab.prefix, clock, (now) => ({ ...now, programs: [...now.programs.filter((one) => !isThe(one, record)), record] }));
+    return record;
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** Whether two records are of the same program of the same node. */
+export function isThe(a: Pick<ProgramRecord, "node" | "program">, b: Pick<ProgramRecord, "node" | "program">): boolean {
+  return a.node === b.node && a.program === b.program;
+}
+
+/** The last lines that a program logged, for a message. */
+export function lastLines(prefix: string, node: string, program: ProgramName): string {
+  try {
+    const lines = readFileSync(nodeFiles(prefix, node).log(program), "utf8").trimEnd().split("\n");
+    return lines.slice(-tail).join("\n    ");
+  } catch {
+    return "";
+  }
+}
+
+/** What a program is told, and nothing of the caller's own environment. */
+export function environmentOf(lab: LabRecord, node: NodeRecord, program: ProgramName): Record<string, string> {
+  const files = nodeFiles(lab.prefix, node.name);
+  const common = {
+    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    ...lab.environment,
+    NSM_SITE: node.site,
+    NSM_STATE_DIR: files.state(program),
+  };
+  const unix = `unix://${files.socket(program)}`;
+  switch (program) {
+    case "registry":
+      return { ...common, NSM_NAME: `registry-${node.site}`, NSM_LISTEN_ON: `${unix},${tcp(node.address, registryPort)}` };
+    case "nsmgr":
+      return {
+        ...common,
+        NSM_NAME: `nsmgr-${node.name}`,
+        NSM_NODE_NAME: node.name,
+        NSM_LISTEN_ON: `${unix},${tcp(node.address, nsmgrPort)}`,
+        NSM_REGISTRY_URL: tcp(registryOf(lab, node.site).address, registryPort),
+        NSM_NODE_SOCKET: `unix://${files.nodeSocket}`,
+        NSM_RUN_DIR: files.run,
+      };
+    case "forwarder":
+      return {
+        ...common,
+        NSM_NAME: `forwarder-${node.name}`,
+        NSM_NODE_NAME: node.name,
+        NSM_LISTEN_ON: unix,
+        NSM_CONNECT_TO: `unix://${files.socket("nsmgr")}`,
+        NSM_TUNNEL_IP: node.address,
+        NSM_MESH_NETNS: node.mesh,
+      };
+    default:
+      return program satisfies never;
+  }
+}
+
+function tcp(address: string, port: number): string {
+  return `tcp://${address.includes(":") ? `[${address}]` : address}:${port}`;
+}
+
+async function spawnIn(namespace: string, main: string, env: Record<string, string>, log: number): Promise<ProcessRecord> {
+  const child = within(netnsPath(namespace), () =>
+    spawn(process.execPath, [main], { cwd: "/", env, stdio: ["ignore", log, log], detached: true }),
+  );
+  child.unref();
+  if (child.pid === undefined) {
+    const [error] = (await once(child, "error")) as [Error];
+    throw new MeshError("kernel", `${process.execPath} cannot be started in ${namespace}: ${error.message}`, { cause: error });
+  }
+  return processOf(child.pid) ?? { pid: child.pid, startTime: "0" };
+}
+
+// The programs are always the built ones: the lab shows what users run. This file is in cli/lab, or in dist/cli/lab.
+function mainOf(program: ProgramName): string {
+  const root = fileURLToPath(new URL("../../", import.meta.url));
+  const built = root.endsWith("/dist/") ? root : `${root}dist/`;
+  const main = `${built}${program}/main.js`;
+  if (!existsSync(main)) throw new MeshError("not-found", `${main} is not built; run \`npm run build\` first`);
+  return main;
+}

@@ -1,0 +1,79 @@
+import type { Context } from "../context.js";
+import { withPeers } from "../session.js";
+import { wireguardOf } from "./faults.js";
+import { nodeFiles } from "./files.js";
+import { serves } from "./health.js";
+import { isAlive } from "./process.js";
+import { registryOf } from "./programs.js";
+import { needLab, type PodRecord } from "./record.js";
+
+/** What `lab status` says. */
+export interface LabStatus {
+  readonly prefix: string;
+  readonly underlay: number;
+  readonly phase: string;
+  readonly sites: readonly { readonly name: string; readonly registry: string }[];
+  readonly nodes: readonly NodeStatus[];
+  readonly programs: readonly ProgramStatus[];
+  readonly pods: readonly PodRecord[];
+}
+
+interface NodeStatus {
+  readonly name: string;
+  readonly site: string;
+  readonly namespace: string;
+  readonly mesh: string;
+  readonly address: string;
+  /** The socket that `nsmctl --node` talks to. */
+  readonly socket: string;
+}
+
+export interface ProgramStatus {
+  readonly node: string;
+  readonly program: string;
+  readonly pid: number;
+  /** "healthy", "running" (it does not answer that it serves), or "stopped". */
+  readonly state: string;
+  readonly socket: string;
+  readonly log: string;
+}
+
+/** Looks at every program of a lab; asks those that run whether they serve. */
+export async function labStatus(context: Context, prefix: string): Promise<LabStatus> {
+  const lab = needLab(prefix);
+  const programs = await withPeers(context.clock, (peers) =>
+    Promise.all(
+      lab.programs.map(async (one): Promise<ProgramStatus> => {
+        const files = nodeFiles(prefix, one.node);
+        const state = !isAlive(one) ? "stopped" : (await serves(peers, { prefix, signal: context.signal }, one)) ? "healthy" : "running";
+        return {
+          node: one.node,
+          program: one.program,
+          pid: one.pid,
+          state,
+          socket: files.socket(one.program),
+          log: files.log(one.program),
+        };
+      }),
+    ),
+  );
+  const tunnels = lab.nodes.flatMap((node) =>
+    wireguardOf(node).map(({ pid }) => ({ node: node.name, program: "wireguard-go", pid, state: "running", socket: "", log: "" })),
+  );
+  return {
+    prefix,
+    underlay: lab.underlay,
+    phase: lab.phase,
+    sites: lab.sites.map(({ name }) => ({ name, registry: registryOf(lab, name).name })),
+    nodes: lab.nodes.map(({ name, site, namespace, mesh, address }) => ({
+      name,
+      site,
+      namespace,
+      mesh,
+      address,
+      socket: nodeFiles(prefix, name).nodeSocket,
+    })),
+    programs: [...programs, ...tunnels],
+    pods: lab.pods,
+  };
+}

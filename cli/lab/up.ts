@@ -1,0 +1,94 @@
+import { MeshError } from "../../core/error.js";
+import type { Context } from "../context.js";
+import { takeDown } from "./down.js";
+import { waitHealthy, waitRegistered } from "./health.js";
+import { type LabPlan, layout, type SiteWish, type Underlay } from "./layout.js";
+import { changeLab, lockLab } from "./lock.js";
+import { raiseNetwork } from "./network.js";
+import { isAlive, self } from "./process.js";
+import { programsOf, startProgram } from "./programs.js";
+import { type LabRecord, type ProgramRecord, readLab, writeLab } from "./record.js";
+
+const healthyWithinMs = 60_000;
+
+// What the caller may decide for all programs of a lab by its own environment.
+const passedOn = ["LOG_LEVEL", "NSM_MAX_TOKEN_LIFETIME", "NSM_ALLOW_PLAIN", "NSM_STORE", "NSM_EXPIRE_PERIOD", "NSM_DIAL_TIMEOUT"];
+
+/** What is asked for. */
+export interface LabWish {
+  readonly prefix: string;
+  readonly underlay: Underlay;
+  readonly sites: readonly SiteWish[];
+  /** Whether every node takes plaintext VXLAN without being asked for it by name. */
+  readonly allowPlain: boolean;
+}
+
+/** Raises a lab and resolves when every program is healthy. A failure or Ctrl-C takes everything down again. */
+export async function raiseLab(context: Context, wish: LabWish, step: (text: string) => void): Promise<LabRecord> {
+  const plan = layout(wish.prefix, wish.underlay, wish.sites);
+  await claim(context, plan, environmentOf(context, wish));
+  try {
+    step("making the network");
+    raiseNetwork(plan);
+    const programs = await startAll(context, plan, step);
+    const wait = { prefix: plan.prefix, clock: context.clock, signal: context.signal, withinMs: healthyWithinMs };
+    await waitHealthy(programs, wait, step);
+    await waitRegistered(programs, wait, step);
+    return await changeLab(plan.prefix, context.clock, (lab) => ({ ...lab, phase: "up" }));
+  } catch (error) {
+    step("taking everything down again");
+    await takeDown(plan.prefix, context.clock);
+    throw error;
+  }
+}
+
+// Written down before anything is made: whatever happens later, the next nsmctl knows what to remove.
+async function claim(context: Context, plan: LabPlan, environment: Record<string, string>): Promise<void> {
+  using _lock = await lockLab(plan.prefix, context.clock);
+  const old = readLab(plan.prefix);
+  if (old !== undefined) refuseIfUsed(old);
+  await takeDown(plan.prefix, context.clock, "locked");
+  writeLab({
+    prefix: plan.prefix,
+    underlay: plan.underlay,
+    wan: plan.wan,
+    phase: "raising",
+    raisedBy: self(),
+    environment,
+    sites: [...plan.sites],
+    nodes: [...plan.nodes],
+    programs: [],
+    pods: [],
+  });
+}
+
+function environmentOf(context: Context, wish: LabWish): Record<string, string> {
+  const given = Object.fromEntries(passedOn.flatMap((name) => (context.env[name] ? [[name, context.env[name]]] : [])));
+  return wish.allowPlain ? { ...given, NSM_ALLOW_PLAIN: "true" } : given;
+}
+
+function refuseIfUsed(lab: LabRecord): void {
+  const { prefix } = lab;
+  if (lab.phase === "raising" && isAlive(lab.raisedBy))
+    throw new MeshError("exists", `process ${lab.raisedBy.pid} is raising the lab ${prefix}; wait for it, or take another --prefix`);
+  const alive = lab.programs.filter(isAlive).length;
+  if (lab.phase === "up" && alive > 0)
+    throw new MeshError(
+      "exists",
+      `the lab ${prefix} is up already (${alive} of ${lab.programs.length} programs run): ` +
+        `use it, take it down with \`nsmctl lab down --prefix ${prefix}\`, or take another --prefix`,
+    );
+}
+
+async function startAll(context: Context, plan: LabPlan, step: (text: string) => void): Promise<ProgramRecord[]> {
+  const lab = await changeLab(plan.prefix, context.clock, (now) => now);
+  const started: ProgramRecord[] = [];
+  for (const node of lab.nodes) {
+    for (const program of programsOf(lab, node)) {
+      context.signal.throwIfAborted();
+      step(`starting ${program} of ${node.name}`);
+      started.push(await startProgram(lab, node, program, context.clock));
+    }
+  }
+  return started;
+}

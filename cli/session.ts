@@ -1,0 +1,23 @@
+import type { Clock } from "../core/clock.js";
+import { silent } from "../core/log.js";
+import type { NodeClient } from "../rpc/node.js";
+import type { PeerSet } from "../rpc/peers.js";
+
+const dialTimeoutMs = 750;
+const tokenLifetimeMs = 60_000;
+
+/** What nsmctl asks programs for. */
+export type Session = Pick<PeerSet, "node" | "health">;
+
+/** Runs `use` with connections to programs and closes them. What they need is loaded only now: completion must be quick. */
+export async function withPeers<T>(clock: Clock, use: (peers: Session) => Promise<T>): Promise<T> {
+  const [{ Peers }, { createTokenSource, generateKey }] = await Promise.all([import("../rpc/client.js"), import("../identity/token.js")]);
+  const tokens = createTokenSource({ subject: "spiffe://local/nsmctl", key: generateKey(), lifetimeMs: tokenLifetimeMs, clock });
+  await using peers = new Peers({ tokens, log: silent, clock, dialTimeoutMs });
+  return await use(peers);
+}
+
+/** Runs `use` with the node behind an isthmus.v1 socket. */
+export function withNode<T>(clock: Clock, url: string, use: (node: NodeClient) => Promise<T>): Promise<T> {
+  return withPeers(clock, (peers) => use(peers.node(url)));
+}
