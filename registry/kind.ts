@@ -1,0 +1,51 @@
+import { NetworkService, NetworkServiceEndpoint } from "../api/gen/registry/registry.js";
+import { matchesEndpoint, matchesService } from "../core/match.js";
+import { fromTimestamp, toTimestamp } from "../core/timestamp.js";
+import type { Entry } from "./store.js";
+
+/** What a registry has to know of the things that it keeps. A query is such a thing, too: an example of what is wanted. */
+export interface Kind<T> {
+  /** For people. */
+  readonly word: string;
+  /** Where its keys begin. */
+  readonly prefix: string;
+  name(value: T): string;
+  /** What it is found by besides its name. A value that matches a query has all of the query's terms. */
+  terms(value: T): readonly string[];
+  matches(query: T, value: T): boolean;
+  encode(value: T): Uint8Array;
+  decode(entry: Entry): T;
+}
+
+export const serviceKind: Kind<NetworkService> = {
+  word: "network service",
+  prefix: "services/",
+  name: ({ name }) => name,
+  terms: () => [],
+  matches: matchesService,
+  encode: (service) => NetworkService.encode(service).finish(),
+  decode: ({ value }) => NetworkService.decode(value),
+};
+
+export const endpointKind: Kind<NetworkServiceEndpoint> = {
+  word: "endpoint",
+  prefix: "endpoints/",
+  name: ({ name }) => name,
+  terms: endpointTerms,
+  matches: matchesEndpoint,
+  encode: (endpoint) => NetworkServiceEndpoint.encode(endpoint).finish(),
+  decode: ({ value, expires }) => {
+    const endpoint = NetworkServiceEndpoint.decode(value);
+    // After a restart the store gives it a little longer than was written down.
+    const written = endpoint.expirationTime === undefined ? 0 : fromTimestamp(endpoint.expirationTime);
+    return expires !== undefined && expires > written ? { ...endpoint, expirationTime: toTimestamp(expires) } : endpoint;
+  },
+};
+
+/** One term for each service, and one for each label of a service. NUL keeps the parts apart: names have none. */
+function endpointTerms({ networkServiceNames, networkServiceLabels }: NetworkServiceEndpoint): readonly string[] {
+  const terms = networkServiceNames.map((service) => `s\u0000${service}`);
+  for (const [service, { labels }] of Object.entries(networkServiceLabels))
+    for (const [key, value] of Object.entries(labels)) terms.push(`l\u0000${service}\u0000${key}\u0000${value}`);
+  return terms;
+}

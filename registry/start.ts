@@ -1,0 +1,91 @@
+import type { Clock } from "../core/clock.js";
+import type { Log } from "../core/log.js";
+import type { TokenSource } from "../core/token.js";
+import { createTokenSource } from "../identity/token.js";
+import { processKey } from "../program/key.js";
+import { nodeId } from "../program/nodeId.js";
+import type { EndpointRegistry, ServiceRegistry } from "../rpc/registry.js";
+import { serve } from "../rpc/server.js";
+import type { RegistryConfig } from "./config.js";
+import { Endpoints } from "./endpoints.js";
+import { endpointKind, serviceKind } from "./kind.js";
+import { openLmdbStore } from "./lmdb.js";
+import { openMemoryStore } from "./memory.js";
+import { Services } from "./services.js";
+import type { Store } from "./store.js";
+import { View } from "./view.js";
+
+export interface RegistryParts {
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** A registry that answers. Disposing ends its watches, then closes its store. */
+export interface RunningRegistry extends AsyncDisposable {
+  /** What is really bound. */
+  readonly urls: readonly string[];
+}
+
+/** Starts a registry in this process: opens the store, reads it, listens. */
+export async function start(config: RegistryConfig, parts: RegistryParts): Promise<RunningRegistry> {
+  const opened: AsyncDisposable[] = [];
+  try {
+    const store = keep(opened, openStore(config, parts));
+    const tokens = tokensOf(config, parts.clock);
+    const registries = keep(opened, await openRegistries({ ...parts, store, tokens, expirePeriodMs: config.expirePeriod }));
+    const server = keep(opened, await serve({ urls: config.listenOn, services: registries, log: parts.log, hop: config.name }));
+    parts.log.info("registry serves", { site: config.site, urls: server.urls, store: config.store, ...registries.counts() });
+    return { urls: server.urls, [Symbol.asyncDispose]: () => closeAll(opened) };
+  } catch (error) {
+    await closeAll(opened);
+    throw error;
+  }
+}
+
+/** Both registries over one store. Disposing ends their watches; the store is the caller's. */
+export interface Registries extends AsyncDisposable {
+  readonly services: ServiceRegistry;
+  readonly endpoints: EndpointRegistry;
+  /** How many of each there are. */
+  counts(): { readonly networkServices: number; readonly endpoints: number };
+}
+
+/** Resolves when both show all that the store has. */
+export async function openRegistries(
+  parts: RegistryParts & { readonly store: Store; readonly tokens: TokenSource; readonly expirePeriodMs: number },
+): Promise<Registries> {
+  const opened: AsyncDisposable[] = [];
+  try {
+    const services = keep(opened, await View.open({ ...parts, kind: serviceKind }));
+    const endpoints = keep(opened, await View.open({ ...parts, kind: endpointKind }));
+    return {
+      services: new Services({ ...parts, view: services }),
+      endpoints: new Endpoints({ ...parts, view: endpoints }),
+      counts: () => ({ networkServices: services.size, endpoints: endpoints.size }),
+      [Symbol.asyncDispose]: () => closeAll(opened),
+    };
+  } catch (error) {
+    await closeAll(opened);
+    throw error;
+  }
+}
+
+function openStore({ store, stateDir }: RegistryConfig, parts: RegistryParts): Store {
+  return store === "lmdb" ? openLmdbStore(stateDir, parts) : openMemoryStore(parts);
+}
+
+function tokensOf({ site, stateDir, store, maxTokenLifetime }: RegistryConfig, clock: Clock): TokenSource {
+  // A registry that keeps nothing keeps no id either.
+  const id = store === "lmdb" ? nodeId(stateDir) : "memory";
+  return createTokenSource({ subject: `spiffe://${site}/${id}/registry`, key: processKey(), lifetimeMs: maxTokenLifetime, clock });
+}
+
+function keep<T extends AsyncDisposable>(opened: AsyncDisposable[], one: T): T {
+  opened.push(one);
+  return one;
+}
+
+/** What was opened last is closed first. */
+async function closeAll(opened: readonly AsyncDisposable[]): Promise<void> {
+  for (const one of opened.toReversed()) await one[Symbol.asyncDispose]();
+}

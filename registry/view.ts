@@ -1,0 +1,168 @@
+import type { Clock } from "../core/clock.js";
+import { asMeshError } from "../core/error.js";
+import type { Log } from "../core/log.js";
+import type { Found } from "../rpc/registry.js";
+import { Index } from "./index.js";
+import type { Kind } from "./kind.js";
+import { type Batch, type Change, Compacted, type Entry, type Revision, type Store } from "./store.js";
+import { Watchers } from "./watchers.js";
+
+const shortestPauseMs = 100;
+const longestPauseMs = 2_000;
+
+export interface ViewParts<T> {
+  readonly kind: Kind<T>;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/**
+ * All things of one kind, in memory, as the store has them: a find never waits for the store. Several registries with one store
+ * each have their own; what another one wrote is seen as soon as the store's watch tells it.
+ */
+export class View<T> implements AsyncDisposable {
+  readonly #parts: ViewParts<T>;
+  readonly #index: Index<T>;
+  readonly #watchers: Watchers<T>;
+  readonly #stop = new AbortController();
+  readonly #waiting = new Set<{ readonly revision: Revision; readonly done: () => void }>();
+  #revision: Revision = 0;
+  #following: Promise<void> = Promise.resolve();
+
+  private constructor(parts: ViewParts<T>) {
+    this.#parts = parts;
+    this.#index = new Index(parts.kind);
+    this.#watchers = new Watchers(parts.kind);
+  }
+
+  /** Resolves when it shows all that the store has. */
+  static async open<T>(parts: ViewParts<T>): Promise<View<T>> {
+    const view = new View(parts);
+    await view.#load();
+    view.#following = view.#follow();
+    return view;
+  }
+
+  get size(): number {
+    return this.#index.size;
+  }
+
+  /** How many watch it. */
+  get watched(): number {
+    return this.#watchers.size;
+  }
+
+  get(name: string): T | undefined {
+    return this.#index.get(name);
+  }
+
+  find(query: T): T[] {
+    return this.#index.find(query);
+  }
+
+  /** What matches now, then every change, the latest of each name when the reader is slow. Ends with the signal, or with the view. */
+  watch(query: T, signal: AbortSignal): AsyncIterable<Found<T>> {
+    return this.#watchers.watch(query, () => this.#index.find(query), signal);
+  }
+
+  /** Resolves when the view shows what was committed at `revision`. */
+  settled(revision: Revision, signal: AbortSignal): Promise<void> {
+    if (revision <= this.#revision) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const end = () => {
+        this.#waiting.delete(waiter);
+        signal.removeEventListener("abort", gone);
+      };
+      const waiter = { revision, done: () => [end(), resolve()] };
+      const gone = () => [end(), reject(asMeshError(signal.reason))];
+      if (signal.aborted) return gone();
+      this.#waiting.add(waiter);
+      signal.addEventListener("abort", gone, { once: true });
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    this.#watchers.close();
+    await this.#following;
+  }
+
+  /** Also when the history was lost: then everything counts as changed. */
+  async #load(): Promise<void> {
+    const { entries, revision } = await this.#parts.store.list(this.#parts.kind.prefix);
+    const gone = new Set(this.#index.names());
+    for (const entry of entries) {
+      gone.delete(this.#nameOf(entry.key));
+      this.#put(entry);
+    }
+    for (const name of gone) this.#delete(name);
+    this.#reached(revision);
+  }
+
+  async #follow(): Promise<void> {
+    const { store, kind, clock, log } = this.#parts;
+    const signal = this.#stop.signal;
+    let pause = shortestPauseMs;
+    while (!signal.aborted) {
+      try {
+        for await (const batch of store.watch(kind.prefix, { after: this.#revision, signal })) {
+          this.#apply(batch);
+          pause = shortestPauseMs;
+        }
+      } catch (error) {
+        log.warn("store watch lost", { kind: kind.word, after: this.#revision, error });
+        if (error instanceof Compacted && (await this.#reloaded())) continue;
+        await clock.sleep(pause, signal).catch(() => {});
+        pause = Math.min(pause * 2, longestPauseMs);
+      }
+    }
+  }
+
+  async #reloaded(): Promise<boolean> {
+    try {
+      await this.#load();
+      return true;
+    } catch (error) {
+      this.#parts.log.warn("store not listed", { kind: this.#parts.kind.word, error });
+      return false;
+    }
+  }
+
+  #apply({ changes, revision }: Batch): void {
+    for (const change of changes) this.#change(change);
+    this.#reached(revision);
+  }
+
+  #change(change: Change): void {
+    if (change.type === "put") this.#put(change.entry);
+    else this.#delete(this.#nameOf(change.key));
+  }
+
+  #put(entry: Entry): void {
+    const { kind, log } = this.#parts;
+    try {
+      const value = kind.decode(entry);
+      this.#watchers.tell(this.#index.put(value), value);
+    } catch (error) {
+      // One bad record must not hide all others.
+      log.error("record not readable", { key: entry.key, error });
+    }
+  }
+
+  #delete(name: string): void {
+    const before = this.#index.delete(name);
+    if (before === undefined) return;
+    this.#parts.log.info(`${this.#parts.kind.word} gone`, { name });
+    this.#watchers.tell(before, undefined);
+  }
+
+  #reached(revision: Revision): void {
+    this.#revision = Math.max(this.#revision, revision);
+    for (const waiter of [...this.#waiting]) if (waiter.revision <= this.#revision) waiter.done();
+  }
+
+  #nameOf(key: string): string {
+    return key.slice(this.#parts.kind.prefix.length);
+  }
+}
