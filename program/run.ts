@@ -1,8 +1,13 @@
+import { readFileSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Clock } from "../core/clock.js";
-import { MeshError } from "../core/error.js";
+import { asMeshError } from "../core/error.js";
 import type { Log } from "../core/log.js";
-import { type ConfigOf, type Settings, setting } from "./config.js";
-import { logLevels } from "./log.js";
+import { systemClock } from "./clock.js";
+import { type ConfigOf, loadConfig, type Settings, setting, usage } from "./config.js";
+import { createLog, logLevels } from "./log.js";
 import { oneOf } from "./values.js";
 
 /** What every program can be told. */
@@ -17,14 +22,107 @@ export interface ProgramContext<S extends Settings> {
   readonly version: string;
 }
 
+/** How long a program may take to stop, and to end by itself after that. */
+const stopMs = 10_000;
+
 /**
  * Runs a program: configuration, log, `main`, then waits. SIGTERM and SIGINT dispose what `main` returned, in order;
- * what is in the kernel stays. An unhandled rejection is logged and ends the process with 1.
+ * what is in the kernel stays. An unhandled rejection is logged and ends the process with 1; wrong configuration with 2.
  */
 export async function runProgram<S extends Settings>(
   name: string,
-  _settings: S,
-  _main: (context: ProgramContext<S>) => Promise<AsyncDisposable>,
+  settings: S,
+  main: (context: ProgramContext<S>) => Promise<AsyncDisposable>,
 ): Promise<void> {
-  throw new MeshError("unsupported", `${name} cannot run yet`);
+  const all = { ...commonSettings, ...settings };
+  const version = ownVersion();
+  const argv = process.argv.slice(2);
+  if (argv.includes("--help")) return void process.stdout.write(usage(all, name));
+  if (argv.includes("--version")) return void process.stdout.write(`${name} ${version}\n`);
+  const config = configure(all, name, argv) as ConfigOf<S & typeof commonSettings>;
+  const log = createLog({ name, level: (config as ConfigOf<typeof commonSettings>).logLevel });
+  guard(log);
+  await warmThreadPool();
+  const stopping = new AbortController();
+  const told = nextSignal(stopping, log);
+  let running: AsyncDisposable;
+  try {
+    running = await main({ config, log, clock: systemClock, signal: stopping.signal, version });
+  } catch (error) {
+    if (stopping.signal.aborted) return process.exit(0);
+    log.error("cannot start", { reason: asMeshError(error).message, code: asMeshError(error).code });
+    // What was half started would keep the process alive.
+    return process.exit(1);
+  }
+  log.info("started", { version, pid: process.pid });
+  await told;
+  await stop(running, log);
+}
+
+function configure<S extends Settings>(settings: S, programName: string, argv: readonly string[]): ConfigOf<S> {
+  try {
+    return loadConfig(settings, { env: process.env, argv, programName });
+  } catch (error) {
+    process.stderr.write(`${programName}: ${asMeshError(error).message}\n`);
+    return process.exit(2);
+  }
+}
+
+/**
+ * The thread pool's threads all start at its first use and keep the network namespace of that moment for ever;
+ * so that is now, while the process is in its own.
+ */
+async function warmThreadPool(): Promise<void> {
+  await stat("/");
+}
+
+function guard(log: Log): void {
+  const fatal = (event: string) => (error: unknown) => {
+    log.error(event, { error });
+    process.exit(1);
+  };
+  process.on("unhandledRejection", fatal("unhandled rejection"));
+  process.on("uncaughtException", fatal("uncaught exception"));
+}
+
+/** The first SIGTERM or SIGINT; a second one ends the process at once. */
+function nextSignal(stopping: AbortController, log: Log): Promise<void> {
+  return new Promise((resolve) => {
+    const told = (signal: NodeJS.Signals) => {
+      if (stopping.signal.aborted) process.exit(1);
+      log.info("stopping", { signal });
+      stopping.abort();
+      // A timer does not keep the process alive: one that stops in time ends before this.
+      systemClock.after(stopMs, () => {
+        log.warn("did not stop in time", { ms: stopMs });
+        process.exit(1);
+      });
+      resolve();
+    };
+    process.on("SIGTERM", told);
+    process.on("SIGINT", told);
+  });
+}
+
+async function stop(running: AsyncDisposable, log: Log): Promise<void> {
+  try {
+    await running[Symbol.asyncDispose]();
+    log.info("stopped");
+  } catch (error) {
+    log.error("did not stop cleanly", { error });
+    process.exitCode = 1;
+  }
+}
+
+/** From the nearest package.json above: the same for the sources and for what was built. */
+function ownVersion(): string {
+  for (let dir = dirname(fileURLToPath(import.meta.url)); dir !== dirname(dir); dir = dirname(dir)) {
+    try {
+      const { name, version } = JSON.parse(readFileSync(join(dir, "package.json"), "utf8")) as { name?: string; version?: string };
+      if (name === "isthmus" && version !== undefined) return version;
+    } catch {
+      // Not in this folder.
+    }
+  }
+  return "unknown";
 }
