@@ -1,0 +1,82 @@
+import type { Connection } from "../../api/gen/connection/connection.js";
+import { type Begin, begin } from "../../core/begin.js";
+import { type Call, chain, type Element, type Handler } from "../../core/chain.js";
+import type { Clock } from "../../core/clock.js";
+import { asMeshError } from "../../core/error.js";
+import { type HealState, heal } from "../../core/heal.js";
+import type { Log } from "../../core/log.js";
+import type { Monitor } from "../../core/monitor.js";
+import { ownSegment, updatePath } from "../../core/path.js";
+import { refresh } from "../../core/refresh.js";
+import { undoOnFailure } from "../../core/rollback.js";
+import { type TokenSource, updateToken } from "../../core/token.js";
+
+export interface ClientParts {
+  /** nsmgr's own server chain: the next hop, in this process. */
+  readonly server: Handler;
+  /** What that hop tells its clients. */
+  readonly monitor: Monitor;
+  readonly tokens: TokenSource;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: () => number;
+  /** Keeps what a request returned, the first one and every one after. Its failure fails the request. */
+  readonly keep: (id: string, connection: Connection) => Promise<void>;
+  /** The pod's network namespace is not there any more. */
+  readonly gone: (id: string) => void;
+  readonly notify: (id: string, state: HealState) => void;
+}
+
+/**
+ * The client of all attachments: a chain as any NSM client has it, in front of nsmgr's server chain, which it calls with a
+ * token as if from outside, so that the path has a segment for the client and one for nsmgr.
+ */
+export function attachmentClient(parts: ClientParts): { readonly handler: Handler; readonly begin: Begin } {
+  const started = begin({ log: parts.log });
+  const again = async (id: string, change?: (call: Call) => Call, signal?: AbortSignal) => {
+    try {
+      return await started.again(id, change, signal);
+    } catch (error) {
+      if (asMeshError(error).code === "netns-gone") parts.gone(id);
+      throw error;
+    }
+  };
+  const { clock, log, random, monitor, gone, notify } = parts;
+  const rest = chain(
+    [
+      updateToken(parts.tokens),
+      undoOnFailure(keeping(parts.keep)),
+      refresh({ clock, log, again: (id) => again(id) }),
+      heal({ clock, log, random, watch: (selector, signal) => monitor.watch(selector, signal), again, gone, notify }),
+    ],
+    nextHop(parts.server, parts.tokens),
+  );
+  started.bind(rest);
+  return { handler: chain([ownName, started], rest), begin: started };
+}
+
+/** Each attachment has its own segment name; it comes with the connection. */
+const ownName: Element = {
+  name: "path",
+  request: async (call, next) => await chain([updatePath(ownSegment(call.connection).name)], next).request(call),
+  close: async (call, next) => await chain([updatePath(ownSegment(call.connection).name)], next).close(call),
+};
+
+function keeping(keep: ClientParts["keep"]): Element {
+  return {
+    name: "keep",
+    async request(call, next) {
+      const conn = await next.request(call);
+      await keep(conn.id, conn);
+      return conn;
+    },
+  };
+}
+
+/** The server chain in this process, entered as if through the door. */
+function nextHop(server: Handler, tokens: TokenSource): Handler {
+  return {
+    request: async (call) => await server.request({ ...call, caller: await tokens() }),
+    close: async (call) => await server.close({ ...call, caller: await tokens() }),
+  };
+}

@@ -1,0 +1,68 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import { Connection, type Mechanism } from "../../api/gen/connection/connection.js";
+import type { AttachRequest } from "../../api/gen/isthmus/v1/node.js";
+import { MeshError } from "../../core/error.js";
+import { checkInterfaceName, KERNEL, LOCAL, PREFERRED } from "../../core/mechanism.js";
+import { checkLabels, checkName } from "../check.js";
+import type { Namespaces } from "../namespaces.js";
+import { type AttachmentRecord, interfaceOf } from "./record.js";
+
+const mechanisms = ["auto", "node-tunnel", "wireguard", "vxlan"] as const;
+
+/** The record of a new attachment. MeshError "invalid" says what is wrong with the request and what is allowed. */
+export function newRecord(request: AttachRequest, namespaces: Namespaces): AttachmentRecord {
+  checkName("network service", request.networkService);
+  checkLabels(request.labels);
+  if (request.interface !== "") checkInterfaceName(request.interface);
+  if (request.pod === undefined || request.pod.netnsUrl === "")
+    throw new MeshError("invalid", "an attachment needs the network namespace of its pod, such as file:///run/netns/NAME");
+  const podName = request.pod.name;
+  if (podName !== "") checkName("pod", podName);
+  const netnsIdentity = namespaces.identify(request.pod.netnsUrl);
+  return {
+    id: randomUUID(),
+    segment: podName || `netns-${randomBytes(4).toString("hex")}`,
+    podName,
+    netnsUrl: request.pod.netnsUrl,
+    netnsIdentity,
+    service: request.networkService,
+    interface: request.interface,
+    labels: request.labels,
+    mechanism: mechanismOf(request.mechanism),
+    endpoint: request.endpoint,
+    state: "requesting",
+    establishedMs: 0,
+    heals: 0,
+  };
+}
+
+function mechanismOf(name: string): string {
+  const wanted = name || "auto";
+  if ((mechanisms as readonly string[]).includes(wanted)) return wanted;
+  throw new MeshError("invalid", `the mechanism must be one of ${mechanisms.join(", ")}, got "${name}"`);
+}
+
+/** The connection to ask for: the last one that worked, else the first wish. Its path starts here. */
+export function toConnection(record: AttachmentRecord): Connection {
+  if (record.connection !== undefined) return record.connection;
+  return Connection.fromPartial({
+    id: record.id,
+    networkService: record.service,
+    networkServiceEndpointName: record.endpoint,
+    labels: record.podName === "" ? record.labels : { podName: record.podName, ...record.labels },
+    context: { extraContext: record.mechanism === "auto" ? {} : { [PREFERRED]: record.mechanism } },
+    path: { index: 0, pathSegments: [{ id: record.id, name: record.segment }] },
+  });
+}
+
+/** What a pod can do: an interface in its network namespace, once made always the same one. */
+export function toPreferences(record: AttachmentRecord): Mechanism[] {
+  const name = interfaceOf(record);
+  return [{ cls: LOCAL, type: KERNEL, parameters: { inodeURL: record.netnsUrl, ...(name === "" ? {} : { name }) } }];
+}
+
+/** Whether two records ask for one interface in one network namespace. */
+export function sameInterface(a: AttachmentRecord, b: AttachmentRecord): boolean {
+  const name = interfaceOf(a);
+  return name !== "" && name === interfaceOf(b) && a.netnsUrl === b.netnsUrl;
+}

@@ -1,0 +1,123 @@
+import { begin } from "../core/begin.js";
+import type { Clock } from "../core/clock.js";
+import type { Log } from "../core/log.js";
+import { Monitor } from "../core/monitor.js";
+import type { TokenSource } from "../core/token.js";
+import type { StateStore } from "../program/state.js";
+import { WatchedDirectory } from "../rpc/directory.js";
+import type { NodeApi } from "../rpc/node.js";
+import type { PeerSet } from "../rpc/peers.js";
+import type { Services } from "../rpc/server.js";
+import { Attachments } from "./attachments/attachments.js";
+import { attachmentRecords } from "./attachments/record.js";
+import { nsmgrChain } from "./chain.js";
+import { Forwarders } from "./forwarders.js";
+import { Hosts } from "./hosted/hosts.js";
+import { type Namespaces, NamespaceWatch } from "./namespaces.js";
+import { Node } from "./node.js";
+import { startProxy } from "./proxy/proxy.js";
+import { ServiceMonitor } from "./serviceMonitor.js";
+import { Stack } from "./stack.js";
+
+/** What this nsmgr is called and where it is. */
+export interface NsmgrConfig {
+  readonly name: string;
+  readonly site: string;
+  readonly nodeName: string;
+  readonly nodeId: string;
+  readonly version: string;
+  /** NSM's API. */
+  readonly listenOn: readonly string[];
+  /** One of them, under which others reach this node. */
+  readonly publishedUrl: string;
+  /** isthmus.v1. */
+  readonly nodeSocket: string;
+  /** Where the endpoints are served that nsmgr hosts. */
+  readonly endpointsUrl: string;
+  readonly registryUrl: string;
+  readonly forwarderService: string;
+  readonly tokenLifetimeMs: number;
+}
+
+/** Serves on all of the urls until disposed. */
+export type Listen = (urls: readonly string[], services: Services) => Promise<AsyncDisposable>;
+
+export interface NsmgrParts {
+  readonly config: NsmgrConfig;
+  readonly peers: PeerSet;
+  readonly listen: Listen;
+  readonly tokens: TokenSource;
+  readonly store: StateStore;
+  readonly namespaces: Namespaces;
+  readonly excludedPrefixes: () => readonly string[];
+  /** Turns a url that only its registrant understands (inode://…) into one that can be dialed from here. */
+  readonly resolveUrl: (url: string) => Promise<string>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: () => number;
+}
+
+export interface Nsmgr extends AsyncDisposable {
+  readonly node: NodeApi;
+}
+
+/** Starts a node's manager: it listens when this resolves. Disposing leaves the kernel and what is on disk as they are. */
+export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
+  const { config, peers, tokens, store, clock, log, random, namespaces } = parts;
+  await using started = new Stack();
+  const proxy = started.use(startProxy({ ...parts, registryUrl: config.registryUrl, ownUrl: config.publishedUrl }));
+  const directory = started.use(new WatchedDirectory({ services: proxy.services, endpoints: proxy.endpoints, clock, log }));
+  const forwarders = new Forwarders({ serviceName: config.forwarderService, local: proxy.local, services: directory, clock });
+  const namespaceWatch = started.use(new NamespaceWatch({ namespaces, clock, log }));
+  const monitor = new Monitor();
+  const connections = begin({ log });
+  const serviceMonitor = started.use(
+    new ServiceMonitor({ services: proxy.services, endpoints: proxy.endpoints, end: (id) => connections.end(id), log }),
+  );
+  const server = nsmgrChain({
+    ...{ ...config, tokens, clock, log, monitor, begin: connections, serviceMonitor, forwarders, peers },
+    forwarderUrls: () => forwarders.urls(),
+    excluded: parts.excludedPrefixes,
+  });
+  const served = new Monitor();
+  const hosts = started.use(
+    new Hosts({
+      ...{ tokens, monitor: served, store, namespaces, namespaceWatch, clock, log, services: proxy.services, endpoints: proxy.endpoints },
+      ...{ url: config.endpointsUrl, node: config.nodeName, nodeName: config.nodeName, site: config.site, graceMs: config.tokenLifetimeMs },
+    }),
+  );
+  const attachments = started.use(
+    new Attachments({
+      ...{ server, monitor, tokens, namespaces, namespaceWatch, clock, log, random },
+      records: attachmentRecords(store),
+      ask: { peers, forwarders: () => forwarders.urls(), clock },
+    }),
+  );
+  const node = new Node({
+    info: infoOf(config),
+    registryReachable: () => proxy.reachable,
+    ...{ attachments, hosts, monitor, forwarders, services: proxy.services, endpoints: proxy.endpoints },
+    ...{ forwarderService: config.forwarderService, ownUrl: config.publishedUrl },
+  });
+  started.use(await parts.listen([config.endpointsUrl], { networkService: hosts.handler, monitor: served }));
+  started.use(
+    await parts.listen(config.listenOn, { networkService: server, monitor, services: proxy.services, endpoints: proxy.endpoints }),
+  );
+  started.use(await parts.listen([config.nodeSocket], { node }));
+  hosts.resume();
+  attachments.resume();
+  const stack = started.move();
+  return { node, [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose]() };
+}
+
+function infoOf(config: NsmgrConfig) {
+  return {
+    name: config.name,
+    site: config.site,
+    nodeId: config.nodeId,
+    listenOn: [...config.listenOn],
+    registryUrl: config.registryUrl,
+    pid: process.pid,
+    version: config.version,
+  };
+}

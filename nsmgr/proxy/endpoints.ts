@@ -1,0 +1,190 @@
+import { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
+import type { Clock } from "../../core/clock.js";
+import { MeshError } from "../../core/error.js";
+import type { Log } from "../../core/log.js";
+import { matchesEndpoint } from "../../core/match.js";
+import type { TokenSource } from "../../core/token.js";
+import type { EndpointRegistry, Found, RegistryContext, RegistryPath } from "../../rpc/registry.js";
+import { fromMs, toMs } from "../time.js";
+import { Changes } from "./changes.js";
+import type { LocalEndpoint, LocalEndpoints } from "./local.js";
+import { nextPath } from "./path.js";
+import { isAway, type Upstream } from "./upstream.js";
+
+/** How long an endpoint lives that says nothing of it, and how long one is vouched for while the registry cannot be asked. */
+const defaultLifeMs = 60_000;
+
+export interface EndpointProxyParts {
+  readonly local: LocalEndpoints;
+  readonly upstream: Upstream<NetworkServiceEndpoint>;
+  /** This nsmgr's own url, under which others reach what is here. */
+  readonly ownUrl: string;
+  /** Turns a url that only its registrant understands (inode://…) into one that can be dialed from here. */
+  readonly resolveUrl: (url: string) => Promise<string>;
+  readonly tokens: TokenSource;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/**
+ * The endpoint registry as this node sees it: an endpoint of this node is published under nsmgr's url and found here
+ * under its own; what claims nsmgr's url and is not here is hidden.
+ */
+export class EndpointProxy implements EndpointRegistry {
+  readonly #parts: EndpointProxyParts;
+  /** What left this node while the registry was away, and is still to be told to it. */
+  readonly #departed = new Map<string, NetworkServiceEndpoint>();
+
+  constructor(parts: EndpointProxyParts) {
+    this.#parts = parts;
+  }
+
+  async register(value: NetworkServiceEndpoint, context: RegistryContext): Promise<NetworkServiceEndpoint> {
+    const { local } = this.#parts;
+    requireNameAndUrl(value);
+    const url = await this.#parts.resolveUrl(value.url);
+    const before = local.get(value.name);
+    this.#departed.delete(value.name);
+    const entry = { endpoint: { ...value, url }, expires: this.#lifeEnd(value), caller: context.caller, path: context.path };
+    // Known here before it is known to others, so that nobody is sent here in vain.
+    await local.put(entry);
+    try {
+      const published = await this.publish(entry, context);
+      const expires = toMs(published.expirationTime) ?? entry.expires;
+      await local.put({ ...entry, endpoint: { ...published, url }, expires });
+      return { ...published, url: value.url };
+    } catch (error) {
+      if (before === undefined) await local.remove(value.name);
+      else if (!isAway(error)) await local.put(before);
+      if (before === undefined || !isAway(error)) throw error;
+      this.#parts.log.warn("endpoint renewed here only, the registry is away", { endpoint: value.name });
+      return { ...value, expirationTime: fromMs(entry.expires) };
+    }
+  }
+
+  /** Says a local endpoint to the registry, under nsmgr's url. */
+  async publish(entry: LocalEndpoint, context: RegistryContext): Promise<NetworkServiceEndpoint> {
+    const { upstream, ownUrl } = this.#parts;
+    return await upstream.registry.register({ ...entry.endpoint, url: ownUrl }, await this.#onward(entry.path, entry.caller, context));
+  }
+
+  async unregister(value: NetworkServiceEndpoint, context: RegistryContext): Promise<void> {
+    const { local, upstream, ownUrl } = this.#parts;
+    const held = local.get(value.name);
+    await local.remove(value.name);
+    const onward = await this.#onward(context.path ?? held?.path, context.caller ?? held?.caller, context);
+    try {
+      await upstream.registry.unregister({ ...value, url: ownUrl }, onward);
+    } catch (error) {
+      if (!isAway(error)) throw error;
+      this.#departed.set(value.name, value);
+    }
+  }
+
+  /** Takes out of the registry what left while it was away. True if `name` was such a one. */
+  async withdraw(name: string, signal: AbortSignal): Promise<boolean> {
+    const value = this.#departed.get(name);
+    if (value === undefined) return false;
+    const context = await this.#onward(undefined, undefined, { signal });
+    await this.#parts.upstream.registry.unregister({ ...value, url: this.#parts.ownUrl }, context);
+    return this.#departed.delete(name);
+  }
+
+  async *find(
+    query: NetworkServiceEndpoint,
+    options: { readonly watch: boolean },
+    context: RegistryContext,
+  ): AsyncGenerator<Found<NetworkServiceEndpoint>> {
+    if (options.watch) yield* this.#watch(query, context);
+    else for (const value of await this.#list(query, context)) yield { value, deleted: false };
+  }
+
+  async #list(query: NetworkServiceEndpoint, context: RegistryContext): Promise<NetworkServiceEndpoint[]> {
+    const { local, upstream, clock } = this.#parts;
+    const named = query.name === "" ? undefined : local.get(query.name);
+    if (named !== undefined) return matchesEndpoint(query, named.endpoint) ? [named.endpoint] : [];
+    const here = local.all().flatMap(({ endpoint }) => (matchesEndpoint(query, endpoint) ? [endpoint] : []));
+    const { values, fresh } = await upstream.list(query, context).catch((error: unknown) => {
+      if (here.length === 0 || !isAway(error)) throw error;
+      return { values: [], fresh: false };
+    });
+    const elsewhere = values.filter((value) => this.#isElsewhere(value));
+    return [...here, ...(fresh ? elsewhere : elsewhere.map((value) => vouched(value, clock.now())))];
+  }
+
+  async *#watch(query: NetworkServiceEndpoint, context: RegistryContext): AsyncGenerator<Found<NetworkServiceEndpoint>> {
+    const { local, upstream } = this.#parts;
+    const changes = new Changes<NetworkServiceEndpoint>();
+    const remote = new Map<string, NetworkServiceEndpoint>();
+    const told = new Set<string>();
+    const tell = (name: string) => {
+      const here = local.get(name)?.endpoint;
+      const there = remote.get(name);
+      const value = here ?? (there !== undefined && this.#isElsewhere(there) ? there : undefined);
+      if (value !== undefined && matchesEndpoint(query, value)) {
+        told.add(name);
+        changes.push(name, { value, deleted: false });
+      } else if (told.delete(name)) {
+        changes.push(name, { value: NetworkServiceEndpoint.fromPartial({ ...(there ?? value), name }), deleted: true });
+      }
+    };
+    using stop = stopWith(context.signal);
+    using _listening = local.listen(tell);
+    for (const { endpoint } of local.all()) tell(endpoint.name);
+    const reading = this.#readInto(changes, remote, tell, upstream.watch(query, { ...context, signal: stop.signal }));
+    try {
+      yield* changes.read(context.signal);
+    } finally {
+      stop[Symbol.dispose]();
+      await reading;
+    }
+  }
+
+  async #readInto(
+    changes: Changes<NetworkServiceEndpoint>,
+    remote: Map<string, NetworkServiceEndpoint>,
+    tell: (name: string) => void,
+    stream: AsyncIterable<Found<NetworkServiceEndpoint>>,
+  ): Promise<void> {
+    try {
+      for await (const { value, deleted } of stream) {
+        if (deleted) remote.delete(value.name);
+        else remote.set(value.name, value);
+        tell(value.name);
+      }
+    } catch (error) {
+      changes.fail(error);
+    }
+  }
+
+  /** Not here, and not claimed to be here by what an earlier nsmgr left in the registry. */
+  #isElsewhere(value: NetworkServiceEndpoint): boolean {
+    return value.url !== this.#parts.ownUrl && this.#parts.local.get(value.name) === undefined;
+  }
+
+  #lifeEnd(value: NetworkServiceEndpoint): number {
+    return toMs(value.expirationTime) ?? this.#parts.clock.now() + defaultLifeMs;
+  }
+
+  async #onward(path: RegistryPath | undefined, caller: RegistryContext["caller"], context: RegistryContext): Promise<RegistryContext> {
+    return { ...context, path: nextPath(path, caller, await this.#parts.tokens()) };
+  }
+}
+
+function requireNameAndUrl(value: NetworkServiceEndpoint): void {
+  if (value.name === "") throw new MeshError("invalid", "an endpoint needs a name to be registered");
+  if (value.url === "") throw new MeshError("invalid", `endpoint ${value.name} needs a url to be registered: where is it served?`);
+}
+
+/** While the registry is away nobody can renew, so expiry says nothing. */
+function vouched(value: NetworkServiceEndpoint, now: number): NetworkServiceEndpoint {
+  const until = now + defaultLifeMs;
+  const expires = toMs(value.expirationTime);
+  return expires === undefined || expires > until ? value : { ...value, expirationTime: fromMs(until) };
+}
+
+/** A signal that ends with another, or when disposed. */
+function stopWith(signal: AbortSignal): { readonly signal: AbortSignal } & Disposable {
+  const controller = new AbortController();
+  return { signal: AbortSignal.any([signal, controller.signal]), [Symbol.dispose]: () => controller.abort() };
+}

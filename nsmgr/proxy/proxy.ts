@@ -1,0 +1,65 @@
+import { NetworkService, NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
+import type { Clock } from "../../core/clock.js";
+import type { Log } from "../../core/log.js";
+import type { TokenSource } from "../../core/token.js";
+import type { StateStore } from "../../program/state.js";
+import type { PeerSet } from "../../rpc/peers.js";
+import { type Form, messageText, persisted } from "../persisted.js";
+import { EndpointProxy } from "./endpoints.js";
+import { Keeper } from "./keeper.js";
+import { type LocalEndpoint, LocalEndpoints } from "./local.js";
+import { ServiceProxy } from "./services.js";
+import { Upstream } from "./upstream.js";
+
+export interface ProxyParts {
+  readonly peers: Pick<PeerSet, "services" | "endpoints">;
+  readonly registryUrl: string;
+  readonly ownUrl: string;
+  readonly store: StateStore;
+  readonly resolveUrl: (url: string) => Promise<string>;
+  readonly tokens: TokenSource;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The registry of this node: what nsmgr serves, and uses itself. */
+export interface RegistryProxy extends AsyncDisposable {
+  readonly services: ServiceProxy;
+  readonly endpoints: EndpointProxy;
+  readonly local: LocalEndpoints;
+  /** Whether the site's registry answers. */
+  readonly reachable: boolean;
+}
+
+type Written = Omit<LocalEndpoint, "endpoint"> & { readonly endpoint: string };
+const endpointText = messageText(NetworkServiceEndpoint);
+const form: Form<LocalEndpoint, Written> = {
+  write: (entry) => ({ ...entry, endpoint: endpointText.write(entry.endpoint) }),
+  read: (written) => ({ ...written, endpoint: endpointText.read(written.endpoint) }),
+};
+
+export function startProxy(parts: ProxyParts): RegistryProxy {
+  const { peers, registryUrl, ownUrl, tokens, clock, log } = parts;
+  const local = new LocalEndpoints({ kept: persisted(parts.store, "local/", form), clock });
+  const upstreamServices = new Upstream<NetworkService>({
+    ...{ registry: peers.services(registryUrl), name: (value) => value.name, clock, log },
+    key: messageText(NetworkService).write,
+  });
+  const upstream = new Upstream<NetworkServiceEndpoint>({
+    ...{ registry: peers.endpoints(registryUrl), name: (value) => value.name, clock, log },
+    key: endpointText.write,
+  });
+  const services = new ServiceProxy({ upstream: upstreamServices, tokens });
+  const endpoints = new EndpointProxy({ local, upstream, ownUrl, resolveUrl: parts.resolveUrl, tokens, clock, log });
+  const keeper = new Keeper({ local, upstream, endpoints, services, ownUrl, clock, log });
+  return {
+    ...{ services, endpoints, local },
+    get reachable() {
+      return keeper.reachable;
+    },
+    async [Symbol.asyncDispose]() {
+      await keeper[Symbol.asyncDispose]();
+      local[Symbol.dispose]();
+    },
+  };
+}
