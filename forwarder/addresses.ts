@@ -73,7 +73,9 @@ function parse(text: string): [address: string, bits: number] {
     const bits = text.includes("/") ? ipaddr.parseCIDR(text)[1] : full;
     return [bare.toString(), bits];
   } catch (cause) {
-    throw new MeshError("invalid", `${JSON.stringify(text)} is neither an IP address nor a prefix like 172.16.1.2/32 or 2001:db8::/64`, { cause });
+    throw new MeshError("invalid", `${JSON.stringify(text)} is neither an IP address nor a prefix like 172.16.1.2/32 or 2001:db8::/64`, {
+      cause,
+    });
   }
 }
 

@@ -124,7 +124,8 @@ function fields(value: object, prefix = ""): Map<string, string> {
   for (const [name, field] of Object.entries(value)) {
     if (field === undefined) continue;
     if (Array.isArray(field)) all.set(prefix + name, field.join(" "));
-    else if (typeof field === "object" && field !== null) for (const [inner, text] of fields(field, `${prefix}${name}.`)) all.set(inner, text);
+    else if (typeof field === "object" && field !== null)
+      for (const [inner, text] of fields(field, `${prefix}${name}.`)) all.set(inner, text);
     else all.set(prefix + name, String(field));
   }
   return all;

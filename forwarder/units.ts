@@ -1,0 +1,107 @@
+import type { KernelObject } from "../kernel/model.js";
+import { byKey, keyOf } from "./plan.js";
+
+/** Answers the device of the mesh namespace that an object belongs to, as far as the given objects tell. */
+export function ownersAmong(...lists: readonly (readonly KernelObject[])[]): (object: KernelObject) => string | undefined {
+  const pods = new Map<string, string>();
+  const vnis = new Map<number, string>();
+  for (const object of lists.flat()) {
+    if (object.kind === "port") pods.set(`${object.pod.cookie} ${object.podInterface}`, object.name);
+    if (object.kind === "vxlan" && object.madeIn === "mesh") vnis.set(object.vni, object.name);
+  }
+  return (object) => {
+    switch (object.kind) {
+      case "port":
+      case "vxlan":
+      case "wireguard":
+        return object.name;
+      case "vxlan-remote":
+      case "wireguard-peer":
+        return object.device;
+      case "redirect":
+        return object.from;
+      case "vxlan-source":
+        return vnis.get(object.vni);
+      case "address":
+      case "route":
+      case "neighbour":
+        return object.where === "mesh" ? object.device : pods.get(`${object.where.cookie} ${object.device}`);
+      default:
+        return object satisfies never;
+    }
+  };
+}
+
+interface Unit {
+  readonly objects: readonly KernelObject[];
+  readonly devices: ReadonlyMap<string, readonly KernelObject[]>;
+}
+
+/** What is wanted, in units that come and go as one (a connection, a peer, the tunnel), found by device at a cost that does not grow. */
+export class Units {
+  readonly #units = new Map<string, Unit>();
+  readonly #byDevice = new Map<string, Set<string>>();
+
+  /** Takes the place of the unit's last version; answers that one. */
+  set(name: string, objects: readonly KernelObject[]): readonly KernelObject[] {
+    const old = this.drop(name);
+    const owner = ownersAmong(objects);
+    const devices = new Map<string, KernelObject[]>();
+    for (const object of byKey(objects).values()) {
+      const device = owner(object);
+      if (device !== undefined) devices.set(device, [...(devices.get(device) ?? []), object]);
+    }
+    this.#units.set(name, { objects, devices });
+    for (const device of devices.keys()) this.#unitsOf(device).add(name);
+    return old;
+  }
+
+  /** Forgets the unit; answers what it wanted. */
+  drop(name: string): readonly KernelObject[] {
+    const unit = this.#units.get(name);
+    this.#units.delete(name);
+    for (const device of unit?.devices.keys() ?? []) {
+      const users = this.#unitsOf(device);
+      users.delete(name);
+      if (users.size === 0) this.#byDevice.delete(device);
+    }
+    return unit?.objects ?? [];
+  }
+
+  has(name: string): boolean {
+    return this.#units.has(name);
+  }
+
+  objects(name: string): readonly KernelObject[] {
+    return this.#units.get(name)?.objects ?? [];
+  }
+
+  devices(name: string): Iterable<string> {
+    return this.#units.get(name)?.devices.keys() ?? [];
+  }
+
+  /** The units that want something on a device. */
+  users(device: string): ReadonlySet<string> {
+    return this.#byDevice.get(device) ?? new Set();
+  }
+
+  /** All that is wanted on these devices, whichever unit wants it. */
+  wantedOn(devices: Iterable<string>): KernelObject[] {
+    return [...devices].flatMap((device) => [...this.users(device)].flatMap((name) => this.#units.get(name)?.devices.get(device) ?? []));
+  }
+
+  all(): KernelObject[] {
+    return [...this.#units.values()].flatMap((unit) => unit.objects);
+  }
+
+  /** Units by the keys of what they want. */
+  keys(name: string): Set<string> {
+    return new Set(this.objects(name).map(keyOf));
+  }
+
+  #unitsOf(device: string): Set<string> {
+    const users = this.#byDevice.get(device) ?? new Set<string>();
+    this.#byDevice.set(device, users);
+    return users;
+  }
+}
