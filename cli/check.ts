@@ -65,29 +65,27 @@ export function parseDuration(option: string, text: string): number {
   return ms;
 }
 
-/** The URL of the network namespace at `path`, or of process `pid`. Refuses what is not there or is no network namespace. */
+/** The URL of the network namespace at `path`. Refuses what is not there or is no network namespace. */
 export function netnsUrl(path: string): string {
-  let real: string;
-  try {
-    real = realpathSync(path.startsWith("/proc/") ? path.replace(/\/ns\/net$/, "") : path);
-  } catch (error) {
-    throw new MeshError("not-found", `there is no network namespace at ${path}; make it, or name another`, { cause: error });
-  }
-  if (!(path.startsWith("/proc/") ? isProcess(path) : isMountedNetns(real)))
+  if (!isNetns(path))
     throw new MeshError("not-found", `${path} is no network namespace; name one such as /run/netns/NAME or /proc/PID/ns/net`);
-  return `file://${path.startsWith("/proc/") ? path : real}`;
+  return `file://${path}`;
 }
 
-function isProcess(path: string): boolean {
+function isNetns(path: string): boolean {
   try {
-    return readlinkSync(path).startsWith("net:[");
-  } catch {
-    return false;
+    if (path.startsWith("/proc/")) return readlinkSync(path).startsWith("net:[");
+    return isMounted(realpathSync(path));
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "EINVAL") return false;
+    if (code === "EACCES") throw new MeshError("denied", `${path} cannot be looked at; run nsmctl as root`, { cause: error });
+    throw new MeshError("not-found", `there is no network namespace at ${path}; make it, or name another`, { cause: error });
   }
 }
 
 // A namespace that is kept by a mount shows as `net:[INODE]` in the root field.
-function isMountedNetns(real: string): boolean {
+function isMounted(real: string): boolean {
   const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
   return mounts.some((line) => {
     const [, , , root, point] = line.split(" ");

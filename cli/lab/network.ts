@@ -1,9 +1,14 @@
 import { closeSync, existsSync, openSync, writeFileSync } from "node:fs";
+import { MeshError } from "../../core/error.js";
+import { interfaceIndex } from "../../kernel/ffi/file.js";
+import { addAddress } from "../../kernel/netlink/address.js";
+import { changeLink, createVeth } from "../../kernel/netlink/link.js";
 import type { Request } from "../../kernel/netlink/message.js";
+import { addRoute } from "../../kernel/netlink/route.js";
 import { NETLINK_ROUTE, NetlinkSocket } from "../../kernel/netlink/socket.js";
 import { createNetns, netnsPath, removeNetns, within } from "../../kernel/netns.js";
+import { createBridge, joinBridge } from "./bridge.js";
 import type { LabPlan, NodePlan, SitePlan } from "./layout.js";
-import { addAddress, addBridge, addDefaultRoute, addVeth, setMaster, setUp } from "./links.js";
 import type { LabRecord } from "./record.js";
 
 /** The name of a node's link to its LAN. */
@@ -15,7 +20,7 @@ export function raiseNetwork(plan: LabPlan): void {
   within(netnsPath(plan.wan), () => {
     setSysctls({ ...forwarding, ...quiet });
     using socket = new NetlinkSocket(NETLINK_ROUTE);
-    socket.request(setUp("lo"));
+    socket.request(up("lo"));
     for (const site of plan.sites) raiseLan(socket, site);
   });
   for (const node of plan.nodes) raiseNode(plan, node);
@@ -26,7 +31,7 @@ export function raisePod(namespace: string): void {
   createNetns(namespace);
   within(netnsPath(namespace), () => {
     using socket = new NetlinkSocket(NETLINK_ROUTE);
-    socket.request(setUp("lo"));
+    socket.request(up("lo"));
   });
 }
 
@@ -46,6 +51,8 @@ const quiet: Sysctls = {
   "ipv6/conf/all/disable_ipv6": "0",
   "ipv6/conf/default/disable_ipv6": "0",
   "ipv6/conf/default/accept_ra": "0",
+  // Duplicate address detection costs a second in which a router cannot ask for its neighbours.
+  "ipv6/conf/default/dad_transmits": "0",
   "ipv4/conf/all/rp_filter": "0",
   "ipv4/conf/default/rp_filter": "0",
   "ipv4/conf/all/accept_redirects": "0",
@@ -58,30 +65,42 @@ const quiet: Sysctls = {
 
 type Sysctls = Readonly<Record<string, string>>;
 
-function raiseLan(socket: NetlinkSocket, site: SitePlan): void {
-  const [address = "", length] = site.gateway.split("/");
-  send(socket, addBridge(site.bridge), setUp(site.bridge));
-  send(socket, addAddress(site.bridge, address, Number(length)));
+function raiseLan(socket: NetlinkSocket, { bridge, gateway }: SitePlan): void {
+  send(socket, createBridge(bridge));
+  send(socket, up(bridge), addAddress(`give ${bridge} the address ${gateway}`, indexOf(bridge), gateway));
 }
 
 function raiseNode(plan: LabPlan, node: NodePlan): void {
   createNetns(node.namespace);
+  within(netnsPath(node.namespace), () => setSysctls({ ...quiet, "ipv4/ip_forward": "0", "ipv6/conf/all/forwarding": "0" }));
   const bridge = plan.sites.find((site) => site.name === node.site)?.bridge ?? "";
   const file = openSync(netnsPath(node.namespace), "r");
   try {
     within(netnsPath(plan.wan), () => {
       using socket = new NetlinkSocket(NETLINK_ROUTE);
-      send(socket, addVeth(node.port, nodeLink, file));
-      send(socket, setMaster(node.port, bridge), setUp(node.port));
+      send(socket, createVeth({ name: node.port }, { name: nodeLink, netns: file }));
+      send(socket, joinBridge(node.port, indexOf(bridge)), up(node.port));
     });
   } finally {
     closeSync(file);
   }
   within(netnsPath(node.namespace), () => {
-    setSysctls({ ...quiet, "ipv4/ip_forward": "0", "ipv6/conf/all/forwarding": "0" });
     using socket = new NetlinkSocket(NETLINK_ROUTE);
-    send(socket, setUp("lo"), setUp(nodeLink), addAddress(nodeLink, node.address, node.length), addDefaultRoute(node.gateway));
+    const address = `${node.address}/${node.length}`;
+    const everywhere = { prefix: plan.underlay === 4 ? "0.0.0.0/0" : "::/0", via: node.gateway };
+    send(socket, up("lo"), up(nodeLink), addAddress(`give ${node.name} the address ${address}`, indexOf(nodeLink), address));
+    send(socket, addRoute(`make ${node.gateway} the gateway of ${node.name}`, indexOf(nodeLink), everywhere, "add"));
   });
+}
+
+function up(device: string): Request {
+  return changeLink(`set ${device} up`, indexOf(device), { up: true });
+}
+
+function indexOf(device: string): number {
+  const index = interfaceIndex(device);
+  if (index === 0) throw new MeshError("kernel", `there is no device ${device} where the lab made it`);
+  return index;
 }
 
 function send(socket: NetlinkSocket, ...requests: readonly Request[]): void {
