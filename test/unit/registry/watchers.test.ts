@@ -115,7 +115,8 @@ describe("watchers", () => {
           }
           await read();
           assert.deepEqual(Object.fromEntries(known), Object.fromEntries([...there].map(([name, { content }]) => [name, content])));
-          await watch.end();
+          stop.abort();
+          stop = new AbortController();
         },
       ),
       { numRuns: 60 },
