@@ -2,7 +2,7 @@ import { AF_BRIDGE, AF_INET, AF_INET6 } from "../ffi/socket.js";
 import { errnoOf } from "../ffi/system.js";
 import { attribute, parseAttributes, readU32, u32 } from "./attributes.js";
 import { familyOf, ipBytes, ipText, macBytes, macText } from "./ip.js";
-import { NLM_F_CREATE, NLM_F_REPLACE, type Request } from "./message.js";
+import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE, type Request } from "./message.js";
 import type { NetlinkSocket } from "./socket.js";
 
 export const RTM_NEWNEIGH = 28;
@@ -67,14 +67,15 @@ export function decodeNeighbour(body: Buffer): FoundNeighbour | undefined {
   return { index: body.readInt32LE(4), address: ipText(address), mac: macText(mac) };
 }
 
-/** Sends everything there, and nowhere else: takes the place of the entry that is. */
-export function setRemote(what: string, index: number, remote: { address: string; vni: number }): Request {
+/** Sends everything there too. There already: nothing changes. */
+export function addRemote(what: string, index: number, remote: { address: string; vni: number }): Request {
   const body = Buffer.concat([remoteHeader(index), attribute(NDA_DST, ipBytes(remote.address)), u32(NDA_VNI, remote.vni)]);
-  return { what, type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE, body };
+  return { what, type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_APPEND, body };
 }
 
-export function deleteRemote(what: string, index: number, remote: { address: string; vni: number }): Request {
-  const body = Buffer.concat([remoteHeader(index), attribute(NDA_DST, ipBytes(remote.address)), u32(NDA_VNI, remote.vni)]);
+export function deleteRemote(what: string, index: number, remote: { address: string; vni: number | undefined }): Request {
+  const vni = remote.vni === undefined ? [] : [u32(NDA_VNI, remote.vni)];
+  const body = Buffer.concat([remoteHeader(index), attribute(NDA_DST, ipBytes(remote.address)), ...vni]);
   return { what, type: RTM_DELNEIGH, body };
 }
 
@@ -90,10 +91,10 @@ export function getRemote(socket: NetlinkSocket, index: number): FoundRemote | u
   }
 }
 
-/** The remotes of all VXLAN devices of the namespace. */
-export function dumpRemotes(socket: NetlinkSocket): FoundRemote[] {
+/** The remotes of one VXLAN device, or of all with index 0. */
+export function dumpRemotes(socket: NetlinkSocket, index: number): FoundRemote[] {
   return socket
-    .dump({ what: "list the VXLAN remotes", type: RTM_GETNEIGH, body: header(AF_BRIDGE, 0, 0, 0) })
+    .dump({ what: "list the VXLAN remotes", type: RTM_GETNEIGH, body: header(AF_BRIDGE, index, 0, 0) })
     .map(decodeRemote)
     .filter((remote) => remote !== undefined);
 }

@@ -1,0 +1,15 @@
+import type { Link } from "../netlink/link.js";
+
+/** How the alias of everything of ours begins. */
+export const aliasPrefix = "isthmus:";
+
+/**
+ * The group of our devices. It is set at birth and the alias a moment later, so a device that a killed process left half-made is
+ * still known as ours. Both are on the side where no pod can write.
+ */
+export const ourGroup = 0x6973;
+
+/** Whether a device of the mesh namespace is ours. */
+export function isOurs(link: Link): boolean {
+  return link.group === ourGroup || link.alias.startsWith(aliasPrefix);
+}

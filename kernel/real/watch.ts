@@ -1,0 +1,109 @@
+import { MeshError } from "../../core/error.js";
+import { close } from "../ffi/file.js";
+import {
+  AF_NETLINK,
+  bind,
+  receiveMessage,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SOCK_NONBLOCK,
+  SOCK_RAW,
+  SOL_SOCKET,
+  setOption,
+  socket,
+} from "../ffi/socket.js";
+import { errnoOf } from "../ffi/system.js";
+import { RTM_DELADDR, RTM_NEWADDR } from "../netlink/address.js";
+import { parseAttributes, readU32 } from "../netlink/attributes.js";
+import { decodeLink, isBridgeMessage, type Link, RTM_DELLINK, RTM_NEWLINK } from "../netlink/link.js";
+import { decodeMessages, type Message } from "../netlink/message.js";
+import { RTM_DELROUTE, RTM_NEWROUTE } from "../netlink/route.js";
+import { NETLINK_ROUTE, netlinkAddress } from "../netlink/socket.js";
+import { onReadable } from "../signal.js";
+
+const SOL_NETLINK = 270;
+const NETLINK_LISTEN_ALL_NSID = 8;
+const RTMGRP_LINK = 0x1;
+const RTMGRP_IPV4_IFADDR = 0x10;
+const RTMGRP_IPV4_ROUTE = 0x40;
+const RTMGRP_IPV6_IFADDR = 0x100;
+const RTMGRP_IPV6_ROUTE = 0x400;
+const groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE;
+const RTA_OIF = 4;
+const routeHeader = 12;
+const bufferBytes = 4 * 1024 * 1024;
+const perTurn = 512;
+
+/** Something that happened, in the mesh namespace (`netnsId` undefined) or in one that it has a number for. */
+export type Notice =
+  | { readonly kind: "link"; readonly netnsId: number | undefined; readonly link: Link; readonly gone: boolean }
+  | { readonly kind: "on-device"; readonly netnsId: number | undefined; readonly index: number }
+  | { readonly kind: "lost" };
+
+/** Listens in the namespace of the moment, and through it in every namespace that has a number there. */
+export function watchNamespaces(hear: (notice: Notice) => void): Disposable {
+  const fd = open();
+  const buffer = Buffer.alloc(64 * 1024);
+  const readable = onReadable(fd, () => drain(fd, buffer, hear));
+  return {
+    [Symbol.dispose]: () => {
+      readable[Symbol.dispose]();
+      close(fd);
+    },
+  };
+}
+
+function open(): number {
+  const fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, NETLINK_ROUTE);
+  try {
+    setOption(fd, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
+    enlarge(fd);
+    bind(fd, netlinkAddress(groups));
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+function enlarge(fd: number): void {
+  try {
+    setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bufferBytes);
+  } catch {
+    setOption(fd, SOL_SOCKET, SO_RCVBUF, bufferBytes); // as much as the host allows
+  }
+}
+
+function drain(fd: number, buffer: Buffer, hear: (notice: Notice) => void): void {
+  for (let read = 0; read < perTurn; read++) {
+    try {
+      const received = receiveMessage(fd, buffer);
+      if (received === undefined) return;
+      const netnsId = received.control.length >= 20 ? received.control.readInt32LE(16) : undefined;
+      for (const message of decodeMessages(buffer.subarray(0, received.length))) notice(message, netnsId, hear);
+    } catch (error) {
+      if (!(error instanceof MeshError) || errnoOf(error) !== "ENOBUFS") throw error;
+      hear({ kind: "lost" });
+    }
+  }
+  setImmediate(() => drain(fd, buffer, hear)); // a storm must not starve the rest of the process
+}
+
+function notice(message: Message, netnsId: number | undefined, hear: (notice: Notice) => void): void {
+  switch (message.type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+      if (!isBridgeMessage(message.body))
+        hear({ kind: "link", netnsId, link: decodeLink(message.body), gone: message.type === RTM_DELLINK });
+      break;
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+      hear({ kind: "on-device", netnsId, index: message.body.readUInt32LE(4) });
+      break;
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE: {
+      const index = readU32(parseAttributes(message.body.subarray(routeHeader)), RTA_OIF);
+      if (index !== undefined) hear({ kind: "on-device", netnsId, index });
+    }
+  }
+}
