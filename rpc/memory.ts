@@ -68,6 +68,8 @@ class MemoryTransport implements Transport {
       if (call.incoming.signal.aborted) throw call.incoming.signal.reason;
     } catch (error) {
       if (!outgoing.signal.aborted) throw this.#failure(error, host, url, outgoing, call);
+    } finally {
+      call.leave();
     }
   }
 
@@ -85,7 +87,7 @@ class MemoryTransport implements Transport {
     return { host, method };
   }
 
-  #begin(host: Host, outgoing: Outgoing): { readonly incoming: Incoming } & Disposable {
+  #begin(host: Host, outgoing: Outgoing): { readonly incoming: Incoming /** The reader is gone. */; leave(): void } & Disposable {
     const byCaller = linked(outgoing.signal);
     const byHost = linked(host.gone.signal);
     const byPeers = linked(this.#closed.signal);
@@ -99,6 +101,7 @@ class MemoryTransport implements Transport {
     const sendHeaders = (headers: Headers) => outgoing.onHeaders?.(headers);
     return {
       incoming: { signal: joined.signal, headers: outgoing.headers, sendHeaders },
+      leave: () => joined.abort(new MeshError("cancelled", "the caller went away")),
       [Symbol.dispose]() {
         for (const one of [byCaller, byHost, byPeers]) one[Symbol.dispose]();
       },
