@@ -44,6 +44,7 @@ export function openVxlanFilter(mesh: string, options: FilterOptions = {}): Coun
   const elements = within(mesh, () => new NftElements());
   return {
     list: () => [sets.ipv4, sets.ipv6].flatMap((set) => elements.list(set)).map(sourceOf),
+    has: (source) => elements.has(...elementOf(source)),
     add: (source) => elements.add(...elementOf(source)),
     remove: (source) => elements.remove(...elementOf(source)),
     drops: () => parseDrops(nft.run(`list counters table inet ${table}`)),

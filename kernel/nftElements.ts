@@ -59,6 +59,21 @@ export class NftElements implements Disposable {
     }
   }
 
+  /** Whether a key is in the set, without reading the others. */
+  has(where: NftSet, key: Uint8Array): boolean {
+    try {
+      this.#reader.request({
+        what: `look into nftables set ${where.set}`,
+        type: messageType(NFT_MSG_GETSETELEM),
+        body: encodeElement(where, key),
+      });
+      return true;
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return false;
+      throw error;
+    }
+  }
+
   /** The keys in the set, in no order. */
   list(where: NftSet): Buffer[] {
     const body = Buffer.concat([header(NFPROTO_INET, 0), ...names(where)]);
