@@ -25,8 +25,3 @@ async function askOne(parts: AskParts, url: string, id: string, signal: AbortSig
     return Object.values(event.connections).find((conn) => conn.path?.pathSegments[0]?.id === id);
   return undefined;
 }
-
-/** Whether some hop has seen the data path dead. */
-export function isDead(conn: Connection | undefined): boolean {
-  return conn?.path?.pathSegments.some((segment) => segment.metrics["isthmus.datapath"] === "dead") ?? false;
-}

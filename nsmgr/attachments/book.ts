@@ -54,8 +54,9 @@ export class Book {
     return [...this.#entries.values()];
   }
 
-  /** Changes the record, in memory at once; resolves when it is on disk. */
+  /** Changes the record, in memory at once; resolves when it is on disk. What was removed stays so. */
   async change(entry: Entry, change: Partial<AttachmentRecord>): Promise<void> {
+    if (this.#entries.get(entry.record.id) !== entry) return;
     entry.record = { ...entry.record, ...change };
     await this.#kept.put(entry.record.id, entry.record);
   }

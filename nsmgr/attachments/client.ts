@@ -1,5 +1,6 @@
 import type { Connection } from "../../api/gen/connection/connection.js";
-import { type Begin, begin } from "../../core/begin.js";
+import { abandonment } from "../../core/abandon.js";
+import { begin } from "../../core/begin.js";
 import { type Call, chain, type Element, type Handler } from "../../core/chain.js";
 import type { Clock } from "../../core/clock.js";
 import { asMeshError } from "../../core/error.js";
@@ -31,7 +32,7 @@ export interface ClientParts {
  * The client of all attachments: a chain as any NSM client has it, in front of nsmgr's server chain, which it calls with a
  * token as if from outside, so that the path has a segment for the client and one for nsmgr.
  */
-export function attachmentClient(parts: ClientParts): { readonly handler: Handler; readonly begin: Begin } {
+export function attachmentClient(parts: ClientParts): Handler {
   const started = begin({ log: parts.log });
   const again = async (id: string, change?: (call: Call) => Call, signal?: AbortSignal) => {
     try {
@@ -42,17 +43,19 @@ export function attachmentClient(parts: ClientParts): { readonly handler: Handle
     }
   };
   const { clock, log, random, monitor, gone, notify } = parts;
+  const { element: abandoned, tail } = abandonment(nextHop(parts.server, parts.tokens), log);
   const rest = chain(
     [
       updateToken(parts.tokens),
+      abandoned,
       undoOnFailure(keeping(parts.keep)),
       refresh({ clock, log, again: (id) => again(id) }),
       heal({ clock, log, random, watch: (selector, signal) => monitor.watch(selector, signal), again, gone, notify }),
     ],
-    nextHop(parts.server, parts.tokens),
+    tail,
   );
   started.bind(rest);
-  return { handler: chain([ownName, started], rest), begin: started };
+  return chain([ownName, started], rest);
 }
 
 /** Each attachment has its own segment name; it comes with the connection. */

@@ -1,8 +1,10 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { Connection, type Mechanism } from "../../api/gen/connection/connection.js";
 import type { AttachRequest } from "../../api/gen/isthmus/v1/node.js";
+import type { Call } from "../../core/chain.js";
 import { MeshError } from "../../core/error.js";
 import { checkInterfaceName, KERNEL, LOCAL, PREFERRED } from "../../core/mechanism.js";
+import { UP } from "../../core/states.js";
 import { checkLabels, checkName } from "../check.js";
 import type { Namespaces } from "../namespaces.js";
 import { type AttachmentRecord, interfaceOf } from "./record.js";
@@ -56,9 +58,14 @@ export function toConnection(record: AttachmentRecord): Connection {
 }
 
 /** What a pod can do: an interface in its network namespace, once made always the same one. */
-export function toPreferences(record: AttachmentRecord): Mechanism[] {
+function toPreferences(record: AttachmentRecord): Mechanism[] {
   const name = interfaceOf(record);
   return [{ cls: LOCAL, type: KERNEL, parameters: { inodeURL: record.netnsUrl, ...(name === "" ? {} : { name }) } }];
+}
+
+/** The request for it, first or again. */
+export function toCall(record: AttachmentRecord, signal: AbortSignal): Call {
+  return { connection: { ...toConnection(record), state: UP }, preferences: toPreferences(record), signal };
 }
 
 /** Whether two records ask for one interface in one network namespace. */

@@ -4,7 +4,7 @@ import { asMeshError, MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import type { TokenSource } from "../../core/token.js";
 import type { EndpointRegistry, ServiceRegistry } from "../../rpc/registry.js";
-import { toMs } from "../time.js";
+import { expiryOf } from "../expiry.js";
 import type { HostedRecord } from "./record.js";
 
 const retryMs = 500;
@@ -37,7 +37,7 @@ export class Registrar {
     const caller = await tokens();
     await services.register(await this.#service(record, signal), { signal, caller });
     const registered = await endpoints.register(this.#endpoint(record), { signal, caller });
-    const expires = toMs(registered.expirationTime) ?? clock.now() + longestMs;
+    const expires = expiryOf(registered) ?? clock.now() + longestMs;
     return Math.max(retryMs, ((expires - clock.now()) * 2) / 3);
   }
 

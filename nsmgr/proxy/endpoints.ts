@@ -3,12 +3,13 @@ import type { Clock } from "../../core/clock.js";
 import { MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import { matchesEndpoint } from "../../core/match.js";
+import { toTimestamp } from "../../core/timestamp.js";
 import type { TokenSource } from "../../core/token.js";
-import type { EndpointRegistry, Found, RegistryContext, RegistryPath } from "../../rpc/registry.js";
-import { fromMs, toMs } from "../time.js";
+import type { EndpointRegistry, Found, RegistryContext } from "../../rpc/registry.js";
+import { expiryOf } from "../expiry.js";
 import { Changes } from "./changes.js";
 import type { LocalEndpoint, LocalEndpoints } from "./local.js";
-import { nextPath } from "./path.js";
+import { onward } from "./path.js";
 import { isAway, type Upstream } from "./upstream.js";
 
 /** How long an endpoint lives that says nothing of it, and how long one is vouched for while the registry cannot be asked. */
@@ -50,7 +51,7 @@ export class EndpointProxy implements EndpointRegistry {
     await local.put(entry);
     try {
       const published = await this.publish(entry, context);
-      const expires = toMs(published.expirationTime) ?? entry.expires;
+      const expires = expiryOf(published) ?? entry.expires;
       await local.put({ ...entry, endpoint: { ...published, url }, expires });
       return { ...published, url: value.url };
     } catch (error) {
@@ -58,23 +59,26 @@ export class EndpointProxy implements EndpointRegistry {
       else if (!isAway(error)) await local.put(before);
       if (before === undefined || !isAway(error)) throw error;
       this.#parts.log.warn("endpoint renewed here only, the registry is away", { endpoint: value.name });
-      return { ...value, expirationTime: fromMs(entry.expires) };
+      return { ...value, expirationTime: toTimestamp(entry.expires) };
     }
   }
 
   /** Says a local endpoint to the registry, under nsmgr's url. */
   async publish(entry: LocalEndpoint, context: RegistryContext): Promise<NetworkServiceEndpoint> {
     const { upstream, ownUrl } = this.#parts;
-    return await upstream.registry.register({ ...entry.endpoint, url: ownUrl }, await this.#onward(entry.path, entry.caller, context));
+    return await upstream.registry.register(
+      { ...entry.endpoint, url: ownUrl },
+      onward({ ...context, path: entry.path, caller: entry.caller }, await this.#parts.tokens()),
+    );
   }
 
   async unregister(value: NetworkServiceEndpoint, context: RegistryContext): Promise<void> {
     const { local, upstream, ownUrl } = this.#parts;
     const held = local.get(value.name);
     await local.remove(value.name);
-    const onward = await this.#onward(context.path ?? held?.path, context.caller ?? held?.caller, context);
+    const known = { ...context, path: context.path ?? held?.path, caller: context.caller ?? held?.caller };
     try {
-      await upstream.registry.unregister({ ...value, url: ownUrl }, onward);
+      await upstream.registry.unregister({ ...value, url: ownUrl }, onward(known, await this.#parts.tokens()));
     } catch (error) {
       if (!isAway(error)) throw error;
       this.#departed.set(value.name, value);
@@ -85,8 +89,8 @@ export class EndpointProxy implements EndpointRegistry {
   async withdraw(name: string, signal: AbortSignal): Promise<boolean> {
     const value = this.#departed.get(name);
     if (value === undefined) return false;
-    const context = await this.#onward(undefined, undefined, { signal });
-    await this.#parts.upstream.registry.unregister({ ...value, url: this.#parts.ownUrl }, context);
+    const { upstream, ownUrl, tokens } = this.#parts;
+    await upstream.registry.unregister({ ...value, url: ownUrl }, onward({ signal }, await tokens()));
     return this.#departed.delete(name);
   }
 
@@ -163,11 +167,7 @@ export class EndpointProxy implements EndpointRegistry {
   }
 
   #lifeEnd(value: NetworkServiceEndpoint): number {
-    return toMs(value.expirationTime) ?? this.#parts.clock.now() + defaultLifeMs;
-  }
-
-  async #onward(path: RegistryPath | undefined, caller: RegistryContext["caller"], context: RegistryContext): Promise<RegistryContext> {
-    return { ...context, path: nextPath(path, caller, await this.#parts.tokens()) };
+    return expiryOf(value) ?? this.#parts.clock.now() + defaultLifeMs;
   }
 }
 
@@ -179,8 +179,8 @@ function requireNameAndUrl(value: NetworkServiceEndpoint): void {
 /** While the registry is away nobody can renew, so expiry says nothing. */
 function vouched(value: NetworkServiceEndpoint, now: number): NetworkServiceEndpoint {
   const until = now + defaultLifeMs;
-  const expires = toMs(value.expirationTime);
-  return expires === undefined || expires > until ? value : { ...value, expirationTime: fromMs(until) };
+  const expires = expiryOf(value);
+  return expires === undefined || expires > until ? value : { ...value, expirationTime: toTimestamp(until) };
 }
 
 /** A signal that ends with another, or when disposed. */

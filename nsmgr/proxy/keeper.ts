@@ -2,7 +2,7 @@ import { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import type { Clock } from "../../core/clock.js";
 import { asMeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
-import { fromMs } from "../time.js";
+import { toTimestamp } from "../../core/timestamp.js";
 import type { EndpointProxy } from "./endpoints.js";
 import type { LocalEndpoint, LocalEndpoints } from "./local.js";
 import type { ServiceProxy } from "./services.js";
@@ -90,7 +90,7 @@ export class Keeper implements AsyncDisposable {
     const { endpoints, services, clock, log } = this.#parts;
     if (entry.expires - clock.now() < leastLifeMs) return;
     const { name, networkServiceNames } = entry.endpoint;
-    const endpoint = { ...entry.endpoint, expirationTime: fromMs(entry.expires) };
+    const endpoint = { ...entry.endpoint, expirationTime: toTimestamp(entry.expires) };
     try {
       const restored = await services.restore(networkServiceNames, signal);
       await endpoints.publish({ ...entry, endpoint }, { signal });

@@ -2,7 +2,7 @@ import type { NetworkService } from "../../api/gen/registry/registry.js";
 import { MeshError } from "../../core/error.js";
 import type { TokenSource } from "../../core/token.js";
 import type { Found, RegistryContext, ServiceRegistry } from "../../rpc/registry.js";
-import { nextPath } from "./path.js";
+import { onward } from "./path.js";
 import { isAway, type Upstream } from "./upstream.js";
 
 export interface ServiceProxyParts {
@@ -35,7 +35,7 @@ export class ServiceProxy implements ServiceRegistry {
 
   async unregister(value: NetworkService, context: RegistryContext): Promise<void> {
     this.#said.delete(value.name);
-    await this.#parts.upstream.registry.unregister(value, await this.#onward(context));
+    await this.#parts.upstream.registry.unregister(value, onward(context, await this.#parts.tokens()));
   }
 
   async *find(
@@ -66,10 +66,6 @@ export class ServiceProxy implements ServiceRegistry {
   }
 
   async #say(value: NetworkService, context: RegistryContext): Promise<NetworkService> {
-    return await this.#parts.upstream.registry.register(value, await this.#onward(context));
-  }
-
-  async #onward(context: RegistryContext): Promise<RegistryContext> {
-    return { ...context, path: nextPath(context.path, context.caller, await this.#parts.tokens()) };
+    return await this.#parts.upstream.registry.register(value, onward(context, await this.#parts.tokens()));
   }
 }

@@ -1,0 +1,52 @@
+#!/usr/bin/env node
+import { randomInt } from "node:crypto";
+import { MeshError } from "../core/error.js";
+import { createTokenSource } from "../identity/token.js";
+import { processKey } from "../program/key.js";
+import { nodeId } from "../program/nodeId.js";
+import { runProgram } from "../program/run.js";
+import { openStore } from "../program/state.js";
+import { Peers } from "../rpc/client.js";
+import { serve } from "../rpc/server.js";
+import { nsmgrSettings } from "./config.js";
+import { realNamespaces } from "./namespaces.js";
+import { startNsmgr } from "./nsmgr.js";
+import { PrefixFile } from "./prefixFile.js";
+import { publishedUrl } from "./published.js";
+import { Stack } from "./stack.js";
+
+await runProgram("nsmgr", nsmgrSettings, async ({ config, log, clock, version }) => {
+  await using started = new Stack();
+  const id = nodeId(config.stateDir);
+  const tokens = createTokenSource({
+    ...{ subject: `spiffe://${config.site}/${id}/nsmgr`, key: processKey(), clock },
+    lifetimeMs: config.maxTokenLifetime,
+  });
+  const store = started.use(openStore(config.stateDir));
+  const prefixes = started.use(new PrefixFile({ path: config.excludedPrefixesFile, clock, log }));
+  const peers = started.use(new Peers({ tokens, log, clock, dialTimeoutMs: config.dialTimeout }));
+  started.use(
+    await startNsmgr({
+      ...{ peers, tokens, store, clock, log, namespaces: realNamespaces },
+      config: {
+        ...config,
+        nodeName: config.nodeName || config.name,
+        nodeId: id,
+        version,
+        publishedUrl: publishedUrl(config.listenOn),
+        endpointsUrl: `unix://${config.runDir}/endpoints.sock`,
+        tokenLifetimeMs: config.maxTokenLifetime,
+      },
+      listen: async (urls, services) => await serve({ urls, services, log, hop: config.name }),
+      excludedPrefixes: () => prefixes.prefixes,
+      resolveUrl,
+      random: () => randomInt(2 ** 32) / 2 ** 32,
+    }),
+  );
+  return started.move();
+});
+
+async function resolveUrl(url: string): Promise<string> {
+  if (!url.startsWith("inode:")) return url;
+  throw new MeshError("unsupported", `this nsmgr cannot find the socket behind ${url}; register with its unix:///path, or tcp://host:port`);
+}
