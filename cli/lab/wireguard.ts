@@ -3,7 +3,8 @@ import { connect } from "node:net";
 import { join } from "node:path";
 
 const folder = "/var/run/wireguard";
-const ours = /^(nsm|isthmus)[-A-Za-z0-9]*\.sock$/;
+// What kernel/names.ts makes.
+const ours = /^is[a-z0-9]{0,3}-[0-9a-v]+\.sock$/;
 
 /** Removes control sockets with names of ours that a killed wireguard-go left behind. One that answers is somebody's and stays. */
 export async function removeStaleSockets(): Promise<void> {
