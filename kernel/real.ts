@@ -1,15 +1,17 @@
+import fs from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import type { Log } from "../core/log.js";
 import type { Counters, Kernel, KernelEvent, KernelObject, Step, StepFailure, VxlanSource } from "./model.js";
 import { getLink } from "./netlink/link.js";
 import { ownNetns } from "./netns.js";
 import type { VxlanFilter, WireguardDevices } from "./parts.js";
-import { applyStep, isOwnStep } from "./real/apply.js";
+import { applyStep, doneBy } from "./real/apply.js";
 import { countersOf } from "./real/counters.js";
 import { readDevice, wantedPorts } from "./real/device.js";
 import { Events } from "./real/events.js";
 import { closeHome, type Home, openHome } from "./real/home.js";
 import { aliasPrefix } from "./real/owner.js";
+import { removeDevices } from "./real/remove.js";
 import { Session } from "./real/session.js";
 import { findDevice, readMesh } from "./real/survey.js";
 import { chooseRedirects, type RedirectMode } from "./tc.js";
@@ -32,6 +34,7 @@ const portsPerTurn = 32;
 
 /** The Linux kernel of this node. It leaves all as it is when it is disposed of. */
 export async function openKernel(parts: KernelParts): Promise<Kernel> {
+  await fs.stat("/"); // starts the thread pool, whose threads stay for ever in the namespace in which they were started
   const home = openHome(parts.mesh, parts.node ?? ownNetns);
   try {
     const mode = chooseRedirects(parts.redirects ?? "auto");
@@ -78,12 +81,10 @@ class RealKernel implements Kernel {
 
   async apply(steps: readonly Step[]): Promise<StepFailure[]> {
     const failures: StepFailure[] = [];
-    for (let at = 0; at < steps.length; ) {
-      const own = ownRun(steps, at);
-      if (own.length > 0) failures.push(...this.#work((session) => this.#applyOwn(session, own)));
-      const step = steps[at + own.length];
-      if (step !== undefined) await this.#parts.wireguard.apply(step).catch((error: unknown) => failures.push(failure(step, error)));
-      at += own.length + 1;
+    for (const { by, steps: run } of runs(steps)) {
+      if (by === "settle") failures.push(...this.#work((session) => this.#settle(session, run)));
+      else if (by === "delete-device") failures.push(...(await this.#deleteDevices(run)));
+      else for (const step of run) failures.push(...(await attempt([step], () => this.#parts.wireguard.apply(step))));
     }
     return failures;
   }
@@ -111,7 +112,7 @@ class RealKernel implements Kernel {
     return task(session);
   }
 
-  #applyOwn(session: Session, steps: readonly Step[]): StepFailure[] {
+  #settle(session: Session, steps: readonly Step[]): StepFailure[] {
     const means = { filter: this.#parts.filter, mode: this.#mode };
     const failures: StepFailure[] = [];
     for (const step of steps) {
@@ -124,15 +125,40 @@ class RealKernel implements Kernel {
     return failures;
   }
 
+  #deleteDevices(steps: readonly Step[]): Promise<StepFailure[]> {
+    const names = steps.map((step) => (step.op === "delete" && "name" in step.old ? step.old.name : ""));
+    return attempt(steps, () => removeDevices(this.#home, names));
+  }
+
   #sources(wanted: readonly KernelObject[]): VxlanSource[] {
     return wanted.filter((object) => object.kind === "vxlan-source").filter((source) => this.#parts.filter.has(source));
   }
 }
 
-/** The steps from `at` on that need no waiting, so that a pod is entered once for all of them. */
-function ownRun(steps: readonly Step[], at: number): readonly Step[] {
-  const end = steps.findIndex((step, index) => index >= at && !isOwnStep(step));
-  return steps.slice(at, end < 0 ? steps.length : end);
+interface Run {
+  readonly by: ReturnType<typeof doneBy>;
+  readonly steps: Step[];
+}
+
+/** The steps in their order, neighbours that are done alike together: so a pod is entered once for all that concerns it. */
+function runs(steps: readonly Step[]): Run[] {
+  const found: Run[] = [];
+  for (const step of steps) {
+    const by = doneBy(step);
+    const last = found.at(-1);
+    if (last?.by === by) last.steps.push(step);
+    else found.push({ by, steps: [step] });
+  }
+  return found;
+}
+
+async function attempt(steps: readonly Step[], task: () => Promise<void>): Promise<StepFailure[]> {
+  try {
+    await task();
+    return [];
+  } catch (error) {
+    return steps.map((step) => failure(step, error));
+  }
 }
 
 function failure(step: Step, error: unknown): StepFailure {

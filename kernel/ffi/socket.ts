@@ -69,6 +69,17 @@ export function send(fd: number, bytes: Uint8Array, flags = 0): number {
   return call("send", () => c.send(fd, bytes, bytes.length, flags));
 }
 
+/** Sends from a thread of the pool, for what keeps the kernel busy. The descriptor must stay open until it is done. */
+export function sendInBackground(fd: number, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    c.send.async(fd, bytes, bytes.length, 0, (error: Error | null, sent: number) => {
+      // The thread's errno is lost, and a netlink socket tells of refusals by messages, not here.
+      if (error === null && sent === bytes.length) resolve();
+      else reject(systemFailure("send from the thread pool", os.constants.errno.EIO, error?.message));
+    });
+  });
+}
+
 /** Bytes sent. `address` is a whole sockaddr. */
 export function sendTo(fd: number, bytes: Uint8Array, address: Uint8Array, flags = 0): number {
   return call("sendto", () => c.sendto(fd, bytes, bytes.length, flags, address, address.length));

@@ -1,6 +1,18 @@
 import { MeshError } from "../../core/error.js";
 import { close } from "../ffi/file.js";
-import { AF_NETLINK, bind, recv, SO_RCVTIMEO, SOCK_RAW, SOL_SOCKET, send, setOption, socket, timeval } from "../ffi/socket.js";
+import {
+  AF_NETLINK,
+  bind,
+  recv,
+  SO_RCVTIMEO,
+  SOCK_RAW,
+  SOL_SOCKET,
+  send,
+  sendInBackground,
+  setOption,
+  socket,
+  timeval,
+} from "../ffi/socket.js";
 import { systemFailure } from "../ffi/system.js";
 import { socketCookie } from "../netns.js";
 import {
@@ -59,6 +71,24 @@ export class NetlinkSocket implements Disposable {
     const [result] = this.#exchange([request]);
     if (result instanceof MeshError) throw result;
     return result ?? [];
+  }
+
+  /**
+   * The same for a change that takes the kernel long (deleting a device: 20 ms), from a thread of the pool. Nothing else may be asked
+   * on this socket meanwhile. The pool must have been started outside of any namespace section.
+   */
+  async requestInBackground(request: Request): Promise<void> {
+    const sequence = ++this.#sequence;
+    const bytes = encodeMessage(request.type, (request.flags ?? 0) | NLM_F_REQUEST | NLM_F_ACK, sequence, request.body);
+    await sendInBackground(this.#fd, bytes);
+    for (;;) {
+      for (const message of this.#receive(request.what)) {
+        if (message.sequence !== sequence || message.type !== NLMSG_ERROR) continue;
+        const { errno, detail } = decodeError(message);
+        if (errno !== 0) throw systemFailure(request.what, errno, detail);
+        return;
+      }
+    }
   }
 
   /** Sends all in one go and goes on after a failure: the answers or the error of each, in order. */

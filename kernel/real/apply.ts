@@ -1,17 +1,14 @@
 import type { KernelObject, Step } from "../model.js";
-import { getLink } from "../netlink/link.js";
 import type { VxlanFilter } from "../parts.js";
 import type { RedirectMode } from "../tc.js";
 import { removeAddress, removeNeighbour, removeRoute, settleAddress, settleNeighbour, settleRoute } from "./onDevice.js";
-import { isOurs } from "./owner.js";
 import { settlePort } from "./port.js";
 import { dropRedirect, settleRedirect } from "./redirect.js";
-import { removeLink } from "./remove.js";
 import type { Session } from "./session.js";
 import { removeRemote, settleRemote, settleVxlan } from "./vxlan.js";
 
-/** What is done by the WireGuard part, which may wait. */
-type Own = Exclude<KernelObject, { kind: "wireguard" | "wireguard-peer" }>;
+type Settled = Exclude<KernelObject, { kind: "wireguard" | "wireguard-peer" }>;
+type Removed = Exclude<Settled, { kind: "port" | "vxlan" }>;
 
 /** What is needed beside a session. */
 export interface Means {
@@ -19,19 +16,20 @@ export interface Means {
   readonly mode: RedirectMode;
 }
 
-/** Whether a step is ours to do, and not the WireGuard part's. */
-export function isOwnStep(step: Step): boolean {
+/** How a step is done: at once; as one of many devices that are deleted together; or by the WireGuard part, which may wait. */
+export function doneBy(step: Step): "settle" | "delete-device" | "wireguard" {
   const { kind } = step.op === "delete" ? step.old : step.value;
-  return kind !== "wireguard" && kind !== "wireguard-peer";
+  if (kind === "wireguard" || kind === "wireguard-peer") return "wireguard";
+  return step.op === "delete" && (kind === "port" || kind === "vxlan") ? "delete-device" : "settle";
 }
 
-/** Does one own step. "add" and "replace" settle for what is wanted whatever is there, so both are safe to repeat. */
+/** Does a step of the first kind. "add" and "replace" settle for what is wanted whatever is there, so both are safe to repeat. */
 export function applyStep(session: Session, step: Step, means: Means): void {
-  if (step.op === "delete") remove(session, step.old as Own, means);
-  else settle(session, step.value as Own, means);
+  if (step.op === "delete") remove(session, step.old as Removed, means);
+  else settle(session, step.value as Settled, means);
 }
 
-function settle(session: Session, value: Own, means: Means): void {
+function settle(session: Session, value: Settled, means: Means): void {
   switch (value.kind) {
     case "port":
       settlePort(session, value);
@@ -62,12 +60,8 @@ function settle(session: Session, value: Own, means: Means): void {
   }
 }
 
-function remove(session: Session, value: Own, means: Means): void {
+function remove(session: Session, value: Removed, means: Means): void {
   switch (value.kind) {
-    case "port":
-    case "vxlan":
-      removeDevice(session, value.name);
-      break;
     case "vxlan-remote":
       removeRemote(session, value);
       break;
@@ -89,9 +83,4 @@ function remove(session: Session, value: Own, means: Means): void {
     default:
       value satisfies never;
   }
-}
-
-function removeDevice(session: Session, name: string): void {
-  const link = getLink(session.home.meshSocket, name);
-  if (link !== undefined && isOurs(link)) removeLink(session.home.meshSocket, link);
 }

@@ -9,7 +9,10 @@ export const aliasPrefix = "isthmus:";
  */
 export const ourGroup = 0x6973;
 
+/** The group of devices that are about to be deleted together. */
+export const dyingGroup = 0x6974;
+
 /** Whether a device of the mesh namespace is ours. */
 export function isOurs(link: Link): boolean {
-  return link.group === ourGroup || link.alias.startsWith(aliasPrefix);
+  return link.group === ourGroup || link.group === dyingGroup || link.alias.startsWith(aliasPrefix);
 }

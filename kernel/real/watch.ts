@@ -1,4 +1,3 @@
-import { MeshError } from "../../core/error.js";
 import { close } from "../ffi/file.js";
 import {
   AF_NETLINK,
@@ -43,14 +42,22 @@ export type Notice =
 /** Listens in the namespace of the moment, and through it in every namespace that has a number there. */
 export function watchNamespaces(hear: (notice: Notice) => void): Disposable {
   const fd = open();
-  const buffer = Buffer.alloc(64 * 1024);
-  const readable = onReadable(fd, () => drain(fd, buffer, hear));
+  const listener = { fd, buffer: Buffer.alloc(64 * 1024), hear, closed: false };
+  const readable = onReadable(fd, () => drain(listener));
   return {
     [Symbol.dispose]: () => {
+      listener.closed = true;
       readable[Symbol.dispose]();
       close(fd);
     },
   };
+}
+
+interface Listener {
+  readonly fd: number;
+  readonly buffer: Buffer;
+  readonly hear: (notice: Notice) => void;
+  closed: boolean;
 }
 
 function open(): number {
@@ -74,19 +81,30 @@ function enlarge(fd: number): void {
   }
 }
 
-function drain(fd: number, buffer: Buffer, hear: (notice: Notice) => void): void {
+function drain(listener: Listener): void {
   for (let read = 0; read < perTurn; read++) {
-    try {
-      const received = receiveMessage(fd, buffer);
-      if (received === undefined) return;
-      const netnsId = received.control.length >= 20 ? received.control.readInt32LE(16) : undefined;
-      for (const message of decodeMessages(buffer.subarray(0, received.length))) notice(message, netnsId, hear);
-    } catch (error) {
-      if (!(error instanceof MeshError) || errnoOf(error) !== "ENOBUFS") throw error;
-      hear({ kind: "lost" });
-    }
+    if (listener.closed || !readOne(listener)) return;
   }
-  setImmediate(() => drain(fd, buffer, hear)); // a storm must not starve the rest of the process
+  setImmediate(() => drain(listener)); // a storm must not starve the rest of the process
+}
+
+/** False when nothing is left. */
+function readOne({ fd, buffer, hear }: Listener): boolean {
+  try {
+    const received = receiveMessage(fd, buffer);
+    if (received === undefined) return false;
+    const netnsId = netnsIdOf(received.control);
+    for (const message of decodeMessages(buffer.subarray(0, received.length))) notice(message, netnsId, hear);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOBUFS") throw error;
+    hear({ kind: "lost" });
+  }
+  return true;
+}
+
+/** A `struct cmsghdr` of SOL_NETLINK and then the number; there is none for the listener's own namespace. */
+function netnsIdOf(control: Buffer): number | undefined {
+  return control.length >= 20 ? control.readInt32LE(16) : undefined;
 }
 
 function notice(message: Message, netnsId: number | undefined, hear: (notice: Notice) => void): void {
