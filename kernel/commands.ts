@@ -1,0 +1,122 @@
+import type { KernelObject, Netns, Step, Where } from "./model.js";
+import { canonicalNetwork } from "./netlink/ip.js";
+
+/** A step as the commands that an operator would type, run in the mesh namespace unless a line says `-n POD`. For logs and golden texts. */
+export function commandsOf(step: Step): string[] {
+  switch (step.op) {
+    case "add":
+      return additions(step.value);
+    case "replace":
+      return replacements(step.value, step.old);
+    case "delete":
+      return [deletion(step.old)];
+    default:
+      return step satisfies never;
+  }
+}
+
+/** How the object would be made by hand. */
+export function additions(value: KernelObject): string[] {
+  switch (value.kind) {
+    case "port": {
+      const { name, mtu, podInterface, podMac, alias, pod } = value;
+      return [
+        `ip link add ${name} mtu ${mtu} type veth peer name ${podInterface} address ${podMac} mtu ${mtu} netns ${pod.path}`,
+        `ip link set ${name} alias ${alias} up`,
+        `ip${inPod(pod)} link set ${podInterface} up`,
+      ];
+    }
+    case "vxlan": {
+      const { name, mtu, vni, local, udpPort, alias } = value;
+      const from = value.madeIn === "mesh" ? "ip" : "ip -n NODE";
+      const made = `${from} link add ${name} mtu ${mtu} type vxlan id ${vni} local ${local} dstport ${udpPort} nolearning udpcsum`;
+      return [value.madeIn === "mesh" ? made : `${made} netns MESH`, `ip link set ${name} alias ${alias} up`];
+    }
+    case "vxlan-remote":
+      return [`bridge fdb append 00:00:00:00:00:00 dev ${value.device} dst ${value.address} vni ${value.vni}`];
+    case "wireguard": {
+      const { name, mtu, listenPort, alias } = value;
+      return [
+        `ip -n NODE link add ${name} mtu ${mtu} type wireguard netns MESH`,
+        `wg set ${name} listen-port ${listenPort} private-key ${value.privateKeyFile}`,
+        `ip link set ${name} alias ${alias} up`,
+      ];
+    }
+    case "wireguard-peer": {
+      const endpoint = value.endpoint === undefined ? "" : ` endpoint ${value.endpoint}`;
+      const keepalive = value.keepalive === 0 ? "" : ` persistent-keepalive ${value.keepalive}`;
+      return [`wg set ${value.device} peer ${value.publicKey} allowed-ips ${value.allowedIps.join(",")}${endpoint}${keepalive}`];
+    }
+    case "address":
+      return [`ip${at(value.where)} address add ${value.address} dev ${value.device}${value.address.includes(":") ? " nodad" : ""}`];
+    case "route": {
+      const via = value.via === undefined ? "" : ` via ${value.via}`;
+      const rest = `${value.via === undefined ? "" : " onlink"}${word("src", value.source)}${word("mtu", value.mtu)}`;
+      return [`ip${at(value.where)} route add ${canonicalNetwork(value.prefix)}${via} dev ${value.device} proto 105${rest}`];
+    }
+    case "neighbour":
+      return [`ip${at(value.where)} neighbour replace ${value.address} lladdr ${value.mac} dev ${value.device} nud permanent`];
+    case "redirect": {
+      const head = value.ethernet === undefined ? "" : ` ethernet ${value.ethernet.destination} from ${value.ethernet.source}`;
+      return [`tc filter replace dev ${value.from} ingress bpf direct-action redirect ${value.by} ${value.to}${head}`];
+    }
+    case "vxlan-source":
+      return [`nft add element inet isthmus sources${value.source.includes(":") ? "6" : "4"} { ${value.source} . ${value.vni} }`];
+    default:
+      return value satisfies never;
+  }
+}
+
+function replacements(value: KernelObject, old: KernelObject): string[] {
+  if (value.kind === "port" && old.kind === "port" && value.pod.cookie === old.pod.cookie) {
+    const { name, alias, mtu, podInterface, podMac, pod } = value;
+    const renamed = old.podInterface === podInterface ? [] : [`ip${inPod(pod)} link set ${old.podInterface} name ${podInterface}`];
+    return [
+      `ip link set ${name} alias ${alias} mtu ${mtu} up`,
+      ...renamed,
+      `ip${inPod(pod)} link set ${podInterface} address ${podMac} mtu ${mtu} up`,
+    ];
+  }
+  if (value.kind === "vxlan-remote") return [...additions(value), deletion(old)];
+  if (value.kind === "route") return additions(value).map((line) => line.replace("route add", "route replace"));
+  if (value.kind === "redirect" || value.kind === "neighbour" || value.kind === "wireguard-peer") return additions(value);
+  if (value.kind === "wireguard") return additions(value).slice(1);
+  return [deletion(old), ...additions(value)];
+}
+
+function deletion(old: KernelObject): string {
+  switch (old.kind) {
+    case "port":
+    case "vxlan":
+    case "wireguard":
+      return `ip link delete ${old.name}`;
+    case "vxlan-remote":
+      return `bridge fdb delete 00:00:00:00:00:00 dev ${old.device} dst ${old.address} vni ${old.vni}`;
+    case "wireguard-peer":
+      return `wg set ${old.device} peer ${old.publicKey} remove`;
+    case "address":
+      return `ip${at(old.where)} address delete ${old.address} dev ${old.device}`;
+    case "route":
+      return `ip${at(old.where)} route delete ${canonicalNetwork(old.prefix)} dev ${old.device} proto 105`;
+    case "neighbour":
+      return `ip${at(old.where)} neighbour delete ${old.address} dev ${old.device}`;
+    case "redirect":
+      return `tc filter delete dev ${old.from} ingress`;
+    case "vxlan-source":
+      return `nft delete element inet isthmus sources${old.source.includes(":") ? "6" : "4"} { ${old.source} . ${old.vni} }`;
+    default:
+      return old satisfies never;
+  }
+}
+
+function at(where: Where): string {
+  return where === "mesh" ? "" : inPod(where);
+}
+
+function inPod(pod: Netns): string {
+  return ` -n ${pod.path.replace(/^\/run\/netns\//, "")}`;
+}
+
+function word(name: string, value: string | number | undefined): string {
+  return value === undefined ? "" : ` ${name} ${value}`;
+}

@@ -1,0 +1,174 @@
+import { MeshError } from "../../core/error.js";
+import { keyOf } from "../difference.js";
+import type { KernelEvent, KernelObject, Netns, Port, Where } from "../model.js";
+import { checkDeviceName } from "../names.js";
+import { gone } from "../netns.js";
+
+type Device = Extract<KernelObject, { name: string }>;
+
+/** A pretended Linux machine: what lies in its mesh namespace and on the pods' ends. It outlives the FakeKernels that look at it. */
+export class FakeMachine {
+  readonly #objects = new Map<string, KernelObject>();
+  readonly #indexes = new Map<string, number>();
+  // Ports as they were wanted last: what is on a pod's end goes by that name, whatever the pod calls its end now.
+  readonly #settled = new Map<string, Port>();
+  readonly #pods = new Map<string, { readonly netns: Netns; readonly foreign: Set<string> }>();
+  readonly #listeners = new Set<(event: KernelEvent) => void>();
+  #next = 1;
+
+  /** Makes a pod's namespace; `foreign` are interfaces in it that are not ours. */
+  addPod(name: string, foreign: readonly string[] = ["lo", "eth0"]): Netns {
+    const netns = { path: `/run/netns/${name}`, cookie: String(1000 + this.#next++) };
+    this.#pods.set(netns.cookie, { netns, foreign: new Set(foreign) });
+    return netns;
+  }
+
+  /** The pod's namespace ends, and with it the ends in it and their ports. */
+  removePod(pod: Netns): void {
+    this.#pods.delete(pod.cookie);
+    for (const port of this.#ports()) if (port.pod.cookie === pod.cookie) this.removeDevice(port.name);
+  }
+
+  hear(listener: (event: KernelEvent) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  tell(event: KernelEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  objects(): KernelObject[] {
+    return [...this.#objects.values()].map((object) => this.#seen(object));
+  }
+
+  /** The device's number; it stays as long as the device does. */
+  indexOf(device: string): number | undefined {
+    return this.#indexes.get(device);
+  }
+
+  port(pod: Netns, podInterface: string): Port | undefined {
+    return this.#ports().find((port) => port.pod.cookie === pod.cookie && port.podInterface === podInterface);
+  }
+
+  /** Whether an object goes with a device of the mesh namespace. */
+  hangsOn(object: KernelObject, device: string): boolean {
+    if (object.kind === "redirect") return object.from === device;
+    if (!("device" in object)) return false;
+    if (!("where" in object) || object.where === "mesh") return object.device === device;
+    const port = this.#settled.get(device);
+    return port !== undefined && object.where.cookie === port.pod.cookie && object.device === port.podInterface;
+  }
+
+  /** Makes or changes it, by the kernel's rules. */
+  settle(value: KernelObject): void {
+    if ("name" in value) this.#settleDevice(value);
+    else this.#checkPlace(value);
+    this.#objects.set(keyOf(value), value);
+    this.#tellOf(value);
+  }
+
+  /** Not there: nothing happens. */
+  remove(value: KernelObject): void {
+    if ("name" in value) this.removeDevice(value.name);
+    else if (this.#objects.delete(keyOf(value))) this.#tellOf(value);
+  }
+
+  /** A device goes, and all that hangs on it. */
+  removeDevice(name: string): void {
+    const device = this.#device(name);
+    if (device === undefined) return;
+    this.#drop((object) => object === device || this.hangsOn(object, name));
+    this.#indexes.delete(name);
+    this.#settled.delete(name);
+    this.tell({ kind: "gone", device: name });
+  }
+
+  /** What a pod does to its own end: `change` gives the new port; `undefined` deletes the end. Its `loses` go with it. */
+  meddle(port: Port, change: Partial<Port> | undefined, loses: readonly KernelObject["kind"][] = []): void {
+    if (change === undefined) {
+      this.removeDevice(port.name);
+      return;
+    }
+    this.#drop((object) => loses.includes(object.kind) && this.hangsOn(object, port.name));
+    this.#objects.set(keyOf(port), { ...port, ...change });
+    this.tell({ kind: "changed", device: port.name });
+  }
+
+  #settleDevice(value: Device): void {
+    checkDeviceName(value.name);
+    if (value.kind === "port") this.#checkPod(value);
+    if (value.kind === "vxlan") this.#checkVni(value);
+    const old = this.#device(value.name);
+    if (old !== undefined && reborn(old, value)) this.#drop((object) => this.hangsOn(object, old.name));
+    if (value.kind === "port") this.#settled.set(value.name, value);
+    if (!this.#indexes.has(value.name)) this.#indexes.set(value.name, this.#next++);
+  }
+
+  #checkPod(port: Port): void {
+    checkDeviceName(port.podInterface);
+    const pod = this.#pods.get(port.pod.cookie);
+    if (pod === undefined) throw gone(port.pod);
+    const other = this.port(port.pod, port.podInterface);
+    if (pod.foreign.has(port.podInterface) || (other !== undefined && other.name !== port.name)) {
+      throw new MeshError("exists", `the pod at ${port.pod.path} has an interface ${port.podInterface} already; name another one`);
+    }
+  }
+
+  #checkVni(vxlan: Device & { kind: "vxlan" }): void {
+    for (const other of this.#objects.values()) {
+      if (other.kind !== "vxlan" || other.name === vxlan.name) continue;
+      if (other.vni === vxlan.vni && other.udpPort === vxlan.udpPort && other.madeIn === vxlan.madeIn) {
+        throw new MeshError(
+          "exists",
+          `VNI ${vxlan.vni} on UDP port ${vxlan.udpPort} is taken by another VXLAN device of this node; choose another`,
+        );
+      }
+    }
+  }
+
+  #checkPlace(value: Exclude<KernelObject, Device>): void {
+    if (value.kind === "vxlan-source") return;
+    const devices = value.kind === "redirect" ? [value.from, value.to] : [value.device];
+    for (const device of devices) this.#checkDevice("where" in value ? value.where : "mesh", device);
+  }
+
+  #checkDevice(where: Where, device: string): void {
+    if (where !== "mesh" && !this.#pods.has(where.cookie)) throw gone(where);
+    const there = where === "mesh" ? this.#device(device) : this.port(where, device);
+    if (there !== undefined) return;
+    throw new MeshError("not-found", `there is no device ${device} in ${where === "mesh" ? "the mesh namespace" : where.path}`);
+  }
+
+  /** A redirect to a device that is gone shows no name. */
+  #seen(object: KernelObject): KernelObject {
+    return object.kind === "redirect" && this.#device(object.to) === undefined ? { ...object, to: "" } : object;
+  }
+
+  #tellOf(value: KernelObject): void {
+    const device = "name" in value ? value.name : value.kind === "redirect" ? value.from : "device" in value ? value.device : undefined;
+    const where = "where" in value ? value.where : "mesh";
+    const name = where === "mesh" || device === undefined ? device : this.port(where, device)?.name;
+    if (name !== undefined) this.tell({ kind: "changed", device: name });
+  }
+
+  #drop(which: (object: KernelObject) => boolean): void {
+    for (const [key, object] of this.#objects) if (which(object)) this.#objects.delete(key);
+  }
+
+  #device(name: string): Device | undefined {
+    for (const object of this.#objects.values()) if ("name" in object && object.name === name) return object;
+    return undefined;
+  }
+
+  #ports(): Port[] {
+    return [...this.#objects.values()].filter((object) => object.kind === "port");
+  }
+}
+
+/** Whether the change takes a new device under the old name. */
+function reborn(old: Device, value: Device): boolean {
+  if (old.kind === "port" && value.kind === "port") return old.pod.cookie !== value.pod.cookie;
+  if (old.kind !== "vxlan" || value.kind !== "vxlan") return old.kind !== value.kind;
+  return old.vni !== value.vni || old.udpPort !== value.udpPort || old.local !== value.local || old.madeIn !== value.madeIn;
+}
