@@ -1,0 +1,76 @@
+import type { Clock } from "../../core/clock.js";
+import { type Log, silent } from "../../core/log.js";
+import { createTokenSource, generateKey } from "../../identity/token.js";
+import { systemClock } from "../../program/clock.js";
+import { MemoryNetwork } from "../../rpc/memory.js";
+import type { PeerSet } from "../../rpc/peers.js";
+import { FakeNamespaces } from "./mesh/namespaces.js";
+import { MeshNode } from "./mesh/node.js";
+import { MeshRegistry } from "./mesh/registry.js";
+
+export interface MeshOptions {
+  readonly nodes?: number | undefined;
+  /** How long tokens are good for; 10 minutes unless given. */
+  readonly tokenLifetimeMs?: number | undefined;
+  /** The longest life of an endpoint that is not registered again; a minute unless given. */
+  readonly expirePeriodMs?: number | undefined;
+  readonly clock?: Clock | undefined;
+  readonly log?: Log | undefined;
+}
+
+/** What the parts of a mesh share. */
+export interface MeshWorld {
+  readonly network: MemoryNetwork;
+  readonly namespaces: FakeNamespaces;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly tokenLifetimeMs: number;
+  readonly expirePeriodMs: number;
+}
+
+/**
+ * A whole mesh in this process, over the in-memory transport: a registry, and per node an nsmgr and a forwarder without a kernel.
+ * Each program can be killed (nothing of it runs on) and started again with what it had on disk.
+ */
+export class Mesh implements AsyncDisposable {
+  readonly world: MeshWorld;
+  readonly registry: MeshRegistry;
+  readonly nodes: readonly MeshNode[];
+  /** A client from outside. */
+  readonly client: PeerSet;
+
+  private constructor(world: MeshWorld, nodes: number) {
+    this.world = world;
+    this.registry = new MeshRegistry(world);
+    this.nodes = Array.from({ length: nodes }, (_, i) => new MeshNode(world, i + 1));
+    const tokens = createTokenSource({
+      subject: "spiffe://test/client",
+      key: generateKey(),
+      lifetimeMs: world.tokenLifetimeMs,
+      clock: world.clock,
+    });
+    this.client = world.network.peers({ tokens });
+  }
+
+  static async start(options: MeshOptions = {}): Promise<Mesh> {
+    const { nodes = 1, tokenLifetimeMs = 600_000, expirePeriodMs = 60_000, clock = systemClock, log = silent } = options;
+    const world = { network: new MemoryNetwork(), namespaces: new FakeNamespaces(), tokenLifetimeMs, expirePeriodMs, clock, log };
+    const mesh = new Mesh(world, nodes);
+    await mesh.registry.start();
+    for (const node of mesh.nodes) await node.start();
+    return mesh;
+  }
+
+  /** The node of that number, the first is 1. */
+  node(number: number): MeshNode {
+    const node = this.nodes[number - 1];
+    if (node === undefined) throw new Error(`the mesh has no node ${number}`);
+    return node;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.client[Symbol.asyncDispose]();
+    for (const node of this.nodes) await node[Symbol.asyncDispose]();
+    await this.registry[Symbol.asyncDispose]();
+  }
+}

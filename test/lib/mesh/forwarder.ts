@@ -1,0 +1,138 @@
+import type { Connection } from "../../../api/gen/connection/connection.js";
+import { NetworkService, NetworkServiceEndpoint } from "../../../api/gen/registry/registry.js";
+import { serverChain } from "../../../core/assembly.js";
+import { type Begin, begin } from "../../../core/begin.js";
+import type { Call, Element } from "../../../core/chain.js";
+import { discover } from "../../../core/discover.js";
+import { follow } from "../../../core/follow.js";
+import { hop } from "../../../core/hop.js";
+import { DATAPATH, DEAD } from "../../../core/metrics.js";
+import { Monitor } from "../../../core/monitor.js";
+import { withOwnMetrics } from "../../../core/path.js";
+import { timeout } from "../../../core/timeout.js";
+import { up } from "../../../core/up.js";
+import { createTokenSource, generateKey } from "../../../identity/token.js";
+import { WatchedDirectory } from "../../../rpc/directory.js";
+import type { MeshWorld } from "../mesh.js";
+import { StubInterfaces } from "./interfaces.js";
+import { Mortal } from "./mortal.js";
+
+/** What a test may do to a request on its way through a forwarder: throw, wait, or look. */
+export type Interference = (call: Call) => Promise<void> | void;
+
+/** A forwarder without a kernel: it chooses endpoints, answers mechanisms and keeps a list of the interfaces it would have made. */
+export class StubForwarder {
+  readonly name: string;
+  readonly url: string;
+  /** What its kernel would have; a kill does not change it. */
+  readonly interfaces = new StubInterfaces();
+  /** Whether packets cross, as its check of a connection that is down would find. */
+  dataPath: "alive" | "dead" = "alive";
+  /** On the way there, before anything is made here. */
+  before: Interference = () => {};
+  /** On the way back, after the next hop has answered. */
+  after: Interference = () => {};
+  readonly #world: MeshWorld;
+  readonly #nodeName: string;
+  readonly #nsmgrUrl: string;
+  #run: { readonly mortal: Mortal; readonly begin: Begin; readonly monitor: Monitor; readonly stop: AbortController } | undefined;
+
+  constructor(world: MeshWorld, nodeName: string, nsmgrUrl: string) {
+    this.#world = world;
+    this.#nodeName = nodeName;
+    this.#nsmgrUrl = nsmgrUrl;
+    this.name = `forwarder-${nodeName}`;
+    this.url = `unix:///run/${nodeName}/forwarder.sock`;
+  }
+
+  /** Resolves when it is registered. */
+  async start(): Promise<void> {
+    const { log, tokenLifetimeMs, clock: worldClock } = this.#world;
+    const subject = `spiffe://test/${this.#nodeName}/forwarder`;
+    const tokens = createTokenSource({ subject, key: generateKey(), lifetimeMs: tokenLifetimeMs, clock: worldClock });
+    const mortal = new Mortal(this.#world, tokens);
+    const { clock, peers } = mortal;
+    const monitor = new Monitor();
+    const connections = begin({ log });
+    const tail = peers.networkService();
+    const registries = { services: peers.services(this.#nsmgrUrl), endpoints: peers.endpoints(this.#nsmgrUrl) };
+    const onDown = (conn: Connection, reason: string) =>
+      reason === "deleted" || this.dataPath === "dead" ? withOwnMetrics(conn, { [DATAPATH]: DEAD }) : conn;
+    const server = serverChain({
+      ...{ name: this.name, tokens, clock, log, monitor, begin: connections, tail },
+      timeout: timeout({ clock, log, end: (id, due) => connections.end(id, undefined, due) }),
+      elements: [
+        hop({ program: "forwarder", node: this.#nodeName, site: "test", clock }),
+        this.#interference,
+        discover({
+          ...{ directory: new WatchedDirectory({ ...registries, clock, log }), log, clock, tail },
+          ...{ locality: () => 0, load: () => 0, random: () => 0 },
+        }),
+        up(),
+        this.interfaces.element,
+        follow({ watch: (url, selector, signal) => peers.monitor(url, selector, signal), monitor, clock, log, onDown }),
+      ],
+    });
+    mortal.listen([this.url], { networkService: server, monitor }, this.name);
+    const stop = new AbortController();
+    this.#run = { mortal, begin: connections, monitor, stop };
+    await this.#register(mortal);
+    void this.#keepRegistered(mortal, stop.signal);
+  }
+
+  /** The connections that it has. */
+  get connections(): Connection[] {
+    return this.#run?.begin.list() ?? [];
+  }
+
+  /** Publishes as its liveness check would: what runs through here is dead. */
+  reportDead(): void {
+    this.dataPath = "dead";
+    const { monitor } = this.#alive();
+    for (const conn of monitor.list()) monitor.update({ ...withOwnMetrics(conn, { [DATAPATH]: DEAD }), state: 1 });
+  }
+
+  /** As kill -9. */
+  async kill(): Promise<void> {
+    this.#run?.stop.abort();
+    await this.#run?.mortal.kill();
+    this.#run = undefined;
+  }
+
+  #alive() {
+    if (this.#run === undefined) throw new Error(`${this.name} does not run`);
+    return this.#run;
+  }
+
+  get #interference(): Element {
+    return {
+      name: "interference",
+      request: async (call, next) => {
+        await this.before(call);
+        const conn = await next.request(call);
+        await this.after(call);
+        return conn;
+      },
+    };
+  }
+
+  async #register({ peers }: Mortal): Promise<void> {
+    const { signal } = new AbortController();
+    await peers.services(this.#nsmgrUrl).register(NetworkService.fromPartial({ name: "forwarder", payload: "IP" }), { signal });
+    const labels = { p2p: "true", nodeName: this.#nodeName, site: "test" };
+    const endpoint = {
+      name: this.name,
+      url: this.url,
+      networkServiceNames: ["forwarder"],
+      networkServiceLabels: { forwarder: { labels } },
+    };
+    await peers.endpoints(this.#nsmgrUrl).register(NetworkServiceEndpoint.fromPartial(endpoint), { signal });
+  }
+
+  async #keepRegistered(mortal: Mortal, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await mortal.clock.sleep(this.#world.expirePeriodMs / 3, signal).catch(() => {});
+      if (!signal.aborted) await this.#register(mortal).catch(() => {});
+    }
+  }
+}

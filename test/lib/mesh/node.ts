@@ -1,0 +1,115 @@
+import type { Attachment, AttachRequest, ServedEndpoint, ServeRequest } from "../../../api/gen/isthmus/v1/node.js";
+import { AttachRequest as AttachMessage, ServeRequest as ServeMessage } from "../../../api/gen/isthmus/v1/node.js";
+import { createTokenSource, generateKey } from "../../../identity/token.js";
+import { type Nsmgr, startNsmgr } from "../../../nsmgr/nsmgr.js";
+import type { NodeClient } from "../../../rpc/node.js";
+import type { MeshWorld } from "../mesh.js";
+import { Disk } from "./disk.js";
+import { StubForwarder } from "./forwarder.js";
+import { Mortal } from "./mortal.js";
+import { registryUrl } from "./registry.js";
+
+const patience = new AbortController().signal;
+
+/** A node: an nsmgr, its disk, and a forwarder without a kernel. */
+export class MeshNode implements AsyncDisposable {
+  readonly name: string;
+  readonly urls: { readonly tcp: string; readonly unix: string; readonly node: string; readonly endpoints: string };
+  readonly disk = new Disk();
+  readonly forwarder: StubForwarder;
+  excludedPrefixes: readonly string[] = [];
+  readonly #world: MeshWorld;
+  readonly #caller: Mortal;
+  #run: { readonly mortal: Mortal; readonly nsmgr: Nsmgr } | undefined;
+
+  constructor(world: MeshWorld, number: number) {
+    this.#world = world;
+    this.name = `node-${number}`;
+    const run = `unix:///run/${this.name}`;
+    this.urls = {
+      tcp: `tcp://10.0.0.${number}:5001`,
+      unix: `${run}/nsmgr.sock`,
+      node: `${run}/node.sock`,
+      endpoints: `${run}/endpoints.sock`,
+    };
+    this.forwarder = new StubForwarder(world, this.name, this.urls.unix);
+    this.#caller = new Mortal(world, this.#tokens("nsmctl"));
+  }
+
+  async start(): Promise<void> {
+    await this.startNsmgr();
+    await this.forwarder.start();
+  }
+
+  async startNsmgr(): Promise<void> {
+    const tokens = this.#tokens("nsmgr");
+    const mortal = new Mortal(this.#world, tokens);
+    const { namespaces, log, tokenLifetimeMs } = this.#world;
+    const name = `nsmgr-${this.name}`;
+    const nsmgr = await startNsmgr({
+      config: {
+        ...{ name, site: "test", nodeName: this.name, nodeId: this.name, version: "test", tokenLifetimeMs, registryUrl },
+        ...{ listenOn: [this.urls.unix, this.urls.tcp], publishedUrl: this.urls.tcp, nodeSocket: this.urls.node },
+        ...{ endpointsUrl: this.urls.endpoints, forwarderService: "forwarder" },
+      },
+      ...{ peers: mortal.peers, tokens, store: mortal.store(this.disk), clock: mortal.clock, namespaces },
+      listen: async (urls, services) => mortal.listen(urls, services, name),
+      excludedPrefixes: () => this.excludedPrefixes,
+      resolveUrl: async (url) => url,
+      log: log.child({ program: name }),
+      random: () => 0.5,
+    });
+    this.#run = { mortal, nsmgr };
+  }
+
+  /** As kill -9. */
+  async killNsmgr(): Promise<void> {
+    await this.#run?.mortal.kill();
+    this.#run = undefined;
+  }
+
+  /** As SIGTERM. */
+  async stopNsmgr(): Promise<void> {
+    await this.#run?.nsmgr[Symbol.asyncDispose]();
+    await this.#run?.mortal.kill();
+    this.#run = undefined;
+  }
+
+  /** What nsmctl calls. */
+  get client(): NodeClient {
+    return this.#caller.peers.node(this.urls.node);
+  }
+
+  /** Makes the pod if it is not there, and asks for an interface in it. */
+  async attach(service: string, pod: string, more: Partial<AttachRequest> = {}, signal = patience): Promise<Attachment> {
+    const request = AttachMessage.fromPartial({ networkService: service, pod: { name: pod, netnsUrl: this.pod(pod) }, ...more });
+    return await this.client.attach(request, signal);
+  }
+
+  /** Makes the pod if it is not there, and serves in it, detached. */
+  async serve(service: string, pod: string, more: Partial<ServeRequest> = {}): Promise<ServedEndpoint> {
+    const request = ServeMessage.fromPartial({
+      ...{ networkService: service, pod: { name: pod, netnsUrl: this.pod(pod) }, cidrs: ["172.16.1.0/24"], payload: "IP", detach: true },
+      ...more,
+    });
+    for await (const served of this.client.serve(request, patience)) return served;
+    throw new Error("serve ended without a word");
+  }
+
+  /** The url of a pod's network namespace, made if it is not there. */
+  pod(name: string): string {
+    const url = `file:///run/netns/${name}`;
+    return this.#world.namespaces.look(url) === undefined ? this.#world.namespaces.add(name) : url;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#caller.kill();
+    await this.stopNsmgr();
+    await this.forwarder.kill();
+  }
+
+  #tokens(program: string) {
+    const { clock, tokenLifetimeMs } = this.#world;
+    return createTokenSource({ subject: `spiffe://test/${this.name}/${program}`, key: generateKey(), lifetimeMs: tokenLifetimeMs, clock });
+  }
+}

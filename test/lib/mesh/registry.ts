@@ -1,0 +1,50 @@
+import { createTokenSource, generateKey } from "../../../identity/token.js";
+import { openMemoryStore } from "../../../registry/memory.js";
+import { openRegistries, type Registries } from "../../../registry/start.js";
+import type { Store } from "../../../registry/store.js";
+import type { MeshWorld } from "../mesh.js";
+import { Mortal } from "./mortal.js";
+
+export const registryUrl = "tcp://registry:5002";
+
+/** The site's registry. What it stores outlives a kill, unless it is started empty. */
+export class MeshRegistry implements AsyncDisposable {
+  readonly #world: MeshWorld;
+  #store: Store;
+  #run: { readonly mortal: Mortal; readonly registries: Registries } | undefined;
+
+  constructor(world: MeshWorld) {
+    this.#world = world;
+    this.#store = openMemoryStore(world);
+  }
+
+  async start(options: { readonly empty?: boolean } = {}): Promise<void> {
+    const { clock, log, tokenLifetimeMs, expirePeriodMs } = this.#world;
+    if (options.empty) {
+      await this.#store[Symbol.asyncDispose]();
+      this.#store = openMemoryStore(this.#world);
+    }
+    const tokens = createTokenSource({ subject: "spiffe://test/registry", key: generateKey(), lifetimeMs: tokenLifetimeMs, clock });
+    const mortal = new Mortal(this.#world, tokens);
+    const registries = await openRegistries({ clock, log: log.child({ program: "registry" }), store: this.#store, tokens, expirePeriodMs });
+    mortal.listen([registryUrl], registries, "registry");
+    this.#run = { mortal, registries };
+  }
+
+  /** The registries themselves, for a look inside. */
+  get inside(): Registries {
+    if (this.#run === undefined) throw new Error("the registry does not run");
+    return this.#run.registries;
+  }
+
+  async kill(): Promise<void> {
+    await this.#run?.mortal.kill();
+    await this.#run?.registries[Symbol.asyncDispose]();
+    this.#run = undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    await this.#store[Symbol.asyncDispose]();
+  }
+}
