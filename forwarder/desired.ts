@@ -71,13 +71,18 @@ export function desiredPeer(peer: TunnelPeer, tunnel: TunnelNode): KernelObject[
 /** All that one connection has in the kernel. Throws "unsupported" where both sides leave the node. */
 export function desired(connect: CrossConnect, node: NodeView): KernelObject[] {
   checkSides(connect);
-  const mtu = connectionMtu(connect, tunnelLimit(connect, node));
+  const mtu = effectiveMtu(connect, node);
   return [
     ...sideObjects(connect, "client", connect.client, node, mtu),
     ...sideObjects(connect, "endpoint", connect.endpoint, node, mtu),
     redirect(connect, "client", "endpoint"),
     redirect(connect, "endpoint", "client"),
   ];
+}
+
+/** The MTU of the connection as far as it is known now: it may still shrink when the way to the peer is measured. */
+export function effectiveMtu(connect: CrossConnect, node: NodeView): number {
+  return connectionMtu(connect, tunnelLimit(connect, node));
 }
 
 /** A node never carries other nodes' packets: one side of a connection is a pod of its own. */

@@ -16,12 +16,14 @@ export class Waiters {
     if (signal?.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
       const aborted = () => reject(signal?.reason);
-      const done = () => signal?.removeEventListener("abort", aborted);
-      signal?.addEventListener("abort", aborted, { once: true });
-      const waiter = {
-        resolve: () => (done(), resolve()),
-        reject: (error: unknown) => (done(), reject(error)),
+      const last = <A extends unknown[]>(then: (...args: A) => void) => {
+        return (...args: A): void => {
+          signal?.removeEventListener("abort", aborted);
+          then(...args);
+        };
       };
+      signal?.addEventListener("abort", aborted, { once: true });
+      const waiter = { resolve: last(resolve), reject: last(reject) };
       const same = this.#waiting.get(unit) ?? new Set();
       this.#waiting.set(unit, same.add(waiter));
     });

@@ -1,0 +1,53 @@
+import type { Connection, Mechanism } from "../../api/gen/connection/connection.js";
+import type { Call } from "../../core/chain.js";
+import { MeshError } from "../../core/error.js";
+import { checkInterfaceName, KERNEL, kernelMechanism, kernelParameters, LOCAL } from "../../core/mechanism.js";
+import type { Netns } from "../../kernel/model.js";
+import { type Claims, interfaceClaim } from "../claims.js";
+import type { KernelSide } from "../crossConnect.js";
+import { type Pods, resolveAgain } from "../pods.js";
+import type { Way } from "./mechanism.js";
+
+/** An interface in a pod of this node, named by the pod's namespace (`inodeURL`) and a name that may be left to us. */
+export function kernelWay(parts: { readonly pods: Pods; readonly claims: Claims }): Way<KernelSide> {
+  const side = async (id: string, mechanism: Mechanism, before: KernelSide | undefined): Promise<KernelSide> => {
+    const { netns, name } = kernelParameters(mechanism);
+    const pod = resolveAgain(parts.pods, netns, before?.pod);
+    const chosen = chooseName(parts, id, pod, name, before);
+    return { kind: "kernel", mechanism: kernelMechanism({ netns, name: chosen }, mechanism), pod, name: chosen };
+  };
+  return {
+    type: KERNEL,
+    cls: LOCAL,
+    kind: "kernel",
+    refusal: () => undefined,
+    accept: (call: Call, asked: Mechanism, before) => side(call.connection.id, asked, before),
+    // The endpoint says which namespace.
+    offer: async (_call, before) => before?.mechanism ?? { cls: LOCAL, type: KERNEL, parameters: {} },
+    take: (answer: Connection, answered: Mechanism, _offered, before) => {
+      // Another endpoint has another pod: only the same one can be "gone".
+      const same = before?.mechanism.parameters.inodeURL === answered.parameters.inodeURL ? before : undefined;
+      return side(answer.id, answered, same);
+    },
+  };
+}
+
+/** The name that was asked for, the one that it has, or the first nsmN that is free; claimed for the connection. */
+function chooseName(parts: { pods: Pods; claims: Claims }, id: string, pod: Netns, asked: string, before: KernelSide | undefined): string {
+  const kept = before?.pod.cookie === pod.cookie ? before.name : undefined;
+  const wish = asked || kept;
+  const taken = new Set(parts.pods.interfaces(pod));
+  if (wish !== undefined) {
+    checkInterfaceName(wish);
+    const owner = parts.claims.owner(interfaceClaim(pod, wish));
+    const ours = owner === id;
+    if ((!ours && (owner !== undefined || taken.has(wish))) || !parts.claims.take(interfaceClaim(pod, wish), id)) {
+      throw new MeshError("exists", `the network namespace at ${pod.path} has an interface ${wish} already; choose another name`);
+    }
+    return wish;
+  }
+  for (let n = 0; ; n++) {
+    const claim = interfaceClaim(pod, `nsm${n}`);
+    if (!taken.has(`nsm${n}`) && parts.claims.owner(claim) === undefined && parts.claims.take(claim, id)) return `nsm${n}`;
+  }
+}

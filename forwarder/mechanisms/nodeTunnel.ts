@@ -1,0 +1,66 @@
+import type { Connection, Mechanism } from "../../api/gen/connection/connection.js";
+import type { Call } from "../../core/chain.js";
+import { NODE_TUNNEL, REMOTE, type TunnelEnd, tunnelMechanism, tunnelParameters } from "../../core/mechanism.js";
+import { type Claims, claimVni } from "../claims.js";
+import type { TunnelSide } from "../crossConnect.js";
+import { lower, vxlanInTunnel } from "../mtu.js";
+import { destinationSegment, peerAddress, sourceSegment } from "../tunnel/address.js";
+import type { NodeTunnel } from "../tunnel/tunnel.js";
+import { endpointText, present, type Underlay } from "./ends.js";
+import type { Way } from "./mechanism.js";
+
+/**
+ * Our own: a VXLAN device inside the node tunnel. Each side chooses the VNI on which it receives. The answering side knows the
+ * peer before it answers, and waits for it to begin; only the asking side begins: two handshakes at once cost 5 s.
+ */
+export function nodeTunnelWay(parts: {
+  readonly tunnel: NodeTunnel;
+  readonly claims: Claims;
+  readonly underlay: Underlay;
+}): Way<TunnelSide> {
+  const { tunnel, claims, underlay } = parts;
+  const ownEnd = (vni: number): TunnelEnd => {
+    return { ip: underlay.ip, port: tunnel.node.listenPort, publicKey: tunnel.node.publicKey, vni };
+  };
+  const ownVni = (id: string, before: TunnelSide | undefined) => before?.vni ?? claimVni(claims, "node-tunnel", id);
+  const mtuTo = (peer?: string) => ((peer === undefined ? undefined : tunnel.peerMtu(peer)) ?? tunnel.node.mtu) - vxlanInTunnel;
+
+  return {
+    type: NODE_TUNNEL,
+    cls: REMOTE,
+    kind: "node-tunnel",
+    refusal: () => undefined,
+
+    async accept(call: Call, asked: Mechanism, before) {
+      const { source, mtu } = tunnelParameters(asked);
+      const from = present(source, NODE_TUNNEL, "source");
+      const peer = peerAddress(call.connection, asked, sourceSegment);
+      const vni = ownVni(call.connection.id, before);
+      await tunnel.use({ address: peer, publicKey: from.publicKey }, call.signal);
+      tunnel.expect(peer);
+      const answer = tunnelMechanism({ source: from, destination: ownEnd(vni), mtu: lower(mtu, mtuTo(peer)) }, asked);
+      const mechanism = { ...answer, parameters: { ...answer.parameters, [destinationSegment]: call.connection.id } };
+      return { kind: "node-tunnel", mechanism, vni, peerVni: from.vni, peer };
+    },
+
+    async offer(call: Call, before) {
+      const vni = ownVni(call.connection.id, before);
+      const offer = tunnelMechanism({ source: ownEnd(vni), destination: undefined, mtu: mtuTo(before?.peer) });
+      return { ...offer, parameters: { ...offer.parameters, [sourceSegment]: call.connection.id } };
+    },
+
+    async take(answer: Connection, answered: Mechanism, offered: Mechanism) {
+      const own = present(tunnelParameters(offered).source, NODE_TUNNEL, "source");
+      const to = present(tunnelParameters(answered).destination, NODE_TUNNEL, "destination");
+      const peer = peerAddress(answer, answered, destinationSegment);
+      return { kind: "node-tunnel", mechanism: answered, vni: own.vni, peerVni: to.vni, peer };
+    },
+
+    async prepare(_connection, side, signal) {
+      const to = present(tunnelParameters(side.mechanism).destination, NODE_TUNNEL, "destination");
+      await tunnel.use({ address: side.peer, publicKey: to.publicKey, endpoint: endpointText(to) }, signal);
+    },
+
+    ready: (_connection, side, signal) => tunnel.ready(side.peer, signal),
+  };
+}

@@ -1,0 +1,92 @@
+import type { Connection, Mechanism } from "../../api/gen/connection/connection.js";
+import type { Call } from "../../core/chain.js";
+import type { Clock } from "../../core/clock.js";
+import { MeshError } from "../../core/error.js";
+import { IP, REMOTE, WIREGUARD, wireguardMechanism, wireguardParameters } from "../../core/mechanism.js";
+import { type Claims, portClaim } from "../claims.js";
+import type { WireguardSide } from "../crossConnect.js";
+import { lower, wireguardOverhead } from "../mtu.js";
+import { deviceOf } from "../names.js";
+import { handshake } from "../tunnel/handshake.js";
+import type { TunnelLink } from "../tunnel/tunnel.js";
+import { endpointText, present, type Underlay } from "./ends.js";
+import type { ConnectionKeys } from "./keys.js";
+import type { Way } from "./mechanism.js";
+
+export interface WireguardWayParts {
+  readonly claims: Claims;
+  readonly underlay: Underlay;
+  readonly link: Pick<TunnelLink, "status">;
+  readonly clock: Clock;
+  /** UDP ports, one for each connection. */
+  readonly ports: PortRange;
+  readonly keys: Pick<ConnectionKeys, "publicKey" | "file" | "write" | "remove">;
+}
+
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+const patienceMs = 6_000;
+
+/** NSM's: a WireGuard device with a key of its own for each connection, payload IP. */
+export function wireguardWay(parts: WireguardWayParts): Way<WireguardSide> {
+  const { claims, underlay, keys } = parts;
+  const mtu = underlay.mtu - wireguardOverhead(underlay.ip);
+  const own = (id: string, before: WireguardSide | undefined) => ({
+    listenPort: before?.listenPort ?? claimPort(claims, parts.ports, id),
+    keyFile: keys.file(id),
+    publicKey: keys.publicKey(id),
+  });
+  const end = (mine: { listenPort: number; publicKey: string }) => ({ ip: underlay.ip, port: mine.listenPort, publicKey: mine.publicKey });
+
+  return {
+    type: WIREGUARD,
+    cls: REMOTE,
+    kind: "wireguard",
+    refusal: (connection) => (connection.payload === IP ? undefined : "wireguard carries payload IP only"),
+
+    async accept(call: Call, asked: Mechanism, before) {
+      const { id } = call.connection;
+      const parameters = wireguardParameters(asked);
+      const from = present(parameters.source, WIREGUARD, "source");
+      const mine = own(id, before);
+      keys.write(id);
+      const mechanism = wireguardMechanism({ source: from, destination: end(mine), mtu: lower(parameters.mtu, mtu) }, asked);
+      const waits = before === undefined || before.peerKey !== from.publicKey;
+      return { kind: "wireguard", mechanism, ...mine, peerKey: from.publicKey, peerEndpoint: endpointText(from), waits };
+    },
+
+    async offer(call: Call, before) {
+      return wireguardMechanism({ source: end(own(call.connection.id, before)), destination: undefined, mtu });
+    },
+
+    async take(answer: Connection, answered: Mechanism, _offered, before) {
+      const to = present(wireguardParameters(answered).destination, WIREGUARD, "destination");
+      keys.write(answer.id);
+      const mine = own(answer.id, before);
+      return { kind: "wireguard", mechanism: answered, ...mine, peerKey: to.publicKey, peerEndpoint: endpointText(to), waits: false };
+    },
+
+    async ready(connection, side, signal) {
+      const device = deviceOf(connection.id, "endpoint", side);
+      const watch = { status: (name: string) => parts.link.status(name), clock: parts.clock };
+      if (await handshake(watch, { device, publicKey: side.peerKey }, patienceMs, signal)) return;
+      throw new MeshError(
+        "unreachable",
+        `no WireGuard handshake with ${side.peerEndpoint} in ${patienceMs / 1000} s; can UDP reach that address and port from this node?`,
+      );
+    },
+
+    forget: (id) => keys.remove(id),
+  };
+}
+
+function claimPort(claims: Claims, { first, last }: PortRange, id: string): number {
+  for (let port = first; port <= last; port++) {
+    const owner = claims.owner(portClaim(port));
+    if ((owner === undefined || owner === id) && claims.take(portClaim(port), id)) return port;
+  }
+  throw new MeshError("exhausted", `all WireGuard ports ${first} to ${last} of this node are in use; give it a wider range`);
+}

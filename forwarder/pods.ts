@@ -1,0 +1,41 @@
+import fs from "node:fs";
+import { MeshError } from "../core/error.js";
+import type { Netns } from "../kernel/model.js";
+import { netnsExists, resolveNetns, within } from "../kernel/netns.js";
+
+/** What the forwarder must know of pods' network namespaces. */
+export interface Pods {
+  /** The namespace of an `inodeURL`. Not there: "not-found"; something else: "invalid". */
+  resolve(url: string): Netns;
+  /** Names of all interfaces in it. Not the same namespace any more: "netns-gone". */
+  interfaces(pod: Netns): readonly string[];
+  exists(pod: Netns): boolean;
+}
+
+/** The machine's own. */
+export const realPods: Pods = {
+  resolve: resolveNetns,
+  // What /proc shows follows the thread's namespace, unlike /sys, which shows the one that mounted it.
+  interfaces: (pod) => within(pod, () => namesIn(fs.readFileSync("/proc/thread-self/net/dev", "utf8"))),
+  exists: netnsExists,
+};
+
+function namesIn(table: string): string[] {
+  return table
+    .split("\n")
+    .slice(2)
+    .map((line) => line.slice(0, line.lastIndexOf(":", line.search(/:\s/) + 1)).trim())
+    .filter((name) => name !== "");
+}
+
+/** The namespace of a connection that was there before: whatever stands in its place now, it is gone. */
+export function resolveAgain(pods: Pods, url: string, before: Netns | undefined): Netns {
+  if (before === undefined) return pods.resolve(url);
+  try {
+    const now = pods.resolve(url);
+    if (now.cookie === before.cookie) return now;
+  } catch (error) {
+    if (!(error instanceof MeshError) || error.code !== "not-found") throw error;
+  }
+  throw new MeshError("netns-gone", `the network namespace at ${url} is gone; its connection ends with it`);
+}
