@@ -9,6 +9,10 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });
 
+// gRPC's channels do not keep a process alive while they connect; an open port does.
+const { port1: alive, port2: other } = new MessageChannel();
+alive.ref();
+
 process.exitCode = await run(
   {
     out: (text) => void process.stdout.write(text),
@@ -19,3 +23,6 @@ process.exitCode = await run(
   },
   process.argv.slice(2),
 );
+
+alive.close();
+other.close();

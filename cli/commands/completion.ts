@@ -1,4 +1,5 @@
 import { Argument, type Command } from "commander";
+import { timeLimit } from "../../rpc/signals.js";
 import { command, optionsOf, type Shell } from "../command.js";
 import { complete, scripts } from "../completion.js";
 import type { Context, GlobalOptions } from "../context.js";
@@ -58,7 +59,8 @@ function readLabQuietly(prefix: string): LabRecord | undefined {
 async function services(context: Context, options: GlobalOptions): Promise<string[]> {
   try {
     const { url } = targetOf(context, options, (lab) => lab.nodes[0]?.name);
-    const found = await withNode(context.clock, url, (node) => node.listServices(AbortSignal.timeout(answerWithinMs)));
+    using limit = timeLimit(context.clock, answerWithinMs, context.signal);
+    const found = await withNode(context.clock, url, (node) => node.listServices(limit.signal));
     return found.map(({ name }) => name);
   } catch {
     return [];

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { timeLimit } from "../../rpc/signals.js";
 import { parseDuration, parseInterface, parseLabels, parseName } from "../check.js";
 import { command, optionsOf, type Shell, several } from "../command.js";
 import type { GlobalOptions } from "../context.js";
@@ -70,9 +71,9 @@ async function request({ context }: Shell, service: string, options: RequestOpti
     timeoutMs,
   };
   const { url } = targetOf(context, options, nodeOfPod(options.pod));
-  const signal = AbortSignal.any([context.signal, AbortSignal.timeout(timeoutMs + answerGraceMs)]);
+  using limit = timeLimit(context.clock, timeoutMs + answerGraceMs, context.signal);
   const attachment = await withProgress(context, `asking for ${service}`, () =>
-    withNode(context.clock, url, (node) => node.attach(asked, signal)),
+    withNode(context.clock, url, (node) => node.attach(asked, limit.signal)),
   );
   print(context, options.output, attachmentView(attachment), describe);
 }
