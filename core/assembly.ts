@@ -1,12 +1,18 @@
+import { abandonment } from "./abandon.js";
 import type { Begin } from "./begin.js";
-import type { Element, Handler } from "./chain.js";
+import { chain, type Element, type Handler } from "./chain.js";
 import type { Clock } from "./clock.js";
 import type { Log } from "./log.js";
 import type { Monitor } from "./monitor.js";
-import type { TokenSource } from "./token.js";
+import { updatePath } from "./path.js";
+import { undoOnFailure } from "./rollback.js";
+import { type TokenSource, updateToken } from "./token.js";
 
-/** What every program does with a request that comes in: path, begin, token, timeout, monitor, and then its own elements. */
-export function serverChain(_parts: {
+/**
+ * What every program does with a request that comes in: path, begin, token, timeout, monitor, and then its own elements,
+ * each of which is undone when a first request fails.
+ */
+export function serverChain(parts: {
   readonly name: string;
   readonly tokens: TokenSource;
   readonly clock: Clock;
@@ -17,18 +23,33 @@ export function serverChain(_parts: {
   readonly elements: readonly Element[];
   readonly tail: Handler;
 }): Handler {
-  throw new Error("soon");
+  const { begin, timeout, monitor, elements } = parts;
+  const { element: abandoned, tail } = abandonment(parts.tail, parts.log);
+  return around(
+    parts,
+    begin,
+    chain([updateToken(parts.tokens), abandoned, ...[timeout, monitor.element, ...elements].map(undoOnFailure)], tail),
+  );
 }
 
 /** What a client does with a request that starts here: path, begin, token, refresh, heal, and then its own elements. */
-export function clientChain(_parts: {
+export function clientChain(parts: {
   readonly name: string;
   readonly tokens: TokenSource;
+  readonly log: Log;
   readonly begin: Begin;
   readonly refresh?: Element;
   readonly heal?: Element;
   readonly elements: readonly Element[];
   readonly tail: Handler;
 }): Handler {
-  throw new Error("soon");
+  const { begin, refresh, heal, elements } = parts;
+  const { element: abandoned, tail } = abandonment(parts.tail, parts.log);
+  const keeping = [refresh, heal].filter((element) => element !== undefined);
+  return around(parts, begin, chain([updateToken(parts.tokens), abandoned, ...[...keeping, ...elements].map(undoOnFailure)], tail));
+}
+
+function around(parts: { readonly name: string }, begin: Begin, inner: Handler): Handler {
+  begin.bind(inner);
+  return chain([updatePath(parts.name), begin], inner);
 }

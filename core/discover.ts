@@ -1,14 +1,22 @@
+import type { Connection } from "../api/gen/connection/connection.js";
 import type { NetworkServiceEndpoint } from "../api/gen/registry/registry.js";
-import type { Element, Handler } from "./chain.js";
+import { firstSuccess } from "./attempts.js";
+import { background } from "./background.js";
+import { candidatesFor, endpointNamed, serviceNamed } from "./candidates.js";
+import type { Call, Element, Handler } from "./chain.js";
 import type { Clock } from "./clock.js";
+import { afresh } from "./deadline.js";
 import type { Directory } from "./directory.js";
+import { asMeshError, MeshError } from "./error.js";
 import type { Log } from "./log.js";
+import { nextSegment, withoutNextSegments } from "./path.js";
+import { order } from "./select.js";
+import { RESELECT_REQUESTED, UP } from "./states.js";
 
-/**
- * Chooses the endpoint: the one that was named, or the best that matches, trying all. Sets target, endpoint name and payload.
- * A reselect forgets the endpoint and the path behind this hop, and closes the old one through `tail`, past the elements between.
- */
-export function discover(_parts: {
+/** How long an endpoint that a reselect leaves may take to let go. */
+const farewell = 3000;
+
+interface Parts {
   readonly directory: Directory;
   readonly locality: (endpoint: NetworkServiceEndpoint) => number;
   readonly load: (name: string) => number;
@@ -17,6 +25,110 @@ export function discover(_parts: {
   readonly clock: Clock;
   /** Where the chain dials: what a reselect leaves is closed here, so that this hop's own elements keep what they have. */
   readonly tail: Pick<Handler, "close">;
-}): Element {
-  throw new Error("soon");
+}
+
+/**
+ * Chooses the endpoint: the one that was named, or the best that matches, trying all. Sets target, endpoint name and payload.
+ * A reselect forgets the endpoint (it goes last) and the path behind this hop, and closes the old one through `tail`,
+ * in the background: it may well be dead.
+ */
+export function discover(parts: Parts): Element {
+  const { directory, log } = parts;
+  /** Where each connection's endpoint was found: a close must reach it also when the registry has forgotten it. */
+  const targets = new Map<string, string>();
+
+  const ask = async (call: Call, next: Handler, endpoint: NetworkServiceEndpoint): Promise<Connection> => {
+    const connection = { ...call.connection, networkServiceEndpointName: endpoint.name };
+    try {
+      const conn = await next.request({ ...call, connection, target: endpoint.url });
+      targets.set(conn.id, endpoint.url);
+      log.debug("endpoint chosen", { id: conn.id, endpoint: endpoint.name, target: endpoint.url });
+      return conn;
+    } catch (error) {
+      throw theirsNotOurs(error, endpoint.name);
+    }
+  };
+  const askNamed = async (call: Call, next: Handler): Promise<Connection> => {
+    const endpoint = await endpointNamed(directory, call.connection.networkServiceEndpointName, call.signal);
+    const service = await directory.service(call.connection.networkService, call.signal);
+    const payload = service?.payload || call.connection.payload;
+    return ask({ ...call, connection: { ...call.connection, payload } }, next, endpoint);
+  };
+  const askBest = async (call: Call, next: Handler, avoid?: string): Promise<Connection> => {
+    const { networkService, labels } = call.connection;
+    const service = await serviceNamed(directory, networkService, call.signal);
+    const endpoints = order(await candidatesFor(directory, service, labels, call.signal), { ...parts, avoid });
+    const payload = service.payload || call.connection.payload;
+    const asked = { ...call, connection: { ...call.connection, payload, state: UP } };
+    return firstSuccess({
+      candidates: endpoints,
+      what: JSON.stringify(networkService),
+      name: ({ name }) => name,
+      signal: call.signal,
+      attempt: (endpoint) => ask(asked, next, endpoint),
+    });
+  };
+  /** Only once there is something to go to: until then the old endpoint is better than none. */
+  const reselect = async (call: Call, next: Handler): Promise<Connection> => {
+    let left = false;
+    const leaving: Handler = {
+      request: (onward) => {
+        if (!left) background(log, "closing at the endpoint that was left", leave(call));
+        left = true;
+        return next.request(onward);
+      },
+      close: (onward) => next.close(onward),
+    };
+    const fresh = { ...call, connection: withoutNextSegments(call.connection) };
+    return askBest(fresh, leaving, call.connection.networkServiceEndpointName);
+  };
+  /** A reselect for a connection that is new here: the hop before us has chosen, or an earlier run of this program had. */
+  const askNamedFirst = async (call: Call, next: Handler): Promise<Connection> => {
+    try {
+      return await askNamed({ ...call, connection: { ...call.connection, state: UP } }, next);
+    } catch (error) {
+      if (call.signal.aborted) throw error;
+      return askBest(call, next, call.connection.networkServiceEndpointName);
+    }
+  };
+  const targetOf = async ({ connection, signal }: Call): Promise<string | undefined> => {
+    const known = targets.get(connection.id);
+    if (known !== undefined || connection.networkServiceEndpointName === "") return known;
+    return (await directory.endpoint(connection.networkServiceEndpointName, signal).catch(() => undefined))?.url;
+  };
+  const leave = async (call: Call): Promise<void> => {
+    if (nextSegment(call.connection) === undefined) return;
+    const signal = afresh(farewell);
+    const target = await targetOf({ ...call, signal });
+    if (target !== undefined) await parts.tail.close({ ...call, preferences: [], target, signal });
+  };
+
+  return {
+    name: "discover",
+    async request(call, next) {
+      if (call.target !== undefined) return next.request(call);
+      const { networkServiceEndpointName: named, state } = call.connection;
+      if (state === RESELECT_REQUESTED && call.established) return reselect(call, next);
+      if (named === "") return askBest(call, next);
+      return state === RESELECT_REQUESTED ? askNamedFirst(call, next) : askNamed(call, next);
+    },
+    async close(call, next) {
+      const target = call.target ?? (await targetOf(call));
+      targets.delete(call.connection.id);
+      await next.close({ ...call, target });
+    },
+  };
+}
+
+/**
+ * A namespace that is gone at the other end (an error that has crossed a transport names its hop) is that endpoint's trouble,
+ * and another one may do. Only the client's own means that there is nobody left to serve.
+ */
+function theirsNotOurs(thrown: unknown, endpoint: string): unknown {
+  const error = asMeshError(thrown);
+  if (error.code !== "netns-gone" || error.hop === undefined) return thrown;
+  return new MeshError("no-endpoint", `the endpoint ${JSON.stringify(endpoint)} has lost its pod: ${error.message}`, {
+    cause: error,
+    hop: error.hop,
+  });
 }

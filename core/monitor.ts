@@ -1,38 +1,132 @@
-import type { Connection, ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
+import type { Connection, ConnectionEvent, ConnectionEventType, MonitorScopeSelector } from "../api/gen/connection/connection.js";
 import type { Element } from "./chain.js";
+import { MultiMap } from "./multiMap.js";
+import { DELETE, DOWN, INITIAL_STATE_TRANSFER, UP, UPDATE } from "./states.js";
+import { pathIds, pinnedId, selects, Watcher } from "./watcher.js";
 
-/** Tells whoever watches what happens to this hop's connections. They carry this hop's own id and index. */
+/**
+ * Tells whoever watches what happens to this hop's connections. They carry this hop's own id and index.
+ * With one watcher per connection, as NSM's clients do it, a change still costs the same whatever their number.
+ */
 export class Monitor {
   /** Sits in the server chain: success publishes UPDATE, a failed refresh UPDATE with state DOWN, a close DELETE. */
-  get element(): Element {
-    throw new Error("soon");
-  }
+  readonly element: Element = {
+    name: "monitor",
+    request: async (call, next) => {
+      try {
+        const conn = await next.request(call);
+        this.adopt({ ...conn, state: UP });
+        return conn;
+      } catch (error) {
+        // A caller that lost its patience says nothing about the connection.
+        if (!call.signal.aborted) this.#failed(call.connection.id);
+        throw error;
+      }
+    },
+    close: async (call, next) => {
+      try {
+        await next.close(call);
+      } finally {
+        this.#forget(call.connection.id);
+      }
+    },
+  };
 
-  /** First always INITIAL_STATE_TRANSFER, then what changes. A slow reader gets the latest per id. Ends with the signal. */
-  watch(_selector: MonitorScopeSelector, _signal: AbortSignal): AsyncIterable<ConnectionEvent> {
-    throw new Error("soon");
+  readonly #connections = new Map<string, Connection>();
+  /** Connections, and watchers that pin one, by an id in the path. */
+  readonly #byId = new MultiMap<string, string>();
+  readonly #pinned = new MultiMap<string, Watcher>();
+  readonly #wide = new Set<Watcher>();
+
+  /**
+   * First always INITIAL_STATE_TRANSFER, as of the first read, then what changes. Ends with the signal.
+   * A reader that is slow gets the latest per id and not what was in between, so what waits for it is bounded by the connections there are.
+   */
+  async *watch(selector: MonitorScopeSelector, signal: AbortSignal): AsyncIterable<ConnectionEvent> {
+    const watcher = new Watcher(selector);
+    const stop = () => {
+      this.#remove(watcher);
+      watcher.wake();
+    };
+    signal.addEventListener("abort", stop);
+    if (!signal.aborted) this.#add(watcher);
+    try {
+      yield event(INITIAL_STATE_TRANSFER, this.#selected(selector));
+      while (!signal.aborted) {
+        const change = watcher.take();
+        if (change === undefined) await watcher.something();
+        else yield event(change.type, [change.connection]);
+      }
+    } finally {
+      signal.removeEventListener("abort", stop);
+      stop();
+    }
   }
 
   /** Publishes a changed connection (state, metrics) of a known id; others are ignored. */
-  update(_conn: Connection): void {
-    throw new Error("soon");
+  update(conn: Connection): void {
+    if (this.#connections.has(conn.id)) this.adopt(conn);
   }
 
-  /** Takes over a connection that an earlier run of this program had. */
-  adopt(_conn: Connection): void {
-    throw new Error("soon");
+  /** Publishes a connection, known or not: also one that an earlier run of this program had. */
+  adopt(conn: Connection): void {
+    this.#unindex(conn.id);
+    this.#connections.set(conn.id, conn);
+    for (const id of pathIds(conn)) this.#byId.add(id, conn.id);
+    this.#publish(UPDATE, conn);
   }
 
   list(): Connection[] {
-    throw new Error("soon");
+    return [...this.#connections.values()];
   }
 
-  get(_id: string): Connection | undefined {
-    throw new Error("soon");
+  get(id: string): Connection | undefined {
+    return this.#connections.get(id);
+  }
+
+  #failed(id: string): void {
+    const conn = this.#connections.get(id);
+    if (conn !== undefined) this.adopt({ ...conn, state: DOWN });
+  }
+
+  #forget(id: string): void {
+    const conn = this.#connections.get(id);
+    if (conn === undefined) return;
+    this.#unindex(id);
+    this.#connections.delete(id);
+    this.#publish(DELETE, conn);
+  }
+
+  #unindex(id: string): void {
+    const old = this.#connections.get(id);
+    if (old !== undefined) for (const segmentId of pathIds(old)) this.#byId.delete(segmentId, id);
+  }
+
+  #publish(type: ConnectionEventType, connection: Connection): void {
+    const change = { type, connection };
+    for (const watcher of this.#wide) watcher.offer(change);
+    for (const id of pathIds(connection)) for (const watcher of this.#pinned.get(id)) watcher.offer(change);
+  }
+
+  #selected(selector: MonitorScopeSelector): Connection[] {
+    const id = pinnedId(selector);
+    const candidates = id === undefined ? this.list() : [...this.#byId.get(id)].flatMap((own) => this.get(own) ?? []);
+    return candidates.filter((conn) => selects(selector, conn));
+  }
+
+  #add(watcher: Watcher): void {
+    const id = pinnedId(watcher.selector);
+    if (id === undefined) this.#wide.add(watcher);
+    else this.#pinned.add(id, watcher);
+  }
+
+  #remove(watcher: Watcher): void {
+    const id = pinnedId(watcher.selector);
+    if (id === undefined) this.#wide.delete(watcher);
+    else this.#pinned.delete(id, watcher);
   }
 }
 
-/** Whether a selector lets this connection through: any of its services, and its segments as a run of the path; "" matches anything. */
-export function selects(_selector: MonitorScopeSelector, _conn: Connection): boolean {
-  throw new Error("soon");
+function event(type: ConnectionEventType, connections: readonly Connection[]): ConnectionEvent {
+  return { type, connections: Object.fromEntries(connections.map((conn) => [conn.id, conn])) };
 }

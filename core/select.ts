@@ -13,7 +13,30 @@ export interface Choice {
   readonly avoid?: string | undefined;
 }
 
-/** Nearest first; at one distance the least loaded for its weight; between equals by chance, by weight. */
-export function order(_candidates: readonly WeightedEndpoint[], _choice: Choice): NetworkServiceEndpoint[] {
-  throw new Error("soon");
+interface Ranked {
+  readonly endpoint: NetworkServiceEndpoint;
+  /** Compared one after the other, smaller first. */
+  readonly rank: readonly number[];
+}
+
+/**
+ * Nearest first; at one distance the least loaded for its weight, so that in the long run connections are shared out by weight;
+ * between equals by chance, by weight: many nodes that know nothing of one another do not all take the same.
+ */
+export function order(candidates: readonly WeightedEndpoint[], choice: Choice): NetworkServiceEndpoint[] {
+  const ranked = candidates.map(({ endpoint, weight }): Ranked => {
+    const left = endpoint.name === choice.avoid ? 1 : 0;
+    // An exponential draw with rate `weight`: the smallest of several is this one with probability weight / sum of weights.
+    const draw = -Math.log(1 - choice.random()) / weight;
+    return { endpoint, rank: [left, choice.locality(endpoint), choice.load(endpoint.name) / weight, draw] };
+  });
+  return ranked.sort((a, b) => compare(a.rank, b.rank)).map(({ endpoint }) => endpoint);
+}
+
+function compare(a: readonly number[], b: readonly number[]): number {
+  for (const [i, x] of a.entries()) {
+    const difference = x - (b[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
 }

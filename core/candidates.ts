@@ -1,0 +1,54 @@
+import type { NetworkService, NetworkServiceEndpoint } from "../api/gen/registry/registry.js";
+import type { Directory } from "./directory.js";
+import { MeshError } from "./error.js";
+import { labelsFor, type WeightedEndpoint, weightedEndpoints } from "./match.js";
+import { nearest } from "./nearest.js";
+
+/** How many endpoints an error names. */
+const named = 5;
+
+/** The service of that name. "not-found" names those whose names are nearest. */
+export async function serviceNamed(directory: Directory, name: string, signal: AbortSignal): Promise<NetworkService> {
+  if (name === "") throw new MeshError("invalid", "the request names no network service");
+  const service = await directory.service(name, signal);
+  if (service !== undefined) return service;
+  const near = nearest(name, await directory.serviceNames(signal));
+  const hint = near.length > 0 ? `did you mean ${near.map(quote).join(" or ")}?` : "see `nsmctl get services` for those that are";
+  throw new MeshError("not-found", `nobody serves a network service named ${quote(name)}; ${hint}`);
+}
+
+/** The endpoint of that exact name. "no-endpoint" where it is not registered (any more). */
+export async function endpointNamed(directory: Directory, name: string, signal: AbortSignal): Promise<NetworkServiceEndpoint> {
+  const endpoint = await directory.endpoint(name, signal);
+  if (endpoint !== undefined) return endpoint;
+  throw new MeshError("no-endpoint", `the endpoint ${quote(name)} is not registered (any more)`);
+}
+
+/** All endpoints that a client with these labels may reach; at least one. "no-endpoint" says which labels there were. */
+export async function candidatesFor(
+  directory: Directory,
+  service: NetworkService,
+  client: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<WeightedEndpoint[]> {
+  const endpoints = await directory.endpointsOf(service.name, signal);
+  if (endpoints.length === 0) throw new MeshError("no-endpoint", `no endpoint serves ${quote(service.name)} at the moment`);
+  const candidates = weightedEndpoints(service, endpoints, client);
+  if (candidates.length > 0) return candidates;
+  const there = endpoints.slice(0, named).map((endpoint) => `${endpoint.name} has ${labelled(labelsFor(endpoint, service.name))}`);
+  const more = endpoints.length > named ? `, and ${endpoints.length - named} more` : "";
+  throw new MeshError(
+    "no-endpoint",
+    `no endpoint of ${quote(service.name)} matches a client with the labels ${labelled(client)}; ${there.join(", ")}${more}`,
+  );
+}
+
+/** Labels as people write them. */
+export function labelled(labels: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+  return pairs.length === 0 ? "(none)" : pairs.sort().join(",");
+}
+
+function quote(name: string): string {
+  return JSON.stringify(name);
+}

@@ -1,0 +1,71 @@
+import type { Connection, ConnectionEventType, MonitorScopeSelector, PathSegment } from "../api/gen/connection/connection.js";
+
+/** One connection that changed, and how. */
+export interface Change {
+  readonly type: ConnectionEventType;
+  readonly connection: Connection;
+}
+
+/** What one reader of a monitor has not read yet: at most one change per connection, in the order in which they first changed. */
+export class Watcher {
+  readonly selector: MonitorScopeSelector;
+  readonly #waiting = new Map<string, Change>();
+  #wake: () => void = () => {};
+
+  constructor(selector: MonitorScopeSelector) {
+    this.selector = selector;
+  }
+
+  offer(change: Change): void {
+    if (!selects(this.selector, change.connection)) return;
+    this.#waiting.set(change.connection.id, change);
+    this.wake();
+  }
+
+  take(): Change | undefined {
+    for (const [id, change] of this.#waiting) {
+      this.#waiting.delete(id);
+      return change;
+    }
+    return undefined;
+  }
+
+  /** Resolves at the next `wake`. */
+  something(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  wake(): void {
+    this.#wake();
+  }
+}
+
+/** Whether a selector lets this connection through: any of its services, and its segments as a run of the path; "" matches anything. */
+export function selects(selector: MonitorScopeSelector, conn: Connection): boolean {
+  if (selector.networkServices.length > 0 && !selector.networkServices.includes(conn.networkService)) return false;
+  const path = conn.path?.pathSegments ?? [];
+  const run = selector.pathSegments;
+  if (run.length === 0) return true;
+  return path.some((_, start) => start + run.length <= path.length && run.every((wanted, i) => segmentMatches(wanted, path[start + i])));
+}
+
+function segmentMatches(wanted: PathSegment, found: PathSegment | undefined): boolean {
+  if (found === undefined) return false;
+  return matches(wanted.name, found.name) && matches(wanted.id, found.id) && matches(wanted.token, found.token);
+}
+
+function matches(wanted: string, found: string): boolean {
+  return wanted === "" || wanted === found;
+}
+
+/** An id that every connection of this selector has in its path; undefined where it names none. */
+export function pinnedId(selector: MonitorScopeSelector): string | undefined {
+  return selector.pathSegments.find(({ id }) => id !== "")?.id;
+}
+
+/** The ids in a connection's path. */
+export function pathIds(conn: Connection): string[] {
+  return [...new Set((conn.path?.pathSegments ?? []).map(({ id }) => id))];
+}
