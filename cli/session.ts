@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.js";
+import { MeshError } from "../core/error.js";
 import { silent } from "../core/log.js";
 import type { NodeClient } from "../rpc/node.js";
 import type { PeerSet } from "../rpc/peers.js";
@@ -18,6 +19,13 @@ export async function withPeers<T>(clock: Clock, use: (peers: Session) => Promis
 }
 
 /** Runs `use` with the node behind an isthmus.v1 socket. */
-export function withNode<T>(clock: Clock, url: string, use: (node: NodeClient) => Promise<T>): Promise<T> {
-  return withPeers(clock, (peers) => use(peers.node(url)));
+export async function withNode<T>(clock: Clock, url: string, use: (node: NodeClient) => Promise<T>): Promise<T> {
+  try {
+    return await withPeers(clock, (peers) => use(peers.node(url)));
+  } catch (error) {
+    if (!(error instanceof MeshError) || error.code !== "unreachable" || error.hop !== undefined) throw error;
+    throw new MeshError("unreachable", `no nsmgr answers at ${url}; is it running? (\`nsmctl lab status\` shows a lab's)`, {
+      cause: error,
+    });
+  }
 }

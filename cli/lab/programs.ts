@@ -13,7 +13,7 @@ import type { LabRecord, NodeRecord, ProcessRecord, ProgramRecord } from "./reco
 
 const nsmgrPort = 5001;
 const registryPort = 5002;
-const tail = 5;
+const tail = 10;
 
 /** The programs that a node runs, in the order in which they start. */
 export function programsOf(lab: LabRecord, node: NodeRecord): ProgramName[] {
