@@ -28,7 +28,10 @@ export class CallingPeers implements PeerSet {
         const message = { connection: call.connection, mechanismPreferences: [...call.preferences] };
         return await this.#caller.unary(targetOf(call), request, message, call);
       },
-      close: async (call) => void (await this.#caller.unary(targetOf(call), close, call.connection, call)),
+      close: async (call) => {
+        // Nobody knows where the next hop is (any more): there is no one to tell, and it lets go when our token ends.
+        if (call.target !== undefined) await this.#caller.unary(call.target, close, call.connection, call);
+      },
     };
   }
 
