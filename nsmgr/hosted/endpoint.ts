@@ -73,9 +73,10 @@ export class HostedEndpoint implements Disposable {
   async #reap(): Promise<void> {
     const alive = new Set(this.connections.map((conn) => conn.id));
     for (const lease of await this.#ipam.leases()) {
-      if (alive.has(lease.connection)) continue;
-      this.#parts.log.info("addresses of a lost client freed", { endpoint: this.record.name, client: lease.client });
-      await this.#ipam.free(lease.connection);
+      for (const id of lease.connections.filter((holder) => !alive.has(holder))) {
+        this.#parts.log.info("addresses of a lost client freed", { endpoint: this.record.name, client: lease.client });
+        await this.#ipam.free(id);
+      }
     }
   }
 }
