@@ -89,7 +89,7 @@ describe("programs that die", function () {
       ["ip", "addr", "flush", "dev", device],
       ["ip", "route", "flush", "dev", device],
     ] as const) {
-      await lab.exec("pod-client", ...meddle);
+      await lab.exec("pod-client", meddle[0], ...meddle.slice(1));
       await until(`repaired after ${meddle.join(" ")}`, 2_000, async () => {
         const done = await lab.tryExec(
           "pod-client",
