@@ -74,16 +74,19 @@ export class EchoSocket implements Disposable {
     this.#fd = within(where, () => openSocket(this.#family, ends));
   }
 
-  /** Calls back with the number of each echo that was answered. */
+  /** Calls back with the number of each echo that was answered, at once. For few sockets at a time: each answer wakes all of them. */
   listen(answered: (sequence: number) => void): void {
-    this.#listening = onReadable(this.#fd, () => {
-      for (;;) {
-        const length = receive(this.#fd);
-        if (length === undefined) return;
-        const sequence = this.#sequenceOf(received.subarray(0, length));
-        if (sequence !== undefined) answered(sequence);
-      }
-    });
+    this.#listening = onReadable(this.#fd, () => this.take().forEach(answered));
+  }
+
+  /** The numbers of the echoes that were answered since it was last asked. */
+  take(): number[] {
+    const sequences: number[] = [];
+    for (let length = receive(this.#fd); length !== undefined; length = receive(this.#fd)) {
+      const sequence = this.#sequenceOf(received.subarray(0, length));
+      if (sequence !== undefined) sequences.push(sequence);
+    }
+    return sequences;
   }
 
   /** Sends an echo request as an IP packet of `size` bytes, headers included. False when the way out refuses it. */

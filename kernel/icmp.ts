@@ -11,40 +11,33 @@ export interface PingOptions extends EchoEnds {
   readonly signal: AbortSignal;
 }
 
+// When to look, after the first request: soon where the peer is near, never later than this.
+const firstLookMs = 1;
+const longestLookMs = 50;
+
 /**
  * Whether one of `count` echo requests is answered in time; true at the first answer. Nothing blocks meanwhile, and the socket in
- * the namespace is closed at the end. Rejects with the signal's reason, with MeshError netns-gone where the namespace is no more,
- * and with MeshError kernel where the source address or the device is not there.
+ * the namespace is closed at the end. Rejects with the signal's reason (within 50 ms), with MeshError netns-gone where the namespace
+ * is no more, and with MeshError kernel where the source address or the device is not there.
  */
 export async function ping(where: string | Netns, options: PingOptions): Promise<boolean> {
   const { clock, count, timeoutMs, signal } = options;
   signal.throwIfAborted();
   using socket = new EchoSocket(where, options);
-  return await new Promise<boolean>((resolve, reject) => {
-    const timers = Array.from({ length: count }, (_, n) =>
-      clock.after(
-        (n * timeoutMs) / count,
-        guarded(() => socket.send(n)),
-      ),
-    );
-    timers.push(clock.after(timeoutMs, () => finish(() => resolve(false))));
-    const aborted = (): void => finish(() => reject(signal.reason));
-    signal.addEventListener("abort", aborted, { once: true });
-    socket.listen(() => finish(() => resolve(true)));
+  const start = clock.monotonic();
+  const spacing = timeoutMs / count;
+  let sent = 0;
+  for (let wait = firstLookMs, passed = 0; passed < timeoutMs; passed = clock.monotonic() - start) {
+    if (sent < count && passed >= sent * spacing) socket.send(sent++);
+    // It looks on ticks: thousands of sockets that each woke all of the others would cost far more.
+    await tick(clock, Math.min(wait, timeoutMs - passed, spacing * sent - passed));
+    signal.throwIfAborted();
+    if (socket.take().length > 0) return true;
+    wait = Math.min(wait * 2, longestLookMs);
+  }
+  return false;
+}
 
-    function finish(settle: () => void): void {
-      for (const timer of timers) timer[Symbol.dispose]();
-      signal.removeEventListener("abort", aborted);
-      settle();
-    }
-    function guarded(task: () => void): () => void {
-      return () => {
-        try {
-          task();
-        } catch (error) {
-          finish(() => reject(error));
-        }
-      };
-    }
-  });
+function tick(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => clock.after(Math.max(firstLookMs, ms), resolve));
 }

@@ -125,6 +125,7 @@ export function deleteGroup(what: string, group: number): Request {
 
 /** The device, or undefined where there is none. Never a dump. */
 export function getLink(socket: NetlinkSocket, by: string | number, options: { stats?: boolean } = {}): Link | undefined {
+  if (by === 0) return undefined; // what mirred shows for a target that is gone
   const mask = u32(IFLA_EXT_MASK, options.stats === true ? 0 : RTEXT_FILTER_SKIP_STATS);
   const body = typeof by === "number" ? Buffer.concat([header(by, {}), mask]) : Buffer.concat([header(0, {}), text(IFLA_IFNAME, by), mask]);
   try {

@@ -1,4 +1,5 @@
 import { AF_INET, AF_INET6 } from "../ffi/socket.js";
+import { errnoOf } from "../ffi/system.js";
 import { attribute, nested, parseAttributes, parseNested, readU32, u32 } from "./attributes.js";
 import { familyOf, ipBytes, ipText, networkOf, parsePrefix, prefixText } from "./ip.js";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Request } from "./message.js";
@@ -75,10 +76,15 @@ export function decodeRoute(body: Buffer): FoundRoute | undefined {
 function dumpFamily(socket: NetlinkSocket, family: number, index: number): FoundRoute[] {
   const filter = [u32(RTA_TABLE, TABLE_MAIN), ...(index === 0 ? [] : [u32(RTA_OIF, index)])];
   const body = Buffer.concat([header(family, 0, { protocol: ourProtocol }), ...filter]);
-  return socket
-    .dump({ what: "list the routes", type: RTM_GETROUTE, body })
-    .map(decodeRoute)
-    .filter((route) => route !== undefined);
+  try {
+    return socket
+      .dump({ what: "list the routes", type: RTM_GETROUTE, body })
+      .map(decodeRoute)
+      .filter((route) => route !== undefined);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return []; // the table comes with the namespace's first route
+    throw error;
+  }
 }
 
 function routeBody(index: number, route: RouteValue, scope: number): Buffer {

@@ -93,7 +93,9 @@ export class GoFlavour implements Flavour {
   }
 
   async #start(name: string): Promise<void> {
-    fs.rmSync(uapiPath(name), { force: true }); // nobody answers there, or we were connected
+    // Nobody answers there, or we were connected. A device without its socket cannot be told anything: it is made anew.
+    fs.rmSync(uapiPath(name), { force: true });
+    this.#links.remove(name);
     const started = within(this.#node, () => startWireguardGo(name, this.#logDir));
     const failure = await this.#until(async () => (await this.#connection(name)) !== undefined, startTimeoutMs, started);
     if (failure === undefined) return;
