@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { asMeshError } from "../core/error.js";
 import type { Log } from "../core/log.js";
 
@@ -9,6 +10,7 @@ export class Tasks implements AsyncDisposable {
 
   constructor(log: Log) {
     this.#log = log;
+    setMaxListeners(0, this.#stop.signal); // as many as there are tasks
   }
 
   /** Ends when this is disposed; each task listens to it. */

@@ -58,6 +58,7 @@ export class Attachments implements AsyncDisposable {
       keep: (id, conn) => this.#keep(id, conn),
       gone,
       notify: (id, state) => this.#notify(id, state),
+      others: ({ id }) => this.#book.neighbours(id),
     });
     const shared = { ...parts, client: this.#client, book: this.#book, tasks: this.#tasks, gone };
     this.#closing = new Closing(shared);
@@ -81,11 +82,6 @@ export class Attachments implements AsyncDisposable {
 
   list(): Attachment[] {
     return this.#book.all().map(toAttachment);
-  }
-
-  get(id: string): Attachment | undefined {
-    const entry = this.#book.get(id);
-    return entry && toAttachment(entry);
   }
 
   /** Resolves when the interface works. When it does not come to that, nothing is left at any hop. */

@@ -1,3 +1,4 @@
+import type { Connection } from "../../api/gen/connection/connection.js";
 import { MeshError } from "../../core/error.js";
 import type { Persisted } from "../persisted.js";
 import { type AttachmentRecord, type AttachmentView, interfaceOf } from "./record.js";
@@ -48,6 +49,13 @@ export class Book {
 
   get(id: string): Entry | undefined {
     return this.#entries.get(id);
+  }
+
+  /** The connections of the other attachments in the same network namespace. */
+  neighbours(id: string): Connection[] {
+    const netnsUrl = this.#entries.get(id)?.record.netnsUrl;
+    const others = this.all().filter(({ record }) => record.id !== id && record.netnsUrl === netnsUrl && record.state !== "closing");
+    return others.flatMap(({ record }) => record.connection ?? []);
   }
 
   all(): Entry[] {

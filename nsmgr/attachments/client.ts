@@ -4,6 +4,7 @@ import { begin } from "../../core/begin.js";
 import { type Call, chain, type Element, type Handler } from "../../core/chain.js";
 import type { Clock } from "../../core/clock.js";
 import { asMeshError } from "../../core/error.js";
+import { excludedByOthers } from "../../core/excluded.js";
 import { type HealState, heal } from "../../core/heal.js";
 import type { Log } from "../../core/log.js";
 import type { Monitor } from "../../core/monitor.js";
@@ -26,6 +27,8 @@ export interface ClientParts {
   /** The pod's network namespace is not there any more. */
   readonly gone: (id: string) => void;
   readonly notify: (id: string, state: HealState) => void;
+  /** The other connections of the same pod; their addresses must not be given to it again. */
+  readonly others: (conn: Connection) => readonly Connection[];
 }
 
 /**
@@ -49,6 +52,7 @@ export function attachmentClient(parts: ClientParts): Handler {
       updateToken(parts.tokens),
       abandoned,
       undoOnFailure(keeping(parts.keep)),
+      undoOnFailure(excludedByOthers(parts.others)),
       refresh({ clock, log, again: (id) => again(id) }),
       heal({ clock, log, random, watch: (selector, signal) => monitor.watch(selector, signal), again, gone, notify }),
     ],

@@ -1,33 +1,38 @@
 import assert from "node:assert/strict";
+import { MeshError } from "../../../core/error.js";
+import { namesOf, nothingLeft, patience } from "../../lib/mesh/look.js";
 import { Mesh } from "../../lib/mesh.js";
-
-const patience = new AbortController().signal;
+import { until } from "../../lib/until.js";
 
 describe("an attachment", () => {
   it("joins a pod to an endpoint of its own node, over four hops", async () => {
     await using mesh = await Mesh.start();
     const node = mesh.node(1);
-    await node.serve("web", "server");
+    await node.serve("web", "server", { name: "web-1" });
     const attachment = await node.attach("web", "client");
     assert.equal(attachment.state, "up");
-    assert.deepEqual(
-      attachment.connection?.path?.pathSegments.map(({ name }) => name),
-      ["client", "nsmgr-node-1", "forwarder-node-1", attachment.connection?.networkServiceEndpointName],
-    );
+    assert.deepEqual(namesOf(attachment), ["client", "nsmgr-node-1", "forwarder-node-1", "web-1"]);
     assert.deepEqual(attachment.connection?.context?.ipContext?.srcIpAddrs, ["172.16.1.1/32"]);
+    assert.equal(attachment.connection?.payload, "IP");
     assert.equal(attachment.interface, "nsm0");
-    assert.equal(node.forwarder.interfaces.list().length, 2);
+    assert.match(node.forwarder.interfaces.list().join(), /^client nsm0,server web-[0-9a-f]{8}$/);
   });
 
-  it("joins a pod to an endpoint of another node, over six hops", async () => {
+  it("joins a pod to an endpoint of another node, over six hops, each with a token", async () => {
     await using mesh = await Mesh.start({ nodes: 2 });
     await mesh.node(2).serve("web", "server", { name: "web-1" });
-    const { connection } = await mesh.node(1).attach("web", "client");
-    assert.deepEqual(
-      connection?.path?.pathSegments.map(({ name }) => name),
-      ["client", "nsmgr-node-1", "forwarder-node-1", "nsmgr-node-2", "forwarder-node-2", "web-1"],
+    const attachment = await mesh.node(1).attach("web", "client", { labels: { colour: "blue" } });
+    const hops = ["client", "nsmgr-node-1", "forwarder-node-1", "nsmgr-node-2", "forwarder-node-2", "web-1"];
+    assert.deepEqual(namesOf(attachment), hops);
+    const { connection } = attachment;
+    assert.equal(
+      connection?.path?.pathSegments.every(({ token, expires }) => token !== "" && expires !== undefined),
+      true,
     );
-    assert.equal(connection?.path?.pathSegments.every(({ expires }) => expires !== undefined), true);
+    assert.equal(new Set(connection?.path?.pathSegments.map(({ id }) => id)).size, 6);
+    assert.deepEqual(connection?.labels, { podName: "client", nodeName: "node-1", colour: "blue" });
+    assert.equal(connection?.id, attachment.id);
+    assert.equal(connection?.path?.pathSegments[3]?.metrics["isthmus.program"], "nsmgr");
   });
 
   it("leaves nothing at any hop when it is detached", async () => {
@@ -35,12 +40,87 @@ describe("an attachment", () => {
     await mesh.node(2).serve("web", "server");
     const { id } = await mesh.node(1).attach("web", "client");
     await mesh.node(1).client.detach({ id }, patience);
-    assert.deepEqual(await mesh.node(1).client.listAttachments(patience), []);
-    for (const node of mesh.nodes) {
-      assert.deepEqual(node.forwarder.interfaces.list(), []);
-      assert.deepEqual(await node.client.listConnections(patience), []);
-      assert.deepEqual(node.disk.keys("attachment/"), []);
-      assert.deepEqual(node.disk.keys("lease/"), []);
-    }
+    await nothingLeft(mesh);
+    await assert.rejects(mesh.node(1).client.detach({ id }, patience), { code: "not-found", message: new RegExp(id) });
+  });
+
+  it("gives twenty connections of one pod an interface and addresses each", async () => {
+    await using mesh = await Mesh.start({ nodes: 2 });
+    await mesh.node(2).serve("web", "server");
+    const all = await Promise.all(Array.from({ length: 20 }, () => mesh.node(1).attach("web", "client")));
+    assert.equal(new Set(all.map((attachment) => attachment.interface)).size, 20);
+    assert.equal(new Set(all.map(({ connection }) => connection?.context?.ipContext?.srcIpAddrs[0])).size, 20);
+    await Promise.all(all.map(({ id }) => mesh.node(1).client.detach({ id }, patience)));
+    await nothingLeft(mesh);
+  });
+
+  it("does not give a pod the same address from two endpoints with the same range", async () => {
+    await using mesh = await Mesh.start();
+    const node = mesh.node(1);
+    await node.serve("web", "a", { cidrs: ["10.0.0.0/29"] });
+    await node.serve("mail", "b", { cidrs: ["10.0.0.0/29"] });
+    const first = await node.attach("web", "client");
+    const second = await node.attach("mail", "client");
+    assert.deepEqual(first.connection?.context?.ipContext?.srcIpAddrs, ["10.0.0.1/32"]);
+    assert.deepEqual(second.connection?.context?.ipContext?.srcIpAddrs, ["10.0.0.3/32"]);
+  });
+
+  it("takes no address from excluded prefixes", async () => {
+    await using mesh = await Mesh.start();
+    const node = mesh.node(1);
+    node.excludedPrefixes = ["172.16.1.0/30"];
+    await node.serve("web", "server");
+    const { connection } = await node.attach("web", "client");
+    assert.deepEqual(connection?.context?.ipContext?.dstIpAddrs, ["172.16.1.4/32"]);
+  });
+
+  it("carries the wish for a mechanism along, not as a label", async () => {
+    await using mesh = await Mesh.start();
+    await mesh.node(1).serve("web", "server");
+    const attachment = await mesh.node(1).attach("web", "client", { mechanism: "wireguard" });
+    assert.equal(attachment.connection?.context?.extraContext["isthmus.mechanism"], "wireguard");
+    assert.equal(attachment.requestedMechanism, "wireguard");
+    assert.deepEqual(Object.keys(attachment.connection?.labels ?? {}).sort(), ["nodeName", "podName"]);
+  });
+
+  it("asks for the endpoint that was named", async () => {
+    await using mesh = await Mesh.start();
+    const node = mesh.node(1);
+    await node.serve("web", "a", { name: "web-a" });
+    await node.serve("web", "b", { name: "web-b" });
+    const chosen = await Promise.all(["web-b", "web-a", "web-b"].map((endpoint) => node.attach("web", "client", { endpoint })));
+    assert.deepEqual(
+      chosen.map(({ connection }) => connection?.networkServiceEndpointName),
+      ["web-b", "web-a", "web-b"],
+    );
+  });
+
+  it("names itself where no pod's name is given", async () => {
+    await using mesh = await Mesh.start();
+    const node = mesh.node(1);
+    await node.serve("web", "server");
+    const attachment = await node.attach("web", "", { pod: { name: "", netnsUrl: node.pod("anonymous") } });
+    assert.match(namesOf(attachment)[0] ?? "", /^netns-[0-9a-f]{8}$/);
+  });
+
+  it("is closed at every hop when its network namespace is gone", async () => {
+    await using mesh = await Mesh.start({ nodes: 2 });
+    await mesh.node(2).serve("web", "server");
+    await mesh.node(1).attach("web", "client");
+    mesh.world.namespaces.remove("client");
+    await until("it is closed", 3_000, async () => (await mesh.node(1).client.listAttachments(patience)).length === 0);
+    await nothingLeft(mesh);
+  });
+
+  it("is closed when its forwarder says that the network namespace is gone", async () => {
+    await using mesh = await Mesh.start({ nodes: 2 });
+    await mesh.node(2).serve("web", "server");
+    await mesh.node(1).attach("web", "client");
+    mesh.node(1).forwarder.before = () => {
+      throw new MeshError("netns-gone", "the pod is gone");
+    };
+    mesh.node(1).forwarder.reportDead();
+    await until("it is closed", 3_000, async () => (await mesh.node(1).client.listAttachments(patience)).length === 0);
+    await nothingLeft(mesh);
   });
 });

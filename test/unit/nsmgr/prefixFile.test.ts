@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silent } from "../../../core/log.js";
@@ -15,7 +15,10 @@ describe("the file of excluded prefixes", () => {
   });
 
   it("is refused with what is wrong in it", () => {
-    assert.throws(() => parsePrefixes("prefixes: [10.0.0.0/33]", "/etc/x"), { code: "invalid", message: /\/etc\/x: prefixes.0 must be a prefix/ });
+    assert.throws(() => parsePrefixes("prefixes: [10.0.0.0/33]", "/etc/x"), {
+      code: "invalid",
+      message: /\/etc\/x: prefixes.0 must be a prefix/,
+    });
     assert.throws(() => parsePrefixes("prefixes: {", "/etc/x"), { code: "invalid", message: /no YAML/ });
   });
 
@@ -46,7 +49,6 @@ describe("the file of excluded prefixes", () => {
     const clock = new FakeClock();
     using file = new PrefixFile({ path, clock, log: silent });
     try {
-      const { mkdirSync } = await import("node:fs");
       mkdirSync(join(folder, "later"));
       writeFileSync(path, "prefixes: [10.0.0.0/8]");
       await clock.advance(5_000);

@@ -10,7 +10,11 @@ describe("the published url", () => {
     [["unix:///a.sock"], [], "unix:///a.sock"],
   ];
   for (const [listenOn, addresses, published] of cases)
-    it(`of ${listenOn.join(" and ")} is ${published}`, () => assert.equal(publishedUrl(listenOn, () => addresses), published));
+    it(`of ${listenOn.join(" and ")} is ${published}`, () =>
+      assert.equal(
+        publishedUrl(listenOn, () => addresses),
+        published,
+      ));
 
   it("cannot be one with a port that nobody knows", () => {
     assert.throws(() => publishedUrl(["tcp://10.0.0.1:0"]), { code: "invalid", message: /name one/ });
