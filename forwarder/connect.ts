@@ -7,11 +7,13 @@ import { addressesOf, host } from "./addresses.js";
 import type { Addresses, CrossConnect, KernelSide, Side } from "./crossConnect.js";
 import { checkSides, effectiveMtu, type NodeView } from "./desired.js";
 import { accept, isLocal, type Offers, offers, take, type Ways, wayOf } from "./mechanisms/choice.js";
+import { endpointLost } from "./mechanisms/kernel.js";
 import { sideMetrics } from "./metrics.js";
 import { localMtu, lower } from "./mtu.js";
 import type { Role } from "./names.js";
 import { podMac } from "./pod.js";
-import type { Wanted } from "./wanted.js";
+import type { Pods } from "./pods.js";
+import type { Kept, Wanted } from "./wanted.js";
 
 /** Tells a pod's new neighbours where it is: gratuitous ARP, unsolicited neighbour advertisements. */
 export type Announce = (side: KernelSide, addresses: readonly string[], mac: string) => void;
@@ -21,6 +23,7 @@ export interface ConnectParts {
   readonly wanted: Wanted;
   readonly view: NodeView;
   readonly announce: Announce;
+  readonly pods: Pick<Pods, "exists">;
 }
 
 /**
@@ -39,7 +42,7 @@ export function connect(parts: ConnectParts): Element {
       const { answer, endpoint } = await ask(ways, call, next, before?.endpoint);
       const made = crossConnect(id, client, endpoint, answer);
       await wayOf(ways, endpoint)?.prepare?.(answer, endpoint, call.signal);
-      await wanted.put({ connect: made, connection: { ...answer, mechanism: client.mechanism } }, call.signal);
+      await put(parts, { connect: made, connection: { ...answer, mechanism: client.mechanism } }, call.signal);
       await wayOf(ways, endpoint)?.ready?.(answer, endpoint, call.signal);
       if (before === undefined || !sameEndpoint(before, made)) announceAll(parts.announce, made);
       return toClient(answer, made, parts.view);
@@ -67,6 +70,16 @@ async function ask(ways: Ways, call: Call, next: Handler, before: Side | undefin
     // A first request is undone by the chain; nobody else would close this one.
     if (call.established) await next.close({ ...call, connection: answer, preferences: [] }).catch(() => {});
     throw error;
+  }
+}
+
+/** Where one of the two pods is gone, says which. */
+async function put({ wanted, pods }: ConnectParts, kept: Kept, signal: AbortSignal): Promise<void> {
+  try {
+    await wanted.put(kept, signal);
+  } catch (error) {
+    const { client } = kept.connect;
+    throw client.kind !== "kernel" || pods.exists(client.pod) ? endpointLost(error) : error;
   }
 }
 

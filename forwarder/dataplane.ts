@@ -1,8 +1,9 @@
 import type { Clock } from "../core/clock.js";
 import { asMeshError, MeshError } from "../core/error.js";
 import type { Log } from "../core/log.js";
+import { difference, keyOf } from "../kernel/difference.js";
 import type { Kernel, KernelEvent, KernelObject, Netns, Step, StepFailure } from "../kernel/model.js";
-import { byKey, difference, keyOf, plan } from "./plan.js";
+import { byKey, plan } from "./plan.js";
 import { ownersAmong, Units } from "./units.js";
 import { Waiters } from "./waiters.js";
 

@@ -24,7 +24,7 @@ function namesIn(table: string): string[] {
   return table
     .split("\n")
     .slice(2)
-    .map((line) => line.slice(0, line.lastIndexOf(":", line.search(/:\s/) + 1)).trim())
+    .map((line) => line.slice(0, line.indexOf(": ")).trim())
     .filter((name) => name !== "");
 }
 

@@ -1,5 +1,7 @@
+import { MultiMap } from "../core/multiMap.js";
+import { keyOf } from "../kernel/difference.js";
 import type { KernelObject } from "../kernel/model.js";
-import { byKey, keyOf } from "./plan.js";
+import { byKey } from "./plan.js";
 
 /** Answers the device of the mesh namespace that an object belongs to, as far as the given objects tell. */
 export function ownersAmong(...lists: readonly (readonly KernelObject[])[]): (object: KernelObject) => string | undefined {
@@ -40,7 +42,7 @@ interface Unit {
 /** What is wanted, in units that come and go as one (a connection, a peer, the tunnel), found by device at a cost that does not grow. */
 export class Units {
   readonly #units = new Map<string, Unit>();
-  readonly #byDevice = new Map<string, Set<string>>();
+  readonly #byDevice = new MultiMap<string, string>();
 
   /** Takes the place of the unit's last version; answers that one. */
   set(name: string, objects: readonly KernelObject[]): readonly KernelObject[] {
@@ -52,7 +54,7 @@ export class Units {
       if (device !== undefined) devices.set(device, [...(devices.get(device) ?? []), object]);
     }
     this.#units.set(name, { objects, devices });
-    for (const device of devices.keys()) this.#unitsOf(device).add(name);
+    for (const device of devices.keys()) this.#byDevice.add(device, name);
     return old;
   }
 
@@ -60,11 +62,7 @@ export class Units {
   drop(name: string): readonly KernelObject[] {
     const unit = this.#units.get(name);
     this.#units.delete(name);
-    for (const device of unit?.devices.keys() ?? []) {
-      const users = this.#unitsOf(device);
-      users.delete(name);
-      if (users.size === 0) this.#byDevice.delete(device);
-    }
+    for (const device of unit?.devices.keys() ?? []) this.#byDevice.delete(device, name);
     return unit?.objects ?? [];
   }
 
@@ -82,7 +80,7 @@ export class Units {
 
   /** The units that want something on a device. */
   users(device: string): ReadonlySet<string> {
-    return this.#byDevice.get(device) ?? new Set();
+    return this.#byDevice.get(device);
   }
 
   /** All that is wanted on these devices, whichever unit wants it. */
@@ -94,14 +92,8 @@ export class Units {
     return [...this.#units.values()].flatMap((unit) => unit.objects);
   }
 
-  /** Units by the keys of what they want. */
+  /** The keys of all that a unit wants. */
   keys(name: string): Set<string> {
     return new Set(this.objects(name).map(keyOf));
-  }
-
-  #unitsOf(device: string): Set<string> {
-    const users = this.#byDevice.get(device) ?? new Set<string>();
-    this.#byDevice.set(device, users);
-    return users;
   }
 }

@@ -1,5 +1,6 @@
 import { Connection } from "../api/gen/connection/connection.js";
 import type { Log } from "../core/log.js";
+import { MultiMap } from "../core/multiMap.js";
 import type { StateStore } from "../program/state.js";
 import { Claims, claimsOf } from "./claims.js";
 import type { CrossConnect } from "./crossConnect.js";
@@ -33,17 +34,18 @@ export class Wanted {
   readonly claims = new Claims();
   readonly #parts: { readonly store: StateStore; readonly dataplane: Dataplane; readonly view: NodeView; readonly log: Log };
   readonly #kept = new Map<string, Kept>();
-  readonly #byPeer = new Map<string, Set<string>>();
+  readonly #byPeer = new MultiMap<string, string>();
+  readonly #byEndpoint = new MultiMap<string, string>();
 
   constructor(parts: { readonly store: StateStore; readonly dataplane: Dataplane; readonly view: NodeView; readonly log: Log }) {
     this.#parts = parts;
   }
 
   /** What an earlier run left. */
-  load(): Kept[] {
+  restore(): Kept[] {
     for (const [key, stored] of this.#parts.store.entries<Stored>(prefix)) {
       try {
-        const kept = { connect: stored.connect, connection: Connection.fromJSON(stored.connection) };
+        const kept = { connect: awake(stored.connect), connection: Connection.fromJSON(stored.connection) };
         this.#set(kept);
       } catch (error) {
         this.#parts.log.error("kept connection not understood, left out", { key, error: (error as Error).message });
@@ -60,9 +62,19 @@ export class Wanted {
     return [...this.#kept.values()];
   }
 
+  /** Whether any connection's packets go to a peer's tunnel address. */
+  uses(peer: string): boolean {
+    return this.#byPeer.get(peer).size > 0;
+  }
+
   /** The connections whose packets go to a peer's tunnel address. */
   throughPeer(peer: string): Kept[] {
-    return [...(this.#byPeer.get(peer) ?? [])].flatMap((id) => this.#kept.get(id) ?? []);
+    return [...this.#byPeer.get(peer)].flatMap((id) => this.#kept.get(id) ?? []);
+  }
+
+  /** How many connections an endpoint has from here. */
+  load(endpoint: string): number {
+    return this.#byEndpoint.get(endpoint).size;
   }
 
   /** Resolves when the kernel has it. Throws what the kernel refused; it is wanted all the same until it is removed. */
@@ -76,7 +88,7 @@ export class Wanted {
 
   /** Resolves when nothing of it is left. Fine for an id that is not known. */
   async remove(id: string): Promise<void> {
-    this.#forgetPeers(id);
+    this.#unlist(id);
     const known = this.#kept.delete(id);
     if (known) {
       await this.#parts.store.remove(unitOf(id));
@@ -92,26 +104,30 @@ export class Wanted {
   }
 
   #set(kept: Kept): void {
-    const { connect } = kept;
+    const { connect, connection } = kept;
     const objects = desired(connect, this.#parts.view);
-    this.#forgetPeers(connect.id);
+    this.#unlist(connect.id);
     this.#kept.set(connect.id, kept);
-    for (const peer of peersOf(connect)) this.#byPeer.set(peer, (this.#byPeer.get(peer) ?? new Set()).add(connect.id));
+    for (const peer of peersOf(connect)) this.#byPeer.add(peer, connect.id);
+    this.#byEndpoint.add(connection.networkServiceEndpointName, connect.id);
     this.claims.keep(connect.id, claimsOf(connect));
     this.#parts.dataplane.set(unitOf(connect.id), objects);
   }
 
-  #forgetPeers(id: string): void {
+  #unlist(id: string): void {
     const kept = this.#kept.get(id);
     if (kept === undefined) return;
-    for (const peer of peersOf(kept.connect)) {
-      const users = this.#byPeer.get(peer);
-      users?.delete(id);
-      if (users?.size === 0) this.#byPeer.delete(peer);
-    }
+    for (const peer of peersOf(kept.connect)) this.#byPeer.delete(peer, id);
+    this.#byEndpoint.delete(kept.connection.networkServiceEndpointName, id);
   }
 }
 
 function peersOf(connect: CrossConnect): string[] {
   return [connect.client, connect.endpoint].flatMap((side) => (side.kind === "node-tunnel" ? [side.peer] : []));
+}
+
+/** After a restart nobody knows who begins; one who begins too often costs less than two who wait. */
+function awake(connect: CrossConnect): CrossConnect {
+  const { client } = connect;
+  return client.kind === "wireguard" ? { ...connect, client: { ...client, waits: false } } : connect;
 }

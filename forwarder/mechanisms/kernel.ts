@@ -1,6 +1,6 @@
 import type { Connection, Mechanism } from "../../api/gen/connection/connection.js";
 import type { Call } from "../../core/chain.js";
-import { MeshError } from "../../core/error.js";
+import { asMeshError, MeshError } from "../../core/error.js";
 import { checkInterfaceName, KERNEL, kernelMechanism, kernelParameters, LOCAL } from "../../core/mechanism.js";
 import type { Netns } from "../../kernel/model.js";
 import { type Claims, interfaceClaim } from "../claims.js";
@@ -24,10 +24,14 @@ export function kernelWay(parts: { readonly pods: Pods; readonly claims: Claims 
     accept: (call: Call, asked: Mechanism, before) => side(call.connection.id, asked, before),
     // The endpoint says which namespace.
     offer: async (_call, before) => before?.mechanism ?? { cls: LOCAL, type: KERNEL, parameters: {} },
-    take: (answer: Connection, answered: Mechanism, _offered, before) => {
+    async take(answer: Connection, answered: Mechanism, _offered, before) {
       // Another endpoint has another pod: only the same one can be "gone".
       const same = before?.mechanism.parameters.inodeURL === answered.parameters.inodeURL ? before : undefined;
-      return side(answer.id, answered, same);
+      try {
+        return await side(answer.id, answered, same);
+      } catch (error) {
+        throw endpointLost(error);
+      }
     },
   };
 }
@@ -50,4 +54,11 @@ function chooseName(parts: { pods: Pods; claims: Claims }, id: string, pod: Netn
     const claim = interfaceClaim(pod, `nsm${n}`);
     if (!taken.has(`nsm${n}`) && parts.claims.owner(claim) === undefined && parts.claims.take(claim, id)) return `nsm${n}`;
   }
+}
+
+/** "netns-gone" is said of the client's namespace alone; an endpoint without one is no endpoint, and another may do. */
+export function endpointLost(thrown: unknown): MeshError {
+  const error = asMeshError(thrown, "kernel");
+  if (error.code !== "netns-gone" && error.code !== "not-found") return error;
+  return new MeshError("no-endpoint", `the endpoint has lost its pod: ${error.message}`, { cause: error });
 }

@@ -1,0 +1,56 @@
+import { serverChain } from "../core/assembly.js";
+import type { Begin } from "../core/begin.js";
+import type { Element, Handler } from "../core/chain.js";
+import type { Clock } from "../core/clock.js";
+import type { Directory } from "../core/directory.js";
+import { discover } from "../core/discover.js";
+import { follow } from "../core/follow.js";
+import { hop } from "../core/hop.js";
+import type { Log } from "../core/log.js";
+import type { Monitor } from "../core/monitor.js";
+import type { TokenSource } from "../core/token.js";
+import { up } from "../core/up.js";
+import type { Kernel } from "../kernel/model.js";
+import type { PeerSet } from "../rpc/peers.js";
+import { type ConnectParts, connect } from "./connect.js";
+import type { Liveness } from "./liveness.js";
+import { counters } from "./metrics.js";
+
+export interface ChainParts extends ConnectParts {
+  readonly name: string;
+  readonly node: string;
+  readonly site: string;
+  readonly tokens: TokenSource;
+  readonly peers: PeerSet;
+  readonly directory: Directory;
+  readonly monitor: Monitor;
+  readonly begin: Begin;
+  readonly timeout: Element;
+  readonly liveness: Liveness;
+  readonly kernel: Pick<Kernel, "counters">;
+  readonly random: () => number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The forwarder, read from top to bottom: what happens to a request that comes in. */
+export function forwarderChain(parts: ChainParts): Handler {
+  const tail = parts.peers.networkService();
+  return serverChain({
+    ...parts,
+    elements: [
+      hop({ ...parts, program: "forwarder" }),
+      discover({ ...parts, tail, locality: ({ url }) => (url.startsWith("unix:") ? 0 : 1), load: (name) => parts.wanted.load(name) }),
+      up(),
+      counters(parts),
+      parts.liveness.element,
+      connect(parts),
+      follow({
+        ...parts,
+        watch: (url, selector, signal) => parts.peers.monitor(url, selector, signal),
+        onDown: (conn, reason) => parts.liveness.onDown(conn, reason),
+      }),
+    ],
+    tail,
+  });
+}

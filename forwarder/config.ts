@@ -1,0 +1,37 @@
+import { z } from "zod";
+import { setting } from "../program/config.js";
+import { bool, duration, integer, labels, list, optionalText, text } from "../program/values.js";
+import type { PortRange } from "./mechanisms/wireguard.js";
+
+const port = integer(1, 65_535);
+const portRange = "two ports, the lower one first, as 51821-55820";
+
+/** `51821-55820`. */
+const ports = z
+  .string()
+  .regex(/^\d{1,5}-\d{1,5}$/, portRange)
+  .transform((value): PortRange => {
+    const [first = 0, last = 0] = value.split("-").map(Number);
+    return { first, last };
+  })
+  .refine(({ first, last }) => first >= 1 && first <= last && last <= 65_535, portRange);
+
+/** What the forwarder can be told. */
+export const settings = {
+  name: setting("NSM_NAME", "the name of this forwarder, its name in paths too", text, "forwarder"),
+  site: setting("NSM_SITE", "the site this node belongs to", text, "default"),
+  nodeName: setting("NSM_NODE_NAME", "the name of this node; NSM_NAME unless given", optionalText, ""),
+  connectTo: setting("NSM_CONNECT_TO", "the URL of this node's nsmgr", text, "unix:///run/isthmus/nsmgr.sock"),
+  listenOn: setting("NSM_LISTEN_ON", "where it serves, the first URL is published", list, "unix:///run/isthmus/forwarder.sock"),
+  service: setting("NSM_NS_NAME", "the network service of forwarders", text, "forwarder"),
+  labels: setting("NSM_LABELS", "labels of this forwarder", labels, "p2p:true"),
+  tunnelIp: setting("NSM_TUNNEL_IP", "this node's address for tunnels; its first address unless given", optionalText, ""),
+  vxlanPort: setting("NSM_VXLAN_PORT", "the UDP port of plain VXLAN; 0 is 4789", integer(0, 65_535), "4789"),
+  wireguardPort: setting("NSM_WIREGUARD_PORT", "the UDP port of the node tunnel", port, "51820"),
+  wireguardPorts: setting("NSM_WIREGUARD_PORTS", "UDP ports of WIREGUARD connections, one for each", ports, "51821-55820"),
+  mesh: setting("NSM_MESH_NETNS", "the name of the mesh namespace", text, "isthmus-mesh"),
+  allowPlain: setting("NSM_ALLOW_PLAIN", "whether plain VXLAN may be used without being asked for", bool, "false"),
+  stateDir: setting("NSM_STATE_DIR", "where this forwarder keeps its state", text, "/var/lib/isthmus/forwarder"),
+  maxTokenLifetime: setting("NSM_MAX_TOKEN_LIFETIME", "how long a path's tokens last", duration, "10m"),
+  dialTimeout: setting("NSM_DIAL_TIMEOUT", "how long a connection to a peer may take to come up", duration, "750ms"),
+};

@@ -1,0 +1,151 @@
+import { background } from "../core/background.js";
+import { begin } from "../core/begin.js";
+import type { Clock } from "../core/clock.js";
+import type { Log } from "../core/log.js";
+import { Monitor } from "../core/monitor.js";
+import { timeout } from "../core/timeout.js";
+import type { TokenSource } from "../core/token.js";
+import type { Kernel } from "../kernel/model.js";
+import type { StateStore } from "../program/state.js";
+import { WatchedDirectory } from "../rpc/directory.js";
+import type { PeerSet } from "../rpc/peers.js";
+import type { RunningServer, Services } from "../rpc/server.js";
+import { forwarderChain } from "./chain.js";
+import type { Announce } from "./connect.js";
+import { Dataplane } from "./dataplane.js";
+import type { NodeView, TunnelNode } from "./desired.js";
+import { Liveness, type Ping, patientPing } from "./liveness.js";
+import { way } from "./mechanisms/choice.js";
+import type { Underlay } from "./mechanisms/ends.js";
+import { kernelWay } from "./mechanisms/kernel.js";
+import { nodeTunnelWay } from "./mechanisms/nodeTunnel.js";
+import { vxlanWay } from "./mechanisms/vxlan.js";
+import { type PortRange, type WireguardWayParts, wireguardWay } from "./mechanisms/wireguard.js";
+import type { Pods } from "./pods.js";
+import { keepRegistered } from "./registration.js";
+import { NodeTunnel, type TunnelLink } from "./tunnel/tunnel.js";
+import { idOf, Wanted } from "./wanted.js";
+
+export interface ForwarderConfig {
+  readonly name: string;
+  readonly site: string;
+  readonly node: string;
+  /** Its nsmgr. */
+  readonly connectTo: string;
+  readonly listenOn: readonly string[];
+  /** The network service of forwarders. */
+  readonly service: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly allowPlain: boolean;
+  readonly vxlanPort: number;
+  readonly wireguardPorts: PortRange;
+  readonly tokenLifetimeMs: number;
+}
+
+export interface ForwarderParts {
+  readonly config: ForwarderConfig;
+  readonly kernel: Kernel;
+  readonly pods: Pods;
+  readonly tunnel: TunnelNode;
+  readonly link: TunnelLink;
+  readonly underlay: Underlay;
+  readonly keys: WireguardWayParts["keys"];
+  readonly ping: Ping;
+  readonly announce: Announce;
+  readonly store: StateStore;
+  readonly tokens: TokenSource;
+  readonly peers: PeerSet;
+  readonly listen: (urls: readonly string[], services: Services) => Promise<RunningServer>;
+  readonly random: () => number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** A running forwarder. Disposing stops the program and leaves the kernel as it is. */
+export interface Forwarder extends AsyncDisposable {
+  /** What it really listens on. */
+  readonly urls: readonly string[];
+  readonly wanted: Wanted;
+}
+
+/** Adopts what an earlier run left, then serves, then registers itself. */
+export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> {
+  const { config, clock, log, pods, kernel } = parts;
+  const stop = new AbortController();
+  const connections = begin({ log });
+  const monitor = new Monitor();
+  const timer = timeout({ clock, log, end: (id, due) => connections.end(id, undefined, due) });
+
+  const dataplane: Dataplane = new Dataplane({
+    ...{ kernel, clock, log, exists: (pod) => pods.exists(pod) },
+    onPodGone: (unit) => background(log, "closing the connection of a pod that is gone", letGo(idOf(unit))),
+  });
+  const view: NodeView = { tunnel: parts.tunnel, peerMtu: (address) => tunnel.peerMtu(address) };
+  const wanted = new Wanted({ store: parts.store, dataplane, view, log });
+  const tunnel: NodeTunnel = new NodeTunnel({
+    ...{ node: parts.tunnel, link: parts.link, store: parts.store, dataplane, clock, log },
+    inUse: (address) => wanted.uses(address),
+    onPeerChange: (address) => wanted.again(address),
+  });
+  const letGo = async (id: string | undefined): Promise<void> => {
+    if (id === undefined) return;
+    log.info("pod is gone, closing its connection", { id });
+    await connections.end(id);
+    if (connections.current(id) === undefined) await wanted.remove(id);
+  };
+  const liveness = new Liveness({ kernel, ping: patientPing(parts.ping, log), wanted, monitor, clock, log });
+  const directory = new WatchedDirectory({
+    services: parts.peers.services(config.connectTo),
+    endpoints: parts.peers.endpoints(config.connectTo),
+    ...{ clock, log },
+  });
+  const handler = forwarderChain({
+    ...{ ...parts, ...config, monitor, begin: connections, timeout: timer, liveness, wanted, view, directory },
+    ways: ways(parts, wanted, tunnel),
+  });
+
+  tunnel.load();
+  const kept = wanted.restore();
+  await dataplane.start();
+  for (const { connect, connection } of kept) {
+    connections.adopt(connection);
+    monitor.adopt(connection);
+    liveness.add(connect);
+    // Nobody could refresh while we were away, so each gets a whole lifetime.
+    timer.adopt(connect.id, config.tokenLifetimeMs);
+  }
+  const server = await parts.listen(config.listenOn, { networkService: handler, monitor });
+  const registered = keepRegistered(
+    {
+      services: parts.peers.services(config.connectTo),
+      endpoints: parts.peers.endpoints(config.connectTo),
+      ...{ service: config.service, name: config.name, url: server.urls[0] ?? "", clock, log },
+      labels: { nodeName: config.node, ...config.labels },
+    },
+    stop.signal,
+  );
+  return {
+    urls: server.urls,
+    wanted,
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await registered;
+      await server[Symbol.asyncDispose]();
+      liveness[Symbol.dispose]();
+      tunnel[Symbol.dispose]();
+      await dataplane[Symbol.asyncDispose]();
+      await directory[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** What this node can do, the best first. */
+function ways(parts: ForwarderParts, { claims }: Wanted, tunnel: NodeTunnel) {
+  const { config, underlay, link, clock, keys, pods } = parts;
+  return [
+    way(kernelWay({ pods, claims })),
+    way(nodeTunnelWay({ tunnel, claims, underlay })),
+    way(wireguardWay({ claims, underlay, link, clock, keys, ports: config.wireguardPorts })),
+    way(vxlanWay({ claims, underlay, port: config.vxlanPort, allowPlain: config.allowPlain })),
+  ];
+}

@@ -1,0 +1,239 @@
+import type { Connection } from "../api/gen/connection/connection.js";
+import { background } from "../core/background.js";
+import type { Element } from "../core/chain.js";
+import type { Clock } from "../core/clock.js";
+import { asMeshError } from "../core/error.js";
+import type { DownReason } from "../core/follow.js";
+import type { Log } from "../core/log.js";
+import { ALIVE, DATAPATH, DEAD } from "../core/metrics.js";
+import type { Monitor } from "../core/monitor.js";
+import { withOwnMetrics } from "../core/path.js";
+import { DOWN, UP } from "../core/states.js";
+import type { Kernel, Netns } from "../kernel/model.js";
+import { host, isV6 } from "./addresses.js";
+import type { CrossConnect } from "./crossConnect.js";
+import { devicesOf } from "./names.js";
+import type { Wanted } from "./wanted.js";
+
+/** One ICMP check from a pod: whether any of a few requests is answered. */
+export type Ping = (
+  from: Netns,
+  device: string,
+  source: string,
+  destination: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+) => Promise<boolean>;
+
+export interface LivenessParts {
+  readonly kernel: Pick<Kernel, "counters">;
+  readonly ping: Ping;
+  readonly wanted: Pick<Wanted, "get">;
+  readonly monitor: Pick<Monitor, "get" | "update">;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const periodMs = 500;
+const timeoutMs = 1000;
+/** How many are looked at, and how many of these are pinged, in a period: thousands of idle connections take turns. */
+const looksPerPeriod = 1000;
+const pingsPerPeriod = 100;
+
+interface Checked {
+  readonly id: string;
+  readonly pod: Netns;
+  readonly device: string;
+  readonly pairs: readonly (readonly [source: string, destination: string])[];
+  /** Where the pod's incoming packets come in. */
+  readonly receives: string;
+  /** What other connections share the way with. */
+  readonly peer: string | undefined;
+  received: number | undefined;
+  /** Whether anything ever came back: a pod that answers no ping at all says nothing. */
+  answered: boolean;
+  dead: boolean;
+  running: Promise<boolean> | undefined;
+}
+
+/**
+ * Checks the data path of the connections whose client pod is here and has addresses: alive where traffic was received since the last
+ * look, else asked by ICMP. One timer for all. What dies or comes back is published through the monitor.
+ */
+export class Liveness implements Disposable {
+  readonly #parts: LivenessParts;
+  /** In the order of their turns. */
+  readonly #checked = new Map<string, Checked>();
+  readonly #urgent = new Set<string>();
+  readonly #stop = new AbortController();
+  #timer: Disposable | undefined;
+  #looking = false;
+
+  constructor(parts: LivenessParts) {
+    this.#parts = parts;
+  }
+
+  /** Sits outside of what makes the connection; an answer says that packets go through. */
+  get element(): Element {
+    return {
+      name: "liveness",
+      request: async (call, next) => {
+        const conn = await next.request(call);
+        const connect = this.#parts.wanted.get(conn.id)?.connect;
+        if (connect === undefined || !this.add(connect)) return conn;
+        return withOwnMetrics(conn, { [DATAPATH]: ALIVE });
+      },
+      close: async (call, next) => {
+        this.#forget(call.connection.id);
+        await next.close(call);
+      },
+    };
+  }
+
+  /** Whether the connection is one to check. What is known of the same way is kept. */
+  add(connect: CrossConnect): boolean {
+    const fresh = checkedOf(connect);
+    if (fresh === undefined) {
+      this.#forget(connect.id);
+      return false;
+    }
+    const old = this.#checked.get(connect.id);
+    const sameWay = old?.receives === fresh.receives && old.peer === fresh.peer && String(old.pairs) === String(fresh.pairs);
+    if (!sameWay || old.dead) this.#checked.set(connect.id, fresh);
+    this.#arm();
+    return true;
+  }
+
+  /** For what a next hop says: looks at once, and adds what it saw. A connection that was closed at the next hop carries nothing. */
+  async onDown(conn: Connection, reason: DownReason): Promise<Connection> {
+    if (reason === "deleted") return withOwnMetrics(conn, { [DATAPATH]: DEAD });
+    const checked = this.#checked.get(conn.id);
+    if (checked === undefined) return conn;
+    const alive = await this.#ping(checked).catch(() => true);
+    checked.dead = !alive;
+    return withOwnMetrics(conn, { [DATAPATH]: alive ? ALIVE : DEAD });
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop.abort();
+    this.#timer?.[Symbol.dispose]();
+  }
+
+  #forget(id: string): void {
+    this.#checked.delete(id);
+    this.#urgent.delete(id);
+  }
+
+  #arm(): void {
+    if (this.#timer !== undefined || this.#stop.signal.aborted) return;
+    this.#timer = this.#parts.clock.after(periodMs, () => {
+      this.#timer = undefined;
+      if (this.#checked.size === 0) return;
+      this.#arm();
+      if (!this.#looking) background(this.#parts.log, "looking at the data paths", this.#look());
+    });
+  }
+
+  async #look(): Promise<void> {
+    this.#looking = true;
+    try {
+      const turn = this.#nextTurn();
+      const found = await this.#parts.kernel.counters(turn.map((checked) => checked.receives));
+      const silent = turn.filter((checked) => !this.#hasReceived(checked, found.get(checked.receives)?.rxPackets));
+      for (const checked of silent.slice(0, pingsPerPeriod)) background(this.#parts.log, "checking a data path", this.#check(checked));
+      // Those that were not asked go first next time.
+      for (const { id } of silent.slice(pingsPerPeriod)) this.#urgent.add(id);
+    } finally {
+      this.#looking = false;
+    }
+  }
+
+  #nextTurn(): Checked[] {
+    const turn = new Set<Checked>();
+    for (const id of [...this.#urgent, ...this.#checked.keys()]) {
+      if (turn.size === looksPerPeriod) break;
+      const checked = this.#checked.get(id);
+      this.#urgent.delete(id);
+      if (checked !== undefined && checked.running === undefined) turn.add(checked);
+    }
+    for (const checked of turn) {
+      this.#checked.delete(checked.id);
+      this.#checked.set(checked.id, checked);
+    }
+    return [...turn];
+  }
+
+  /** What came in after a ping is its own answer, and says nothing of the time after. */
+  #hasReceived(checked: Checked, packets: number | undefined): boolean {
+    const before = checked.received;
+    checked.received = packets;
+    if (before === undefined || packets === undefined || packets <= before) return false;
+    this.#found(checked, true);
+    return true;
+  }
+
+  async #check(checked: Checked): Promise<void> {
+    const alive = await this.#ping(checked);
+    checked.received = undefined;
+    this.#found(checked, alive);
+  }
+
+  /** Any reply for each pair of addresses; at once for all who ask. */
+  async #ping(checked: Checked): Promise<boolean> {
+    const { pod, device, pairs } = checked;
+    const one = ([source, destination]: readonly [string, string]) =>
+      this.#parts.ping(pod, device, source, destination, timeoutMs, this.#stop.signal);
+    checked.running ??= Promise.all(pairs.map(one)).then((answers) => answers.every(Boolean));
+    try {
+      return await checked.running;
+    } finally {
+      checked.running = undefined;
+    }
+  }
+
+  #found(checked: Checked, alive: boolean): void {
+    if (this.#checked.get(checked.id) !== checked) return;
+    checked.answered ||= alive;
+    if (checked.dead === !alive || !checked.answered) return;
+    checked.dead = !alive;
+    this.#parts.log.info(alive ? "data path is back" : "data path is dead", { id: checked.id });
+    if (!alive) this.#suspect(checked);
+    const conn = this.#parts.monitor.get(checked.id);
+    if (conn === undefined) return;
+    this.#parts.monitor.update({ ...withOwnMetrics(conn, { [DATAPATH]: alive ? ALIVE : DEAD }), state: alive ? UP : DOWN });
+  }
+
+  /** What shares the way with one that died is looked at first. */
+  #suspect({ peer }: Checked): void {
+    if (peer === undefined) return;
+    for (const other of this.#checked.values()) if (other.peer === peer && !other.dead) this.#urgent.add(other.id);
+  }
+}
+
+function checkedOf(connect: CrossConnect): Checked | undefined {
+  const { client, endpoint, addresses } = connect;
+  if (client.kind !== "kernel") return undefined;
+  const pairs = addresses.src.flatMap((source) =>
+    addresses.dst
+      .filter((destination) => isV6(source) === isV6(destination))
+      .map((destination) => [host(source), host(destination)] as const),
+  );
+  if (pairs.length === 0) return undefined;
+  const peer = endpoint.kind === "node-tunnel" ? endpoint.peer : undefined;
+  return {
+    ...{ id: connect.id, pod: client.pod, device: client.name, pairs, receives: devicesOf(connect).endpoint, peer },
+    ...{ received: undefined, answered: false, dead: false, running: undefined },
+  };
+}
+
+/** A ping that says nothing where the pod or its interface is not as it should be: that is for the data plane to find out. */
+export function patientPing(ping: Ping, log: Log): Ping {
+  return async (...args) => {
+    try {
+      return await ping(...args);
+    } catch (error) {
+      log.debug("data path not checked", { device: args[1], error: asMeshError(error).message });
+      return true;
+    }
+  };
+}

@@ -1,0 +1,66 @@
+#!/usr/bin/env node
+import { randomInt } from "node:crypto";
+import path from "node:path";
+import { createTokenSource } from "../identity/token.js";
+import { announce } from "../kernel/announce.js";
+import { ping } from "../kernel/icmp.js";
+import { openMesh } from "../kernel/mesh.js";
+import { openVxlanFilter } from "../kernel/nft.js";
+import { probePathMtu } from "../kernel/pathmtu.js";
+import { openKernel } from "../kernel/real.js";
+import { ensureKeyFile } from "../kernel/wireguard/keys.js";
+import { openWireguard } from "../kernel/wireguard/open.js";
+import { processKey } from "../program/key.js";
+import { nodeId } from "../program/nodeId.js";
+import { runProgram } from "../program/run.js";
+import { openStore } from "../program/state.js";
+import { Peers } from "../rpc/client.js";
+import { serve } from "../rpc/server.js";
+import { settings } from "./config.js";
+import { startForwarder } from "./forwarder.js";
+import { ConnectionKeys } from "./mechanisms/keys.js";
+import { realPods } from "./pods.js";
+import { Started } from "./started.js";
+import { tunnelNode, tunnelVxlanPort } from "./tunnel/node.js";
+import { findUnderlay } from "./underlay.js";
+
+const probes = 4;
+
+await runProgram("nsm-forwarder", settings, async ({ config, log, clock }) => {
+  await using started = new Started();
+  const subject = `spiffe://${config.site}/${nodeId(config.stateDir)}/forwarder`;
+  const tokens = createTokenSource({ subject, key: processKey(), lifetimeMs: config.maxTokenLifetime, clock });
+  const store = started.use(openStore(path.join(config.stateDir, "store")));
+  const underlay = findUnderlay(config.tunnelIp);
+
+  const mesh = openMesh(config.mesh);
+  const wireguard = started.use(openWireguard({ mesh: mesh.path, clock, log, logDir: path.join(config.stateDir, "wireguard-go") }));
+  const filter = started.use(openVxlanFilter(mesh.path, { port: tunnelVxlanPort }));
+  const kernel = started.use(await openKernel({ mesh: config.mesh, log, wireguard, filter }));
+
+  const keyFile = path.join(config.stateDir, "wireguard.key");
+  const tunnel = tunnelNode({ subject, keyFile, publicKey: ensureKeyFile(keyFile), listenPort: config.wireguardPort, underlay });
+  const peers = started.use(new Peers({ tokens, log, clock, dialTimeoutMs: config.dialTimeout }));
+  started.use(
+    await startForwarder({
+      ...{ kernel, pods: realPods, tunnel, underlay, store, tokens, peers, clock, log },
+      config: {
+        ...config,
+        node: config.nodeName || config.name,
+        vxlanPort: config.vxlanPort || 4789,
+        tokenLifetimeMs: config.maxTokenLifetime,
+      },
+      keys: new ConnectionKeys(path.join(config.stateDir, "connections")),
+      link: {
+        status: (device) => wireguard.status(device),
+        pathMtu: (destination, expected, signal) => probePathMtu(mesh, { source: tunnel.address, destination, expected, clock, signal }),
+      },
+      ping: (from, device, source, destination, timeoutMs, signal) =>
+        ping(from, { device, source, destination, timeoutMs, count: probes, clock, signal }),
+      announce: ({ pod, name }, addresses) => announce(pod, name, addresses),
+      listen: async (urls, services) => await serve({ urls: [...urls], services, log, hop: config.name }),
+      random: () => randomInt(2 ** 32) / 2 ** 32,
+    }),
+  );
+  return started.move();
+});
