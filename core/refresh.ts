@@ -66,5 +66,5 @@ export function refreshAfter(conn: Connection, now: number): number | undefined 
   if (path === undefined || ends.length === 0) return undefined;
   const left = Math.min(...ends) - now;
   const part = path.pathSegments.length > 1 ? 0.2 + (0.2 * path.index) / path.pathSegments.length : 1 / 3;
-  return Math.max(soonest, left * part);
+  return Math.max(soonest, Math.round(left * part));
 }
