@@ -35,8 +35,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 # Writes what passes in a namespace of the lab to a file, from the moment this returns.
-capture() { # file, namespace
-  nsmctl lab exec "$2" -- tcpdump -n -U -i any -w "$1" >"$1.log" 2>&1 &
+capture() { # file, namespace, device
+  nsmctl lab exec "$2" -- tcpdump -n -U -i "$3" -w "$1" >"$1.log" 2>&1 &
   captures+=($!)
   for _ in $(seq 100); do grep -q 'listening on' "$1.log" && return; sleep 0.1; done
   echo "demo: tcpdump does not start:" >&2; cat "$1.log" >&2; return 1
@@ -64,15 +64,15 @@ step "4. The client's pod got an interface, and nothing else"
 shown lab exec client -- ip -br address
 
 step "5. It works: five pings filled with the text 'isthmus-demo', while the WAN and the server's pod are watched"
-capture "$tmp/wan" wan
-capture "$tmp/pod" server
+capture "$tmp/wan" wan lan-paris
+capture "$tmp/pod" server any
 pattern=$(printf 'isthmus-demo' | od -An -tx1 | tr -d ' \n')
 nsmctl lab exec client -- ping -n -c 5 -i 0.2 -W 2 -p "$pattern" "$peer" | tail -3 | sed 's/^/  /'
 for pid in "${captures[@]}"; do kill "$pid"; wait "$pid" || true; done
 captures=()
 
 step "6. What the WAN saw of it"
-tcpdump -n -r "$tmp/wan" 'udp port 51820' 2>/dev/null | tail -2 | cut -c1-110 | sed 's/^/  /'
+tcpdump -n -t -r "$tmp/wan" 'udp port 51820' 2>/dev/null | tail -2 | sed 's/^/  /'
 tunnel=$(tcpdump -n -r "$tmp/wan" 'udp port 51820' 2>/dev/null | wc -l)
 inside=$(occurrences "$tmp/pod"); outside=$(occurrences "$tmp/wan")
 echo "  packets of the encrypted tunnel (UDP 51820): $tunnel"

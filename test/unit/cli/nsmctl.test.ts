@@ -128,19 +128,21 @@ describe("a table", () => {
 });
 
 describe("progress", () => {
-  it("is quiet for two seconds, then says what goes on", async () => {
+  it("is quiet for two seconds, then says what goes on and never twice", async () => {
     const { said, clock, context } = shell();
     const done = withProgress(context, "first", async (step) => {
       step("second");
-      await clock.sleep(3_000, context.signal);
+      await clock.sleep(5_000, context.signal);
       step("third");
+      step("fourth");
+      await clock.sleep(1_000, context.signal);
       return 7;
     });
     await clock.advance(1_999);
     assert.equal(said.err, "");
-    await clock.advance(1_001);
+    await clock.advance(4_001);
     assert.equal(await done, 7);
-    assert.equal(said.err, "second …\nthird …\n");
+    assert.equal(said.err, "second …\nfourth …\n");
     assert.equal(clock.pending, 0);
   });
 });
