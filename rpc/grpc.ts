@@ -4,7 +4,7 @@ import type { Clock } from "../core/clock.js";
 import { asMeshError, type MeshError } from "../core/error.js";
 import { Channels } from "./channels.js";
 import { readHeaders, writeHeaders } from "./metadata.js";
-import { deadlineOf } from "./signals.js";
+import { deadlineOf, onAbort } from "./signals.js";
 import { fromWire } from "./status.js";
 import type { Outgoing, Transport } from "./transport.js";
 
@@ -23,7 +23,7 @@ export class GrpcTransport implements Transport {
     using lease = await this.#lease(url, signal);
     return await new Promise<Uint8Array>((resolve, reject) => {
       const finish = (error: ServiceError | null, answer?: Buffer) => {
-        signal.removeEventListener("abort", cancel);
+        tie[Symbol.dispose]();
         if (error !== null) return reject(failure(error, url, signal));
         resolve(answer ?? new Uint8Array());
       };
@@ -37,9 +37,7 @@ export class GrpcTransport implements Transport {
         finish,
       );
       call.on("metadata", (metadata) => outgoing.onHeaders?.(readHeaders(metadata)));
-      const cancel = () => call.cancel();
-      signal.addEventListener("abort", cancel, { once: true });
-      if (signal.aborted) cancel();
+      const tie = onAbort(signal, () => call.cancel());
     });
   }
 
@@ -47,7 +45,7 @@ export class GrpcTransport implements Transport {
     const { signal } = outgoing;
     let call: ClientReadableStream<Buffer> | undefined;
     const cancel = () => call?.cancel();
-    signal.addEventListener("abort", cancel, { once: true });
+    using _tie = onAbort(signal, cancel);
     try {
       using lease = await this.#lease(url, signal);
       call = lease.client.makeServerStreamRequest(path, bytes, same, request, writeHeaders(outgoing.headers), this.#options(outgoing));
@@ -58,7 +56,6 @@ export class GrpcTransport implements Transport {
     } catch (error) {
       if (!signal.aborted) throw failure(error, url, signal);
     } finally {
-      signal.removeEventListener("abort", cancel);
       cancel();
     }
   }

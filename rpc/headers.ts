@@ -19,6 +19,7 @@ export function callerOf(headers: Headers): Token | undefined {
   if (token === undefined) return undefined;
   if (token.length > limits.token)
     throw new MeshError("invalid", `metadata ${tokenKey} is ${token.length} characters long; at most ${limits.token} are allowed`);
+  if (/[\s,]/.test(token)) throw new MeshError("invalid", `metadata ${tokenKey} must hold one token, and be there once`);
   const text = headers[expiresKey] ?? "";
   const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/.test(text);
   const expires = rfc3339 ? Date.parse(text) : Number.NaN;

@@ -2,6 +2,7 @@ import { HealthCheckResponse_ServingStatus as Serving } from "../api/gen/grpc/he
 import { MeshError } from "../core/error.js";
 import { stream, unary } from "./bind.js";
 import { healthMethods } from "./methods.js";
+import { onAbort } from "./signals.js";
 import type { Answering } from "./transport.js";
 
 /** grpc.health.v1: what is offered is serving, by the service's full name, and "" for the program as a whole. */
@@ -14,9 +15,7 @@ export function health(offered: readonly Answering[]): Answering[] {
     }),
     stream(healthMethods.watch, async function* ({ service }, { signal }) {
       yield { status: names.has(service) ? Serving.SERVING : Serving.SERVICE_UNKNOWN };
-      await new Promise<void>((resolve) =>
-        signal.aborted ? resolve() : signal.addEventListener("abort", () => resolve(), { once: true }),
-      );
+      await new Promise<void>((resolve) => void onAbort(signal, resolve));
     }),
   ];
 }

@@ -9,6 +9,8 @@ export interface Listener {
   readonly url: string;
   /** Stops accepting; what was accepted lives on. */
   close(): void;
+  /** Ends what was accepted, without a word to the other side. */
+  cut(): void;
 }
 
 export interface ListenOptions {
@@ -21,13 +23,18 @@ export interface ListenOptions {
 export async function listen(text: string, options: ListenOptions): Promise<Listener> {
   const url = parseUrl(text);
   if (url.kind === "unix") await clear(text, url.path);
-  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000 }, options.onConnection);
+  const sockets = new Set<Socket>();
+  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000 }, (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    options.onConnection(socket);
+  });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => reject(refused(text, error)));
     server.once("listening", resolve);
     bind(server, url, options.mode);
   });
-  return { url: bound(url, server), close: () => void server.close() };
+  return { url: bound(url, server), close: () => void server.close(), cut: () => sockets.forEach((socket) => void socket.destroy()) };
 }
 
 function bind(server: Server, url: Url, mode: number): void {

@@ -5,7 +5,7 @@ import { CallingPeers } from "./calling.js";
 import { limits } from "./limits.js";
 import type { PeerSet } from "./peers.js";
 import type { Services } from "./services.js";
-import { abortable, deadlineOf, linked, noteDeadline, until } from "./signals.js";
+import { abortable, deadlineOf, linked, noteDeadline, onAbort, until } from "./signals.js";
 import { fromWire, toWire } from "./status.js";
 import type { Answering, Headers, Incoming, Outgoing, Transport } from "./transport.js";
 
@@ -93,8 +93,7 @@ class MemoryTransport implements Transport {
     const byPeers = linked(this.#closed.signal);
     const joined = new AbortController();
     for (const one of [byCaller, byHost, byPeers]) {
-      if (one.signal.aborted) joined.abort(one.signal.reason);
-      one.signal.addEventListener("abort", () => joined.abort(one.signal.reason), { once: true });
+      onAbort(one.signal, () => joined.abort(one.signal.reason));
     }
     const deadline = deadlineOf(outgoing.signal);
     if (deadline !== undefined) noteDeadline(joined.signal, deadline);

@@ -13,7 +13,7 @@ import { limits } from "./limits.js";
 import { type Listener, listen } from "./listen.js";
 import { readHeaders, writeHeaders } from "./metadata.js";
 import type { Services } from "./services.js";
-import { linked, noteDeadline, until } from "./signals.js";
+import { linked, noteDeadline, onAbort, until } from "./signals.js";
 import { toWire } from "./status.js";
 import type { Answering, Incoming } from "./transport.js";
 
@@ -59,7 +59,7 @@ export async function serve(parts: ServeParts): Promise<RunningServer> {
     async [Symbol.asyncDispose]() {
       for (const listener of listeners) listener.close();
       stopping.abort(new MeshError("unreachable", `${parts.hop} is stopping`, { hop: parts.hop }));
-      await stopped(server, AbortSignal.timeout(parts.limits?.graceMs ?? 2_000));
+      await stopped(server, listeners, AbortSignal.timeout(parts.limits?.graceMs ?? 2_000));
     },
   };
 }
@@ -76,11 +76,13 @@ async function listenOnAll(parts: ServeParts, injector: ConnectionInjector): Pro
   }
 }
 
-function stopped(server: Server, patience: AbortSignal): Promise<void> {
+function stopped(server: Server, listeners: readonly Listener[], patience: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     server.tryShutdown(() => resolve());
-    patience.addEventListener("abort", () => {
+    onAbort(patience, () => {
       server.forceShutdown();
+      // Without channelz grpc-js 1.14 forgets its sessions here.
+      for (const listener of listeners) listener.cut();
       resolve();
     });
   });
@@ -168,14 +170,9 @@ function incoming(call: UnaryCall | StreamCall, signal: AbortSignal): Incoming {
 /** The reader has taken what was written, or will never. */
 function writable(call: StreamCall, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const done = () => {
-      call.off("drain", done);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    call.once("drain", done);
-    signal.addEventListener("abort", done, { once: true });
-    if (signal.aborted) done();
+    call.once("drain", resolve);
+    const tie = onAbort(signal, resolve);
+    call.once("drain", () => tie[Symbol.dispose]());
   });
 }
 

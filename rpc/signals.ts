@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Clock } from "../core/clock.js";
 import { MeshError } from "../core/error.js";
 
@@ -28,22 +29,27 @@ export function timeLimit(clock: Clock, ms: number, parent?: AbortSignal): { rea
   };
 }
 
+/** Runs `task` when the signal ends, at once when it has; dispose to forget it. */
+export function onAbort(signal: AbortSignal, task: () => void): Disposable {
+  // One signal may end many calls: Node would take eleven for a leak.
+  setMaxListeners(0, signal);
+  signal.addEventListener("abort", task, { once: true });
+  if (signal.aborted) task();
+  return { [Symbol.dispose]: () => signal.removeEventListener("abort", task) };
+}
+
 /** A controller that also ends with `parent`. AbortSignal.any would stay tied to a long-lived parent; disposing this unties it. */
 export function linked(parent: AbortSignal | undefined): AbortController & Disposable {
   const controller = new AbortController();
-  const follow = () => controller.abort(parent?.reason);
-  if (parent?.aborted) follow();
-  else parent?.addEventListener("abort", follow, { once: true });
-  return Object.assign(controller, { [Symbol.dispose]: () => parent?.removeEventListener("abort", follow) });
+  const tie = parent && onAbort(parent, () => controller.abort(parent.reason));
+  return Object.assign(controller, { [Symbol.dispose]: () => tie?.[Symbol.dispose]() });
 }
 
 /** Settles as `promise`, or rejects with the signal's reason when that comes first. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    const aborted = () => reject(signal.reason);
-    signal.addEventListener("abort", aborted, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", aborted));
+    const tie = onAbort(signal, () => reject(signal.reason));
+    promise.then(resolve, reject).finally(() => tie[Symbol.dispose]());
   });
 }
 
@@ -51,8 +57,7 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<
 export async function* until<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
   const iterator = source[Symbol.asyncIterator]();
   let wake = () => {};
-  const aborted = () => wake();
-  signal.addEventListener("abort", aborted, { once: true });
+  using _tie = onAbort(signal, () => wake());
   try {
     while (!signal.aborted) {
       // Not Promise.race: that would leave a reaction behind for every step of a long stream.
@@ -64,7 +69,6 @@ export async function* until<T>(source: AsyncIterable<T>, signal: AbortSignal): 
       yield step.value;
     }
   } finally {
-    signal.removeEventListener("abort", aborted);
     // Not awaited: a generator that waits for something else answers only after that.
     iterator.return?.().catch(() => {});
   }
