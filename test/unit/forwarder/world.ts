@@ -3,11 +3,12 @@ import type { NetworkService, NetworkServiceEndpoint } from "../../../api/gen/re
 import { type Call, chain, type Handler } from "../../../core/chain.js";
 import { withContext, withIpContext } from "../../../core/context.js";
 import { MeshError } from "../../../core/error.js";
-import { silent } from "../../../core/log.js";
+import { type Log, silent } from "../../../core/log.js";
 import { updatePath } from "../../../core/path.js";
 import { updateToken } from "../../../core/token.js";
-import type { Forwarder } from "../../../forwarder/forwarder.js";
-import { startForwarder } from "../../../forwarder/forwarder.js";
+import type { TunnelNode } from "../../../forwarder/desired.js";
+import { type Forwarder, type ForwarderParts, startForwarder } from "../../../forwarder/forwarder.js";
+import type { Underlay } from "../../../forwarder/mechanisms/ends.js";
 import type { Pods } from "../../../forwarder/pods.js";
 import { tunnelNode } from "../../../forwarder/tunnel/node.js";
 import { createTokenSource, generateKey } from "../../../identity/token.js";
@@ -51,68 +52,60 @@ class StaticRegistry<T extends { name: string }> implements Registry<T> {
   }
 }
 
-/** One node: a pretended machine, and a forwarder that can be stopped and started again. */
-export class Node {
-  readonly machine = new FakeMachine();
-  readonly disk = new Disk();
-  kernel = new FakeKernel(this.machine);
-  readonly url: string;
-  readonly pods = new FakePods(this.machine);
-  /** Whether packets reach the other nodes. */
-  reachable = true;
-  /** Whether pings are answered. */
-  answers = true;
-  pathMtu = 1440;
-  readonly announced: string[] = [];
-  readonly #world: World;
-  readonly #number: number;
-  #forwarder: Forwarder | undefined;
+/** What a forwarder runs on: a pretended machine, or a real one. */
+export interface Machine {
+  readonly underlay: Underlay;
+  tunnel(subject: string): TunnelNode;
+  /** For one run of the forwarder. */
+  open(): Promise<
+    Pick<ForwarderParts, "kernel" | "pods" | "link" | "keys" | "ping" | "announce"> & { readonly close?: () => Promise<void> }
+  >;
+}
 
-  constructor(world: World, number: number) {
+/** One node: a machine, a disk, and a forwarder that can be stopped and started again. */
+export class Node<M extends Machine> {
+  readonly machine: M;
+  readonly disk = new Disk();
+  readonly url: string;
+  readonly #world: World<M>;
+  readonly #number: number;
+  readonly #log: Log;
+  #running: { readonly forwarder: Forwarder; readonly close: (() => Promise<void>) | undefined } | undefined;
+
+  constructor(world: World<M>, number: number, machine: M, log: Log) {
     this.#world = world;
     this.#number = number;
+    this.#log = log;
+    this.machine = machine;
     this.url = `unix:///run/node-${number}/forwarder.sock`;
   }
 
   async start(options: { readonly allowPlain?: boolean } = {}): Promise<void> {
     const { network } = this.#world;
-    const subject = `spiffe://test/node-${this.#number}/forwarder`;
+    const number = this.#number;
+    const subject = `spiffe://test/node-${number}/forwarder`;
     const tokens = tokensOf(subject);
-    const underlay = { ip: `192.0.2.${this.#number}`, mtu: 1500 };
-    const publicKey = `${String.fromCharCode(64 + this.#number).repeat(43)}=`;
-    this.kernel = new FakeKernel(this.machine);
-    this.#forwarder = await startForwarder({
-      kernel: this.kernel,
-      pods: this.pods,
-      tunnel: tunnelNode({ subject, keyFile: "/keys/node", publicKey: publicKey.replace(/.=$/, "A="), listenPort: 51820, underlay }),
-      underlay,
-      link: {
-        status: async (device) =>
-          this.machine.objects().flatMap((object) => {
-            if (object.kind !== "wireguard-peer" || object.device !== device || !this.reachable) return [];
-            return [{ publicKey: object.publicKey, lastHandshake: systemClock.now(), rxBytes: 1, txBytes: 1 }];
-          }),
-        pathMtu: async () => this.pathMtu,
-      },
-      keys: { publicKey: () => `${"K".repeat(42)}A=`, file: (id) => `/keys/${id}`, write: () => {}, remove: () => {} },
-      ping: async () => this.answers,
-      announce: ({ name }, addresses) => void this.announced.push(`${name} ${addresses.join(" ")}`),
+    const { close, ...open } = await this.machine.open();
+    const forwarder = await startForwarder({
+      ...open,
+      tunnel: this.machine.tunnel(subject),
+      underlay: this.machine.underlay,
       store: this.disk,
       tokens,
       peers: network.peers({ tokens }),
       listen: async (urls, services) => {
         // The second URL is what other nodes dial: nsmgr would stand there.
-        const listening = [...urls, `tcp://node-${this.#number}:5001`].map((url) => network.listen(url, services, `forwarder-${this.#number}`));
+        const listening = [...urls, `tcp://node-${number}:5001`].map((url) => network.listen(url, services, `forwarder-${number}`));
         return { urls, [Symbol.asyncDispose]: async () => listening.forEach((one) => void one[Symbol.dispose]()) };
       },
       random: () => 0,
       clock: systemClock,
-      log: silent,
+      log: this.#log,
       config: {
-        name: `forwarder-${this.#number}`,
+        name: `forwarder-${number}`,
         site: "test",
-        node: `node-${this.#number}`,
-        connectTo: `unix:///run/node-${this.#number}/nsmgr.sock`,
+        node: `node-${number}`,
+        connectTo: `unix:///run/node-${number}/nsmgr.sock`,
         listenOn: [this.url],
         service: "forwarder",
         labels: { p2p: "true" },
@@ -122,33 +115,74 @@ export class Node {
         tokenLifetimeMs: lifetimeMs,
       },
     });
+    this.#running = { forwarder, close };
   }
 
   get forwarder(): Forwarder {
-    if (this.#forwarder === undefined) throw new Error("the forwarder does not run");
-    return this.#forwarder;
+    if (this.#running === undefined) throw new Error("the forwarder does not run");
+    return this.#running.forwarder;
   }
 
   async stop(): Promise<void> {
-    await this.#forwarder?.[Symbol.asyncDispose]();
-    this.#forwarder = undefined;
+    const running = this.#running;
+    this.#running = undefined;
+    await running?.forwarder[Symbol.asyncDispose]();
+    await running?.close?.();
+  }
+}
+
+/** A machine that is a table in memory. */
+export class Pretended implements Machine {
+  readonly kernelMachine = new FakeMachine();
+  readonly pods = new FakePods(this.kernelMachine);
+  readonly underlay: Underlay;
+  kernel = new FakeKernel(this.kernelMachine);
+  /** Whether packets reach the other nodes. */
+  reachable = true;
+  /** Whether pings are answered. */
+  answers = true;
+  pathMtu = 1440;
+  readonly announced: string[] = [];
+  readonly #number: number;
+
+  constructor(number: number) {
+    this.#number = number;
+    this.underlay = { ip: `192.0.2.${number}`, mtu: 1500 };
   }
 
-  /** What the kernel has, without the node tunnel, with ids and hashes as short names. */
+  tunnel(subject: string): TunnelNode {
+    const publicKey = `${String.fromCharCode(64 + this.#number).repeat(42)}A=`;
+    return tunnelNode({ subject, keyFile: "/keys/node", publicKey, listenPort: 51820, underlay: this.underlay });
+  }
+
+  async open() {
+    const kernel = new FakeKernel(this.kernelMachine);
+    this.kernel = kernel;
+    const status = async (device: string) =>
+      this.kernelMachine.objects().flatMap((object) => {
+        if (object.kind !== "wireguard-peer" || object.device !== device || !this.reachable) return [];
+        return [{ publicKey: object.publicKey, lastHandshake: systemClock.now(), rxBytes: 1, txBytes: 1 }];
+      });
+    return {
+      ...{ kernel, pods: this.pods, link: { status, pathMtu: async () => this.pathMtu } },
+      keys: { publicKey: () => `${"K".repeat(42)}A=`, file: (id: string) => `/keys/${id}`, write: () => {}, remove: () => {} },
+      ping: async () => this.answers,
+      announce: ({ name }: { name: string }, addresses: readonly string[]) => void this.announced.push(`${name} ${addresses.join(" ")}`),
+    };
+  }
+
+  /** What the kernel has of connections, as commands. */
   text(): string {
-    return this.#world.readable(
-      this.kernel
-        .text()
-        .split("\n")
-        .filter((line) => !/\bisw-|\bMESH$/.test(line))
-        .join("\n"),
-    );
+    return this.#lines((line) => !/\bisw-|\bMESH$/.test(line));
   }
 
   /** The node tunnel's own lines. */
   tunnelText(): string {
-    const lines = this.kernel.text().split("\n");
-    return this.#world.readable(lines.filter((line) => /\bisw-/.test(line)).join("\n"));
+    return this.#lines((line) => /\bisw-/.test(line));
+  }
+
+  #lines(which: (line: string) => boolean): string {
+    return this.kernel.text().split("\n").filter(which).join("\n");
   }
 }
 
@@ -179,7 +213,9 @@ export class FakePods implements Pods {
   }
 
   interfaces(pod: Netns): readonly string[] {
-    const ours = this.#machine.objects().flatMap((object) => (object.kind === "port" && object.pod.cookie === pod.cookie ? [object.podInterface] : []));
+    const ours = this.#machine
+      .objects()
+      .flatMap((object) => (object.kind === "port" && object.pod.cookie === pod.cookie ? [object.podInterface] : []));
     return ["lo", "eth0", ...ours];
   }
 
@@ -198,9 +234,9 @@ export interface EndpointOptions {
 }
 
 /** A few nodes that share a registry, clients and endpoints, in one process and without a kernel. */
-export class World implements AsyncDisposable {
+export class World<M extends Machine> implements AsyncDisposable {
   readonly network = new MemoryNetwork();
-  readonly nodes: readonly Node[];
+  readonly nodes: readonly Node<M>[];
   readonly closed: string[] = [];
   readonly #client: PeerSet;
   readonly #services = new StaticRegistry<NetworkService>((query, { name }) => query.name === "" || query.name === name);
@@ -208,26 +244,35 @@ export class World implements AsyncDisposable {
   readonly #names = new Map<string, string>();
   #listening: Disposable[] = [];
 
-  private constructor(nodes: number) {
-    this.nodes = Array.from({ length: nodes }, (_, i) => new Node(this, i + 1));
+  private constructor(machines: readonly M[], log: Log) {
+    const nodes = machines.length;
+    this.nodes = machines.map((machine, i) => new Node(this, i + 1, machine, log));
     this.#client = this.network.peers({ tokens: tokensOf("spiffe://test/client") });
     for (let i = 1; i <= nodes; i++) {
       const endpoints = new StaticRegistry<NetworkServiceEndpoint>(
         (query, value) =>
-          (query.name === "" || query.name === value.name) && query.networkServiceNames.every((name) => value.networkServiceNames.includes(name)),
+          (query.name === "" || query.name === value.name) &&
+          query.networkServiceNames.every((name) => value.networkServiceNames.includes(name)),
       );
       this.#endpoints.push(endpoints);
       this.#listening.push(this.network.listen(`unix:///run/node-${i}/nsmgr.sock`, { services: this.#services, endpoints }));
     }
   }
 
-  static async start(nodes = 1, options: { readonly allowPlain?: boolean } = {}): Promise<World> {
-    const world = new World(nodes);
+  static async pretend(nodes = 1, options: { readonly allowPlain?: boolean } = {}): Promise<World<Pretended>> {
+    return World.start(
+      Array.from({ length: nodes }, (_, i) => new Pretended(i + 1)),
+      options,
+    );
+  }
+
+  static async start<M extends Machine>(machines: readonly M[], options: { allowPlain?: boolean; log?: Log } = {}): Promise<World<M>> {
+    const world = new World(machines, options.log ?? silent);
     for (const node of world.nodes) await node.start(options);
     return world;
   }
 
-  node(number: number): Node {
+  node(number: number): Node<M> {
     const node = this.nodes[number - 1];
     if (node === undefined) throw new Error(`there is no node ${number}`);
     return node;
@@ -235,7 +280,14 @@ export class World implements AsyncDisposable {
 
   /** An endpoint of `service` on a node, in a pod of its own. Its addresses are always the same ones. */
   async serve(on: number, pod: Netns, options: EndpointOptions = {}): Promise<Disposable> {
-    const { name = "nse", service = "db", payload = "IP", src = ["172.16.1.1/32"], dst = ["172.16.1.0/32"], change = (conn) => conn } = options;
+    const {
+      name = "nse",
+      service = "db",
+      payload = "IP",
+      src = ["172.16.1.1/32"],
+      dst = ["172.16.1.0/32"],
+      change = (conn) => conn,
+    } = options;
     const url = `unix:///run/node-${on}/${name}.sock`;
     const answer: Handler = {
       request: async ({ connection, preferences }) => {
@@ -253,7 +305,13 @@ export class World implements AsyncDisposable {
     await this.#services.register({ name: service, payload, matches: [], pathIds: [] });
     for (const [i, registry] of this.#endpoints.entries()) {
       await registry.register({
-        ...{ name, networkServiceNames: [service], networkServiceLabels: {}, expirationTime: undefined, initialRegistrationTime: undefined },
+        ...{
+          name,
+          networkServiceNames: [service],
+          networkServiceLabels: {},
+          expirationTime: undefined,
+          initialRegistrationTime: undefined,
+        },
         ...{ url: i + 1 === on ? url : `tcp://node-${on}:5001`, pathIds: [] },
       });
     }
@@ -265,7 +323,12 @@ export class World implements AsyncDisposable {
   }
 
   /** Asks a node's forwarder, as its nsmgr would. */
-  async request(on: number, connection: Connection, preferences: readonly Mechanism[] = [], signal = new AbortController().signal): Promise<Connection> {
+  async request(
+    on: number,
+    connection: Connection,
+    preferences: readonly Mechanism[] = [],
+    signal = new AbortController().signal,
+  ): Promise<Connection> {
     const call: Call = { connection, preferences, target: this.node(on).url, signal };
     return this.#client.networkService().request(call);
   }
