@@ -2,6 +2,8 @@ import { begin } from "../core/begin.js";
 import type { Clock } from "../core/clock.js";
 import type { Log } from "../core/log.js";
 import { Monitor } from "../core/monitor.js";
+import { firstSegment } from "../core/path.js";
+import { RESELECT_REQUESTED } from "../core/states.js";
 import type { TokenSource } from "../core/token.js";
 import type { StateStore } from "../program/state.js";
 import { WatchedDirectory } from "../rpc/directory.js";
@@ -72,7 +74,7 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
   const monitor = new Monitor();
   const connections = begin({ log });
   const serviceMonitor = started.use(
-    new ServiceMonitor({ services: proxy.services, endpoints: proxy.endpoints, end: (id) => connections.end(id), log }),
+    new ServiceMonitor({ services: proxy.services, endpoints: proxy.endpoints, part: (id) => part(id), log }),
   );
   const server = nsmgrChain({
     ...{ ...config, tokens, clock, log, monitor, begin: connections, serviceMonitor, forwarders, peers },
@@ -93,6 +95,12 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
       ask: { peers, forwarders: () => forwarders.urls(), clock },
     }),
   );
+  /** An attachment is told to take another endpoint, and keeps its interface; another client finds its connection closed, as with NSM. */
+  const part = async (id: string) => {
+    const conn = monitor.get(id);
+    if (conn !== undefined && attachments.has(firstSegment(conn).id)) monitor.update({ ...conn, state: RESELECT_REQUESTED });
+    else await connections.end(id);
+  };
   const node = new Node({
     info: infoOf(config),
     registryReachable: () => proxy.reachable,

@@ -17,11 +17,12 @@ export interface ServiceMonitorParts {
   /** This node's view of the registry, whose watches outlive the registry's restarts. */
   readonly services: ServiceRegistry;
   readonly endpoints: EndpointRegistry;
-  readonly end: (id: string) => Promise<void>;
+  /** Parts a connection (this hop's own id) from its endpoint. */
+  readonly part: (id: string) => Promise<void>;
   readonly log: Log;
 }
 
-/** Closes connections whose endpoint is no longer what the service's matches say. One watch per service, however many connections. */
+/** Parts connections from an endpoint that is no longer what the service's matches say. One watch per service, however many connections. */
 export class ServiceMonitor implements AsyncDisposable {
   readonly #parts: ServiceMonitorParts;
   readonly #watched = new Map<string, Watched>();
@@ -86,8 +87,8 @@ export class ServiceMonitor implements AsyncDisposable {
       const endpoint = endpoints.get(conn.networkServiceEndpointName);
       // An endpoint that the registry does not know may still serve: a registry that lost its data ends no connection.
       if (endpoint === undefined || matchEndpoints(service, [endpoint], conn.labels).length > 0) continue;
-      this.#parts.log.info("endpoint no longer matches, closing", { connection: conn.id, endpoint: endpoint.name });
-      await this.#parts.end(conn.id);
+      this.#parts.log.info("endpoint no longer matches", { connection: conn.id, endpoint: endpoint.name });
+      await this.#parts.part(conn.id);
     }
   }
 

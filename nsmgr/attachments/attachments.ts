@@ -80,6 +80,10 @@ export class Attachments implements AsyncDisposable {
     }
   }
 
+  has(id: string): boolean {
+    return this.#book.get(id) !== undefined;
+  }
+
   list(): Attachment[] {
     return this.#book.all().map(toAttachment);
   }

@@ -4,6 +4,7 @@ import type { AttachRequest } from "../../api/gen/isthmus/v1/node.js";
 import type { Call } from "../../core/chain.js";
 import { MeshError } from "../../core/error.js";
 import { checkInterfaceName, KERNEL, LOCAL, PREFERRED } from "../../core/mechanism.js";
+import { selectorContext } from "../../core/selector.js";
 import { UP } from "../../core/states.js";
 import { checkLabels, checkName } from "../check.js";
 import type { Namespaces } from "../namespaces.js";
@@ -52,7 +53,7 @@ export function toConnection(record: AttachmentRecord): Connection {
     networkService: record.service,
     networkServiceEndpointName: record.endpoint,
     labels: record.podName === "" ? record.labels : { podName: record.podName, ...record.labels },
-    context: { extraContext: record.mechanism === "auto" ? {} : { [PREFERRED]: record.mechanism } },
+    context: { extraContext: { ...(record.mechanism !== "auto" && { [PREFERRED]: record.mechanism }), ...selectorContext(record.labels) } },
     path: { index: 0, pathSegments: [{ id: record.id, name: record.segment }] },
   });
 }
