@@ -1,0 +1,3 @@
+import { tunnelSuite } from "../suite/tunnel.js";
+
+tunnelSuite("wireguard-go");
