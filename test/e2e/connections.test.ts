@@ -63,7 +63,7 @@ describe("connections between pods", function () {
 
   it("carries frames to another site: an ARP request and a neighbour solicitation cross", async () => {
     const connection = await lab.request("paris-1", "wire", "client");
-    assert.equal(connection.payload, "ETHERNET");
+    assert.equal(connection.payload, "ethernet");
     const [four, six] = connection.peerAddresses.map(bare) as [string, string];
     await using capture = lab.spawn("pod-far", "tcpdump", "-n", "-l", "-i", "any", "-c", "2", "arp[6:2] = 1 or (icmp6 and ip6[40] = 135)");
     await capture.printed(/listening on/);
