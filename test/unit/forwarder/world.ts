@@ -4,6 +4,7 @@ import { type Call, chain, type Handler } from "../../../core/chain.js";
 import { withContext, withIpContext } from "../../../core/context.js";
 import { MeshError } from "../../../core/error.js";
 import { type Log, silent } from "../../../core/log.js";
+import { PREFERRED } from "../../../core/mechanism.js";
 import { updatePath } from "../../../core/path.js";
 import { updateToken } from "../../../core/token.js";
 import type { TunnelNode } from "../../../forwarder/desired.js";
@@ -363,15 +364,24 @@ function route(address: string) {
   return { prefix: address, nextHop: "" };
 }
 
+export interface AskedOptions {
+  readonly id?: string;
+  readonly service?: string;
+  /** The interface. */
+  readonly name?: string;
+  /** What the user prefers. */
+  readonly mechanism?: string;
+}
+
 /** A client's first request, from a pod. */
-export function asked(pod: Netns, options: { readonly id?: string; readonly service?: string; readonly name?: string } = {}): Connection {
-  const { id = "client-1", service = "db", name = "" } = options;
+export function asked(pod: Netns, options: AskedOptions = {}): Connection {
+  const { id = "client-1", service = "db", name = "", mechanism = "" } = options;
   return Connection.fromPartial({
     id,
     networkService: service,
     payload: "IP",
     mechanism: { cls: "LOCAL", type: "KERNEL", parameters: { inodeURL: `file://${pod.path}`, name } },
-    context: { ipContext: {}, extraContext: {} },
+    context: { ipContext: {}, extraContext: mechanism === "" ? {} : { [PREFERRED]: mechanism } },
     path: { index: 0, pathSegments: [{ name: "client", id, metrics: {} }] },
   });
 }
