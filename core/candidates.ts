@@ -1,8 +1,10 @@
+import type { Connection } from "../api/gen/connection/connection.js";
 import type { NetworkService, NetworkServiceEndpoint } from "../api/gen/registry/registry.js";
 import type { Directory } from "./directory.js";
 import { MeshError } from "./error.js";
-import { labelsFor, type WeightedEndpoint, weightedEndpoints } from "./match.js";
+import { hasLabels, labelsFor, type WeightedEndpoint, weightedEndpoints } from "./match.js";
 import { nearest } from "./nearest.js";
+import { selectorOf } from "./selector.js";
 
 /** How many endpoints an error names. */
 const named = 5;
@@ -24,16 +26,20 @@ export async function endpointNamed(directory: Directory, name: string, signal: 
   throw new MeshError("no-endpoint", `the endpoint ${quote(name)} is not registered (any more)`);
 }
 
-/** All endpoints that a client with these labels may reach; at least one. "no-endpoint" says which labels there were. */
+/** All endpoints that this connection's client may reach; at least one. "no-endpoint" says which labels there were. */
 export async function candidatesFor(
   directory: Directory,
   service: NetworkService,
-  client: Readonly<Record<string, string>>,
+  connection: Connection,
   signal: AbortSignal,
 ): Promise<WeightedEndpoint[]> {
+  const client = connection.labels;
   const endpoints = await directory.endpointsOf(service.name, signal);
   if (endpoints.length === 0) throw new MeshError("no-endpoint", `no endpoint serves ${quote(service.name)} at the moment`);
-  const candidates = weightedEndpoints(service, endpoints, client);
+  const selector = service.matches.length === 0 ? selectorOf(connection) : {};
+  const candidates = weightedEndpoints(service, endpoints, client).filter(({ endpoint }) =>
+    hasLabels(labelsFor(endpoint, service.name), selector, client),
+  );
   if (candidates.length > 0) return candidates;
   const there = endpoints.slice(0, named).map((endpoint) => `${endpoint.name} has ${labelled(labelsFor(endpoint, service.name))}`);
   const more = endpoints.length > named ? `, and ${endpoints.length - named} more` : "";

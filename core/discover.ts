@@ -55,9 +55,9 @@ export function discover(parts: Parts): Element {
     return ask({ ...call, connection: { ...call.connection, payload } }, next, endpoint);
   };
   const askBest = async (call: Call, next: Handler, avoid?: string): Promise<Connection> => {
-    const { networkService, labels } = call.connection;
+    const { networkService } = call.connection;
     const service = await serviceNamed(directory, networkService, call.signal);
-    const endpoints = order(await candidatesFor(directory, service, labels, call.signal), { ...parts, avoid });
+    const endpoints = order(await candidatesFor(directory, service, call.connection, call.signal), { ...parts, avoid });
     const payload = service.payload || call.connection.payload;
     const asked = { ...call, connection: { ...call.connection, payload, state: UP } };
     return firstSuccess({

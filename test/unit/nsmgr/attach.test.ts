@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { MeshError } from "../../../core/error.js";
 import { namesOf, nothingLeft, patience } from "../../lib/mesh/look.js";
 import { Mesh } from "../../lib/mesh.js";
-import { until } from "../../lib/until.js";
 
 describe("an attachment", () => {
   it("joins a pod to an endpoint of its own node, over four hops", async () => {
@@ -20,7 +19,7 @@ describe("an attachment", () => {
 
   it("joins a pod to an endpoint of another node, over six hops, each with a token", async () => {
     await using mesh = await Mesh.start({ nodes: 2 });
-    await mesh.node(2).serve("web", "server", { name: "web-1" });
+    await mesh.node(2).serve("web", "server", { name: "web-1", labels: { colour: "blue" } });
     const attachment = await mesh.node(1).attach("web", "client", { labels: { colour: "blue" } });
     const hops = ["client", "nsmgr-node-1", "forwarder-node-1", "nsmgr-node-2", "forwarder-node-2", "web-1"];
     assert.deepEqual(namesOf(attachment), hops);
@@ -108,7 +107,7 @@ describe("an attachment", () => {
     await mesh.node(2).serve("web", "server");
     await mesh.node(1).attach("web", "client");
     mesh.world.namespaces.remove("client");
-    await until("it is closed", 3_000, async () => (await mesh.node(1).client.listAttachments(patience)).length === 0);
+    await mesh.until("it is closed", 3_000, async () => (await mesh.node(1).client.listAttachments(patience)).length === 0);
     await nothingLeft(mesh);
   });
 
@@ -120,7 +119,7 @@ describe("an attachment", () => {
       throw new MeshError("netns-gone", "the pod is gone");
     };
     mesh.node(1).forwarder.reportDead();
-    await until("it is closed", 3_000, async () => (await mesh.node(1).client.listAttachments(patience)).length === 0);
+    await mesh.until("it is closed", 3_000, async () => (await mesh.node(1).client.listAttachments(patience)).length === 0);
     await nothingLeft(mesh);
   });
 });
