@@ -1,4 +1,4 @@
-import type { CallOptions, ClientReadableStream, ServiceError } from "@grpc/grpc-js";
+import type { CallOptions, Client, ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 import { status } from "@grpc/grpc-js";
 import type { Clock } from "../core/clock.js";
 import { asMeshError, type MeshError } from "../core/error.js";
@@ -21,24 +21,11 @@ export class GrpcTransport implements Transport {
   async unary(url: string, path: string, request: Uint8Array, outgoing: Outgoing): Promise<Uint8Array> {
     const { signal } = outgoing;
     using lease = await this.#lease(url, signal);
-    return await new Promise<Uint8Array>((resolve, reject) => {
-      const finish = (error: ServiceError | null, answer?: Buffer) => {
-        tie[Symbol.dispose]();
-        if (error !== null) return reject(failure(error, url, signal));
-        resolve(answer ?? new Uint8Array());
-      };
-      const call = lease.client.makeUnaryRequest(
-        path,
-        bytes,
-        same,
-        request,
-        writeHeaders(outgoing.headers),
-        this.#options(outgoing),
-        finish,
-      );
-      call.on("metadata", (metadata) => outgoing.onHeaders?.(readHeaders(metadata)));
-      const tie = onAbort(signal, () => call.cancel());
-    });
+    try {
+      return await this.#ask(lease.client, path, request, outgoing);
+    } catch (error) {
+      throw failure(error, url, signal);
+    }
   }
 
   async *stream(url: string, path: string, request: Uint8Array, outgoing: Outgoing): AsyncGenerator<Uint8Array> {
@@ -62,6 +49,19 @@ export class GrpcTransport implements Transport {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#channels[Symbol.dispose]();
+  }
+
+  #ask(client: Client, path: string, request: Uint8Array, outgoing: Outgoing): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const finish = (error: ServiceError | null, answer?: Buffer) => {
+        tie[Symbol.dispose]();
+        if (error !== null) reject(error);
+        else resolve(answer ?? new Uint8Array());
+      };
+      const call = client.makeUnaryRequest(path, bytes, same, request, writeHeaders(outgoing.headers), this.#options(outgoing), finish);
+      call.on("metadata", (metadata) => outgoing.onHeaders?.(readHeaders(metadata)));
+      const tie = onAbort(outgoing.signal, () => call.cancel());
+    });
   }
 
   async #lease(url: string, signal: AbortSignal) {

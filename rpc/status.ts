@@ -28,10 +28,9 @@ const toStatus: Readonly<Record<ErrorCode, status>> = {
   internal: status.INTERNAL,
 };
 
+/** What a peer that is not one of our programs means; the codes that need words of their own are in foreign(). */
 const fromStatus: Readonly<Partial<Record<status, ErrorCode>>> = {
-  [status.CANCELLED]: "cancelled",
   [status.INVALID_ARGUMENT]: "invalid",
-  [status.DEADLINE_EXCEEDED]: "timeout",
   [status.NOT_FOUND]: "not-found",
   [status.ALREADY_EXISTS]: "exists",
   [status.PERMISSION_DENIED]: "denied",
@@ -39,8 +38,6 @@ const fromStatus: Readonly<Partial<Record<status, ErrorCode>>> = {
   [status.FAILED_PRECONDITION]: "conflict",
   [status.ABORTED]: "conflict",
   [status.OUT_OF_RANGE]: "invalid",
-  [status.UNIMPLEMENTED]: "unsupported",
-  [status.UNAVAILABLE]: "unreachable",
   [status.UNAUTHENTICATED]: "denied",
 };
 
@@ -65,6 +62,8 @@ export function fromWire(error: WireError, peer: string): MeshError {
 
 function foreign({ code, details }: WireError, peer: string): MeshError {
   if (code === status.UNAVAILABLE) return new MeshError("unreachable", `nothing answers at ${peer}: ${core(details)}; is it running?`);
+  // Our own cancel never comes this way.
+  if (code === status.CANCELLED) return new MeshError("unreachable", `${peer} broke the call off: ${details}`);
   if (code === status.DEADLINE_EXCEEDED) return new MeshError("timeout", `${peer} did not answer in time`);
   if (code === status.UNIMPLEMENTED) return new MeshError("unsupported", `${peer} does not offer this: ${details}`);
   // gRPC itself refuses a large message with the code that also means "used up".
