@@ -1,5 +1,6 @@
 import { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import type { Clock } from "../../core/clock.js";
+import { sameMessage } from "../../core/equal.js";
 import { MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import { matchesEndpoint } from "../../core/match.js";
@@ -120,13 +121,14 @@ export class EndpointProxy implements EndpointRegistry {
     const { local, upstream } = this.#parts;
     const changes = new Changes<NetworkServiceEndpoint>();
     const remote = new Map<string, NetworkServiceEndpoint>();
-    const told = new Set<string>();
+    const told = new Map<string, NetworkServiceEndpoint>();
     const tell = (name: string) => {
       const here = local.get(name)?.endpoint;
       const there = remote.get(name);
       const value = here ?? (there !== undefined && this.#isElsewhere(there) ? there : undefined);
       if (value !== undefined && matchesEndpoint(query, value)) {
-        told.add(name);
+        if (sameMessage(value, told.get(name))) return;
+        told.set(name, value);
         changes.push(name, { value, deleted: false });
       } else if (told.delete(name)) {
         changes.push(name, { value: NetworkServiceEndpoint.fromPartial({ ...(there ?? value), name }), deleted: true });

@@ -1,9 +1,8 @@
-import type { Clock } from "../../core/clock.js";
 import { type Log, silent } from "../../core/log.js";
 import { createTokenSource, generateKey } from "../../identity/token.js";
-import { systemClock } from "../../program/clock.js";
 import { MemoryNetwork } from "../../rpc/memory.js";
 import type { PeerSet } from "../../rpc/peers.js";
+import { FakeClock } from "./fakeClock.js";
 import { FakeNamespaces } from "./mesh/namespaces.js";
 import { MeshNode } from "./mesh/node.js";
 import { MeshRegistry } from "./mesh/registry.js";
@@ -14,7 +13,6 @@ export interface MeshOptions {
   readonly tokenLifetimeMs?: number | undefined;
   /** The longest life of an endpoint that is not registered again; a minute unless given. */
   readonly expirePeriodMs?: number | undefined;
-  readonly clock?: Clock | undefined;
   readonly log?: Log | undefined;
 }
 
@@ -22,7 +20,7 @@ export interface MeshOptions {
 export interface MeshWorld {
   readonly network: MemoryNetwork;
   readonly namespaces: FakeNamespaces;
-  readonly clock: Clock;
+  readonly clock: FakeClock;
   readonly log: Log;
   readonly tokenLifetimeMs: number;
   readonly expirePeriodMs: number;
@@ -30,7 +28,7 @@ export interface MeshWorld {
 
 /**
  * A whole mesh in this process, over the in-memory transport: a registry, and per node an nsmgr and a forwarder without a kernel.
- * Each program can be killed (nothing of it runs on) and started again with what it had on disk.
+ * Each program can be killed (nothing of it runs on) and started again with what it had on disk. Time stands still until `until` moves it.
  */
 export class Mesh implements AsyncDisposable {
   readonly world: MeshWorld;
@@ -53,8 +51,15 @@ export class Mesh implements AsyncDisposable {
   }
 
   static async start(options: MeshOptions = {}): Promise<Mesh> {
-    const { nodes = 1, tokenLifetimeMs = 600_000, expirePeriodMs = 60_000, clock = systemClock, log = silent } = options;
-    const world = { network: new MemoryNetwork(), namespaces: new FakeNamespaces(), tokenLifetimeMs, expirePeriodMs, clock, log };
+    const { nodes = 1, tokenLifetimeMs = 600_000, expirePeriodMs = 60_000, log = silent } = options;
+    const world = {
+      network: new MemoryNetwork(),
+      namespaces: new FakeNamespaces(),
+      tokenLifetimeMs,
+      expirePeriodMs,
+      clock: new FakeClock(),
+      log,
+    };
     const mesh = new Mesh(world, nodes);
     await mesh.registry.start();
     for (const node of mesh.nodes) await node.start();
@@ -66,6 +71,20 @@ export class Mesh implements AsyncDisposable {
     const node = this.nodes[number - 1];
     if (node === undefined) throw new Error(`the mesh has no node ${number}`);
     return node;
+  }
+
+  /** Moves time on until `look` gives something other than undefined or false; fails after `withinMs` of the mesh's time. */
+  async until<T>(what: string, withinMs: number, look: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
+    const { clock } = this.world;
+    const end = clock.now() + withinMs;
+    for (;;) {
+      const found = await look();
+      if (found !== undefined && found !== false) return found;
+      if (clock.now() >= end) throw new Error(`not within ${withinMs} ms: ${what}`);
+      // Signing runs beside the event loop: a moment of real time for it.
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      await clock.advance(20);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

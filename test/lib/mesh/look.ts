@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import type { Attachment } from "../../../api/gen/isthmus/v1/node.js";
 import type { Mesh } from "../mesh.js";
-import { until } from "../until.js";
 
 /** A signal that never ends. */
 export const patience = new AbortController().signal;
@@ -26,7 +25,7 @@ export async function leftovers(mesh: Mesh): Promise<string[]> {
 /** Waits until nothing of any connection is left, at most a second. */
 export async function nothingLeft(mesh: Mesh): Promise<void> {
   try {
-    await until("nothing is left", 1_000, async () => (await leftovers(mesh)).length === 0);
+    await mesh.until("nothing is left", 1_000, async () => (await leftovers(mesh)).length === 0);
   } catch {
     assert.deepEqual(await leftovers(mesh), []);
   }

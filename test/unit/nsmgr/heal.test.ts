@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { NetworkService } from "../../../api/gen/registry/registry.js";
 import { nothingLeft, patience } from "../../lib/mesh/look.js";
 import { Mesh } from "../../lib/mesh.js";
-import { until } from "../../lib/until.js";
 
 /** Three nodes: a client on the first, an endpoint on each of the others; the second's is in use. */
 async function twoEndpoints() {
@@ -24,7 +23,7 @@ describe("a connection heals", () => {
     const { mesh, attachment, port, healedTo } = await twoEndpoints();
     await using _ = mesh;
     await mesh.node(2).client.unserve({ name: "web-2" }, patience);
-    const healed = await until("it heals", 3_000, healedTo("web-3"));
+    const healed = await mesh.until("it heals", 3_000, healedTo("web-3"));
     assert.equal(healed.id, attachment.id);
     assert.equal(healed.interface, attachment.interface);
     assert.deepEqual(healed.connection?.context?.ipContext?.srcIpAddrs, ["172.16.3.1/32"]);
@@ -34,7 +33,7 @@ describe("a connection heals", () => {
         .forwarder.interfaces.list()
         .includes(port ?? ""),
     );
-    await until("the old node has nothing left", 1_000, () => mesh.node(2).forwarder.interfaces.list().length === 0);
+    await mesh.until("the old node has nothing left", 1_000, () => mesh.node(2).forwarder.interfaces.list().length === 0);
     await mesh.node(1).client.detach({ id: attachment.id }, patience);
     await nothingLeft(mesh);
   });
@@ -43,7 +42,7 @@ describe("a connection heals", () => {
     const { mesh, healedTo } = await twoEndpoints();
     await using _ = mesh;
     mesh.world.namespaces.remove("server-2");
-    await until("it heals", 3_000, healedTo("web-3"));
+    await mesh.until("it heals", 3_000, healedTo("web-3"));
     const names = (await mesh.node(1).client.listEndpoints(patience)).map(({ name }) => name);
     assert.equal(names.includes("web-2"), false);
   });
@@ -54,17 +53,17 @@ describe("a connection heals", () => {
     mesh.node(1).forwarder.dataPath = "dead";
     await mesh.node(2).killNsmgr();
     await mesh.node(2).forwarder.kill();
-    await until("it heals", 3_000, healedTo("web-3"));
+    await mesh.until("it heals", 3_000, healedTo("web-3"));
   });
 
   it("to the same endpoint when packets still cross and only programs died", async () => {
     const { mesh, now, attachment } = await twoEndpoints();
     await using _ = mesh;
     await mesh.node(2).killNsmgr();
-    await until("it is seen", 3_000, async () => (await now())?.state === "healing");
+    await mesh.until("it is seen", 3_000, async () => (await now())?.state === "healing");
     assert.notEqual((await now())?.reason, "");
     await mesh.node(2).startNsmgr();
-    const healed = await until("it heals", 3_000, async () => (await now())?.state === "up" && now());
+    const healed = await mesh.until("it heals", 3_000, async () => (await now())?.state === "up" && now());
     assert.equal(healed?.connection?.networkServiceEndpointName, "web-2");
     assert.deepEqual(healed?.connection?.context?.ipContext, attachment.connection?.context?.ipContext);
   });
@@ -73,9 +72,9 @@ describe("a connection heals", () => {
     const { mesh, now } = await twoEndpoints();
     await using _ = mesh;
     await mesh.node(1).forwarder.kill();
-    await until("it is seen", 3_000, async () => (await now())?.state === "healing");
+    await mesh.until("it is seen", 3_000, async () => (await now())?.state === "healing");
     await mesh.node(1).forwarder.start();
-    const healed = await until("it heals", 3_000, async () => (await now())?.state === "up" && now());
+    const healed = await mesh.until("it heals", 3_000, async () => (await now())?.state === "up" && now());
     assert.equal(healed?.connection?.networkServiceEndpointName, "web-2");
   });
 
@@ -90,7 +89,7 @@ describe("a connection heals", () => {
     const matches = [{ routes: [{ destinationSelector: { nodeName: "node-3" } }] }];
     await services.register(NetworkService.fromPartial({ ...web, matches }), { signal: patience });
     const endpoint = async () => (await mesh.node(1).client.listAttachments(patience))[0]?.connection?.networkServiceEndpointName;
-    await until("it heals", 3_000, async () => (await endpoint()) === "web-3");
+    await mesh.until("it heals", 3_000, async () => (await endpoint()) === "web-3");
   });
 
   it("as soon as there is an endpoint again", async () => {
@@ -100,9 +99,9 @@ describe("a connection heals", () => {
     await node.attach("web", "client");
     await node.client.unserve({ name: "web-1" }, patience);
     const now = async () => (await node.client.listAttachments(patience))[0];
-    await until("it waits", 1_000, async () => (await now())?.reason.includes("web"));
+    await mesh.until("it waits", 1_000, async () => (await now())?.reason.includes("web"));
     await node.serve("web", "server", { name: "web-2" });
-    await until("it heals", 3_000, async () => (await now())?.connection?.networkServiceEndpointName === "web-2");
+    await mesh.until("it heals", 3_000, async () => (await now())?.connection?.networkServiceEndpointName === "web-2");
   });
 });
 
@@ -113,7 +112,7 @@ describe("a connection's life", () => {
     const first = await mesh.node(1).attach("web", "client");
     const expiryOf = (segments = first.connection?.path?.pathSegments) =>
       Math.min(...(segments ?? []).map(({ expires }) => expires?.seconds ?? 0));
-    await until("it is refreshed", 3_000, async () => {
+    await mesh.until("it is refreshed", 3_000, async () => {
       const [now] = await mesh.node(1).client.listAttachments(patience);
       return expiryOf(now?.connection?.path?.pathSegments) > expiryOf();
     });
@@ -126,7 +125,7 @@ describe("a connection's life", () => {
     await mesh.node(1).killNsmgr();
     const left = () => mesh.nodes.flatMap((node) => node.forwarder.interfaces.list());
     assert.notDeepEqual(left(), []);
-    await until("nothing is left", 5_000, () => left().length === 0);
+    await mesh.until("nothing is left", 5_000, () => left().length === 0);
     assert.deepEqual(mesh.node(2).disk.keys("lease/"), []);
   });
 });

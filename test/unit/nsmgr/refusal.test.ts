@@ -97,8 +97,10 @@ describe("a request that fails half-way", () => {
     it(`because its time was over ${place} leaves nothing anywhere`, async () => {
       await using mesh = await Mesh.start({ nodes: 2 });
       await mesh.node(2).serve("web", "server");
-      mesh.node(node).forwarder[side] = ({ signal }) =>
-        new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      mesh.node(node).forwarder[side] = async ({ signal }) => {
+        const over = new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+        await Promise.all([over, mesh.world.clock.advance(50)]);
+      };
       const attaching = mesh.node(1).attach("web", "client", { timeoutMs: 50 });
       await assert.rejects(attaching, { code: "timeout", message: /no connection to web within 50 ms/ });
       await nothingLeft(mesh);

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { nothingLeft, patience } from "../../lib/mesh/look.js";
 import { Mesh } from "../../lib/mesh.js";
-import { until } from "../../lib/until.js";
 
 /** A mesh of two nodes with one connection from the first to the second. */
 async function joined() {
@@ -30,7 +29,7 @@ describe("a connection", () => {
       for (const node of nodes) await mesh.node(node).killNsmgr();
       assert.deepEqual(interfaces(), before);
       for (const node of nodes) await mesh.node(node).startNsmgr();
-      const now = await until("it is up again", 3_000, isUp);
+      const now = await mesh.until("it is up again", 3_000, isUp);
       assert.equal(now.id, attachment.id);
       assert.equal(now.interface, attachment.interface);
       assert.deepEqual(now.connection?.context?.ipContext, attachment.connection?.context?.ipContext);
@@ -46,7 +45,7 @@ describe("a connection", () => {
     await mesh.registry.kill();
     await mesh.registry.start();
     for (const node of mesh.nodes) await node.start();
-    const now = await until("it is up again", 3_000, isUp);
+    const now = await mesh.until("it is up again", 3_000, isUp);
     assert.deepEqual(now.connection?.context?.ipContext, attachment.connection?.context?.ipContext);
     assert.deepEqual(interfaces(), before);
   });
@@ -66,7 +65,7 @@ describe("a connection", () => {
     await mesh.registry.kill();
     await mesh.node(1).killNsmgr();
     await mesh.node(1).startNsmgr();
-    assert.equal((await until("it is up again", 3_000, isUp)).id, attachment.id);
+    assert.equal((await mesh.until("it is up again", 3_000, isUp)).id, attachment.id);
   });
 
   it("goes to another endpoint where no packets cross to the old one after a restart", async () => {
@@ -79,7 +78,7 @@ describe("a connection", () => {
     await mesh.node(1).startNsmgr();
     const isMoved = async () =>
       (await mesh.node(1).client.listAttachments(patience))[0]?.connection?.networkServiceEndpointName === "web-2";
-    await until("it has moved", 3_000, isMoved);
+    await mesh.until("it has moved", 3_000, isMoved);
   });
 });
 
@@ -133,7 +132,7 @@ describe("a detach", () => {
     const user = new AbortController();
     const detaching = mesh.node(1).client.detach({ id: attachment.id }, user.signal);
     const isClosing = async () => (await mesh.node(1).client.listAttachments(patience))[0]?.reason.includes("10.0.0.2");
-    await until("it says why", 3_000, isClosing);
+    await mesh.until("it says why", 3_000, isClosing);
     assert.equal((await mesh.node(1).client.listAttachments(patience))[0]?.state, "closing");
     user.abort();
     await assert.rejects(detaching);
@@ -141,7 +140,7 @@ describe("a detach", () => {
     await mesh.node(1).killNsmgr();
     await mesh.node(1).startNsmgr();
     await mesh.node(2).startNsmgr();
-    await until("it is gone", 5_000, async () => (await mesh.node(1).client.listAttachments(patience)).length === 0);
+    await mesh.until("it is gone", 5_000, async () => (await mesh.node(1).client.listAttachments(patience)).length === 0);
     await nothingLeft(mesh);
   });
 });
