@@ -17,7 +17,7 @@ import { linked, noteDeadline, onAbort, until } from "./signals.js";
 import { toWire } from "./status.js";
 import type { Answering, Incoming } from "./transport.js";
 
-export type { MonitorSource, Services } from "./services.js";
+export type { Services } from "./services.js";
 
 /** A server that listens. Disposing ends streams at once, gives running calls a moment to finish, then ends them too. */
 export interface RunningServer extends AsyncDisposable {
