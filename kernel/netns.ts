@@ -203,13 +203,22 @@ function decoded(file: string, url: string): string {
 
 function findInode(device: number, inode: number, url: string): string {
   for (const candidate of candidates()) {
-    const found = fs.statSync(candidate, { throwIfNoEntry: false });
+    const found = statOf(candidate);
     if (found?.ino === inode && found.dev === device) return candidate;
   }
   throw new MeshError(
     "not-found",
     `no process and no name in ${folder} holds the network namespace ${url}; does the forwarder see the host's processes?`,
   );
+}
+
+/** Processes end while we look, and some let nobody look. */
+function statOf(file: string): fs.Stats | undefined {
+  try {
+    return fs.statSync(file);
+  } catch {
+    return undefined;
+  }
 }
 
 function* candidates(): Generator<string> {

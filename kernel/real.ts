@@ -96,7 +96,7 @@ class RealKernel implements Kernel {
   async counters(devices: readonly string[]): Promise<ReadonlyMap<string, Counters>> {
     const found = new Map<string, Counters>();
     for (const device of devices) {
-      const stats = getLink(this.#home.meshSocket, device, { stats: true })?.stats;
+      const stats = getLink(this.#home.meshSocket, device)?.stats;
       if (stats !== undefined) found.set(device, countersOf(stats));
     }
     return found;

@@ -45,7 +45,7 @@ const IFLA_VXLAN_LEARNING = 7;
 const IFLA_VXLAN_PORT = 15;
 const IFLA_VXLAN_LOCAL6 = 17;
 const IFLA_VXLAN_UDP_CSUM = 18;
-const RTEXT_FILTER_SKIP_STATS = 1 << 3;
+const RTEXT_FILTER_SKIP_STATS = 1 << 3; // those of IPv6; the device's own always come
 const IFF_UP = 1;
 const HEADER = 16;
 
@@ -124,9 +124,9 @@ export function deleteGroup(what: string, group: number): Request {
 }
 
 /** The device, or undefined where there is none. Never a dump. */
-export function getLink(socket: NetlinkSocket, by: string | number, options: { stats?: boolean } = {}): Link | undefined {
+export function getLink(socket: NetlinkSocket, by: string | number): Link | undefined {
   if (by === 0) return undefined; // what mirred shows for a target that is gone
-  const mask = u32(IFLA_EXT_MASK, options.stats === true ? 0 : RTEXT_FILTER_SKIP_STATS);
+  const mask = u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
   const body = typeof by === "number" ? Buffer.concat([header(by, {}), mask]) : Buffer.concat([header(0, {}), text(IFLA_IFNAME, by), mask]);
   try {
     const [answer] = socket.request({ what: `read the device ${by}`, type: RTM_GETLINK, body });
@@ -199,7 +199,7 @@ function header(index: number, change: LinkSettings): Buffer {
 function settings(link: LinkSettings): Buffer[] {
   const attributes: Buffer[] = [];
   if (link.name !== undefined) attributes.push(text(IFLA_IFNAME, link.name));
-  if (link.alias !== undefined) attributes.push(text(IFLA_IFALIAS, link.alias));
+  if (link.alias !== undefined) attributes.push(attribute(IFLA_IFALIAS, Buffer.from(link.alias)));
   if (link.mac !== undefined) attributes.push(attribute(IFLA_ADDRESS, macBytes(link.mac)));
   if (link.mtu !== undefined) attributes.push(u32(IFLA_MTU, link.mtu));
   if (link.group !== undefined) attributes.push(u32(IFLA_GROUP, link.group));
