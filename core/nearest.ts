@@ -1,12 +1,16 @@
 /** The names that look most like `wanted`, best first: for "did you mean". Those that have nothing in common are left out. */
 export function nearest(wanted: string, names: readonly string[], count = 3): string[] {
-  const furthest = Math.max(2, Math.ceil(wanted.length / 2));
+  const furthest = Math.max(1, Math.floor(wanted.length / 2));
   return names
-    .map((name) => ({ name, distance: distance(wanted.toLowerCase(), name.toLowerCase()) }))
-    .filter(({ name, distance: d }) => d <= furthest || name.includes(wanted) || wanted.includes(name))
+    .map((name) => ({ name, distance: holds(wanted, name) ? 0 : distance(wanted.toLowerCase(), name.toLowerCase()) }))
+    .filter((each) => each.distance <= furthest)
     .sort((a, b) => a.distance - b.distance || a.name.localeCompare(b.name))
     .slice(0, count)
     .map(({ name }) => name);
+}
+
+function holds(wanted: string, name: string): boolean {
+  return wanted !== "" && name.toLowerCase().includes(wanted.toLowerCase());
 }
 
 /** Levenshtein's: how many letters have to be put in, left out or changed. */

@@ -15,12 +15,25 @@ export interface NamedPool {
  * None is taken where there are not two; then "exhausted" says how many are in use.
  */
 export function takePair({ pool, cidrs }: NamedPool, ip: IPContext): Pair {
-  const recovered = (addresses: readonly string[]) => addresses.find((address) => mayRecover(address, ip) && pool.recover(address));
-  const destination = bare(recovered(ip.dstIpAddrs)) ?? pool.take(ip.excludedPrefixes);
-  const source = destination === undefined ? undefined : (bare(recovered(ip.srcIpAddrs)) ?? pool.take(ip.excludedPrefixes));
-  if (destination !== undefined && source !== undefined) return { source, destination };
-  if (destination !== undefined) pool.release(destination);
-  throw exhausted({ pool, cidrs }, ip.excludedPrefixes);
+  const taken: string[] = [];
+  const take = (had: readonly string[]) => {
+    const address = recovered(pool, had, ip) ?? pool.take(ip.excludedPrefixes);
+    if (address !== undefined) taken.push(address);
+    return address;
+  };
+  try {
+    const destination = take(ip.dstIpAddrs);
+    const source = take(ip.srcIpAddrs);
+    if (destination === undefined || source === undefined) throw exhausted({ pool, cidrs }, ip.excludedPrefixes, taken.length);
+    return { source, destination };
+  } catch (error) {
+    for (const address of taken) pool.release(address);
+    throw error;
+  }
+}
+
+function recovered(pool: PrefixPool, had: readonly string[], ip: IPContext): string | undefined {
+  return had.find((address) => !isExcluded(address, ip.excludedPrefixes) && pool.recover(address))?.split("/")[0];
 }
 
 /** Whether an address lies in one of these prefixes. */
@@ -34,19 +47,13 @@ export function hostPrefix(address: string): string {
   return `${address}/${widthOf(parseAddress(address).family)}`;
 }
 
-function mayRecover(address: string, ip: IPContext): boolean {
-  return !isExcluded(address, ip.excludedPrefixes);
-}
-
-function bare(address: string | undefined): string | undefined {
-  return address?.split("/")[0];
-}
-
-function exhausted({ pool, cidrs }: NamedPool, excluded: readonly string[]): MeshError {
+/** `taken` are those that this very attempt has taken and will give back. */
+function exhausted({ pool, cidrs }: NamedPool, excluded: readonly string[], taken: number): MeshError {
   const range = cidrs.join(", ");
-  const use = `${pool.used} of ${pool.size} addresses are in use`;
+  const used = pool.used - BigInt(taken);
+  const use = `${used} of ${pool.size} addresses are in use`;
   const needs = "a connection needs two";
-  if (excluded.length === 0 || pool.size - pool.used < 2n)
+  if (excluded.length === 0 || pool.size - used < 2n)
     return new MeshError("exhausted", `${range} is used up: ${use} and ${needs}; serve with a larger range, or close connections`);
   return new MeshError(
     "exhausted",
