@@ -1,5 +1,4 @@
 import { Option } from "commander";
-import { stringify } from "yaml";
 import type { Context } from "./context.js";
 
 export const formats = ["table", "json", "yaml"] as const;
@@ -11,8 +10,13 @@ export function outputOption(): Option {
 }
 
 /** Prints a value for programs, or what `text` makes of it for people. */
-export function print<T>(context: Context, format: Format, value: T, text: (value: T) => string): void {
+export async function print<T>(context: Context, format: Format, value: T, text: (value: T) => string | Promise<string>): Promise<void> {
   if (format === "json") context.out(`${JSON.stringify(value, undefined, 2)}\n`);
-  else if (format === "yaml") context.out(stringify(value));
-  else context.out(`${text(value)}\n`);
+  else context.out(`${format === "yaml" ? await yaml(value) : await text(value)}\n`);
+}
+
+/** As YAML, without a newline at the end. Loaded when it is needed: nsmctl is to start quickly. */
+export async function yaml(value: unknown): Promise<string> {
+  const { stringify } = await import("yaml");
+  return stringify(value).trimEnd();
 }

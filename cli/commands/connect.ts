@@ -75,7 +75,7 @@ async function request({ context }: Shell, service: string, options: RequestOpti
   const attachment = await withProgress(context, `asking for ${service}`, () =>
     withNode(context.clock, url, (node) => node.attach(asked, limit.signal)),
   );
-  print(context, options.output, attachmentView(attachment), describe);
+  await print(context, options.output, attachmentView(attachment), describe);
 }
 
 function describe(view: ConnectionView): string {

@@ -1,11 +1,10 @@
 import { Argument, type Command } from "commander";
-import { stringify } from "yaml";
 import { MeshError } from "../../core/error.js";
 import { command, optionsOf, type Shell } from "../command.js";
 import type { Context, GlobalOptions } from "../context.js";
 import { usage } from "../errors.js";
 import { type Kind, kindOf, kinds } from "../kinds.js";
-import { type Format, outputOption, print } from "../output.js";
+import { type Format, outputOption, print, yaml } from "../output.js";
 import { withProgress } from "../progress.js";
 import { withNode } from "../session.js";
 import { type Row, table } from "../table.js";
@@ -25,7 +24,7 @@ export function getCommand(shell: Shell): Command {
     .action(async (word: string, _options: unknown, self: Command) => {
       const options = optionsOf<ReadOptions>(self);
       const kind = need(word);
-      print(shell.context, options.output, await list(shell.context, kind, options), (items) => rows(kind, items));
+      await print(shell.context, options.output, await list(shell.context, kind, options), (items) => rows(kind, items));
     });
 }
 
@@ -41,7 +40,7 @@ export function describeCommand(shell: Shell): Command {
     .action(async (word: string, name: string, _options: unknown, self: Command) => {
       const options = optionsOf<ReadOptions>(self);
       const kind = need(word);
-      print(shell.context, options.output, one(kind, await list(shell.context, kind, options), name), (item) => stringify(item).trimEnd());
+      await print(shell.context, options.output, one(kind, await list(shell.context, kind, options), name), yaml);
     });
 }
 

@@ -67,7 +67,7 @@ function statusCommand({ context }: Shell): Command {
     .action(async (_options: unknown, self: Command) => {
       const options = optionsOf<GlobalOptions & { readonly output: Format }>(self);
       const { labStatus } = await import("../lab/status.js");
-      print(context, options.output, await labStatus(context, parsePrefix(options.prefix)), statusText);
+      await print(context, options.output, await labStatus(context, parsePrefix(options.prefix)), statusText);
     });
 }
 

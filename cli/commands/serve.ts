@@ -63,7 +63,7 @@ async function serve({ context }: Shell, service: string, options: ServeOptions)
   await withNode(context.clock, url, async (node) => {
     const events = node.serve(asked, context.signal)[Symbol.asyncIterator]();
     const served = await withProgress(context, `registering ${service}`, () => first(events));
-    print(context, options.output, servedView(served), (view) => `${view.pod || "the pod"} serves ${view.service} as ${view.name}`);
+    await print(context, options.output, servedView(served), (view) => `${view.pod || "the pod"} serves ${view.service} as ${view.name}`);
     if (!asked.detach) await untilInterrupted(events, context.signal);
   });
 }

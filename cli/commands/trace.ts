@@ -37,7 +37,7 @@ export function traceCommand(shell: Shell): Command {
       const connection = await withProgress(context, "looking for the connection", () =>
         withNode(context.clock, url, (node) => find(node, id, context.signal)),
       );
-      print(context, options.output, trace(connection, context.clock.now()), text);
+      await print(context, options.output, trace(connection, context.clock.now()), text);
     });
 }
 

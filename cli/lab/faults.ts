@@ -3,11 +3,11 @@ import { netnsPath } from "../../kernel/netns.js";
 import type { Context } from "../context.js";
 import { usage } from "../errors.js";
 import { waitHealthy, waitRegistered } from "./health.js";
-import { type ProgramName, programNames } from "./layout.js";
+import { type NodePlan, type ProgramName, programNames } from "./layout.js";
 import { listed, needNode } from "./pods.js";
 import { endProcesses, isAlive, killProcesses, residents } from "./process.js";
 import { isThe, programsOf, startProgram } from "./programs.js";
-import { type LabRecord, type NodeRecord, needLab, type ProcessRecord, type ProgramRecord } from "./record.js";
+import { type LabRecord, needLab, type ProcessRecord, type ProgramRecord } from "./record.js";
 
 const wireguard = "wireguard-go";
 const graceMs = 10_000;
@@ -30,7 +30,7 @@ export function targetsOf(lab: LabRecord, text: string | undefined): Target[] {
   return ofSite(lab, name, program);
 }
 
-function ofNode(lab: LabRecord, node: NodeRecord, program: string | undefined): Target[] {
+function ofNode(lab: LabRecord, node: NodePlan, program: string | undefined): Target[] {
   // A registry is its site's, not the node's that it happens to run on.
   if (program === undefined)
     return [
@@ -93,7 +93,7 @@ export async function startTargets(
 }
 
 /** The wireguard-go processes of a node. */
-export function wireguardOf(node: NodeRecord): ProcessRecord[] {
+export function wireguardOf(node: NodePlan): ProcessRecord[] {
   return residents([netnsPath(node.namespace), netnsPath(node.mesh)]).filter((one) => one.command === wireguard);
 }
 

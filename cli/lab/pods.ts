@@ -2,11 +2,11 @@ import { existsSync } from "node:fs";
 import type { Clock } from "../../core/clock.js";
 import { MeshError } from "../../core/error.js";
 import { netnsPath, removeNetns } from "../../kernel/netns.js";
-import { parsePodName, podNamespace } from "./layout.js";
+import { type NodePlan, parsePodName, podNamespace } from "./layout.js";
 import { changeLab } from "./lock.js";
 import { raisePod } from "./network.js";
 import { killProcesses, residents } from "./process.js";
-import { type LabRecord, type NodeRecord, needLab, type PodRecord } from "./record.js";
+import { type LabRecord, needLab, type PodRecord } from "./record.js";
 
 /** Makes a pod beside a node: a network namespace that this node's mesh may be asked to join. */
 export async function addPod(prefix: string, name: string, node: string, clock: Clock): Promise<PodRecord> {
@@ -48,7 +48,7 @@ export function needPod(lab: LabRecord, name: string): PodRecord {
 }
 
 /** The node of that name; "not-found" names those that are there. */
-export function needNode(lab: LabRecord, name: string): NodeRecord {
+export function needNode(lab: LabRecord, name: string): NodePlan {
   const node = lab.nodes.find((one) => one.name === name);
   if (node === undefined) throw new MeshError("not-found", `no node ${name} in the lab ${lab.prefix}; ${listed("nodes", lab.nodes)}`);
   return node;

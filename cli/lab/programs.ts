@@ -6,23 +6,23 @@ import type { Clock } from "../../core/clock.js";
 import { MeshError } from "../../core/error.js";
 import { netnsPath, within } from "../../kernel/netns.js";
 import { nodeFiles } from "./files.js";
-import type { ProgramName } from "./layout.js";
+import type { NodePlan, ProgramName } from "./layout.js";
 import { changeLab } from "./lock.js";
 import { processOf } from "./process.js";
-import type { LabRecord, NodeRecord, ProcessRecord, ProgramRecord } from "./record.js";
+import type { LabRecord, ProcessRecord, ProgramRecord } from "./record.js";
 
 const nsmgrPort = 5001;
 const registryPort = 5002;
 const tail = 10;
 
 /** The programs that a node runs, in the order in which they start. */
-export function programsOf(lab: LabRecord, node: NodeRecord): ProgramName[] {
+export function programsOf(lab: LabRecord, node: NodePlan): ProgramName[] {
   const hasRegistry = lab.sites.some((site) => site.registryNode === node.name);
   return hasRegistry ? ["registry", "nsmgr", "forwarder"] : ["nsmgr", "forwarder"];
 }
 
 /** Where a node finds its registry: its site's own, else the first one of the lab. */
-export function registryOf(lab: LabRecord, site: string): NodeRecord {
+export function registryOf(lab: LabRecord, site: string): NodePlan {
   const own = lab.sites.find((one) => one.name === site)?.registryNode ?? lab.sites.find((one) => one.registryNode)?.registryNode;
   const node = lab.nodes.find((one) => one.name === own);
   if (node === undefined) throw new MeshError("internal", `the lab ${lab.prefix} has no registry for site ${site}`);
@@ -30,7 +30,7 @@ export function registryOf(lab: LabRecord, site: string): NodeRecord {
 }
 
 /** Starts a program in its node's namespace, apart from this process and its terminal, and writes it down in lab.json. */
-export async function startProgram(lab: LabRecord, node: NodeRecord, program: ProgramName, clock: Clock): Promise<ProgramRecord> {
+export async function startProgram(lab: LabRecord, node: NodePlan, program: ProgramName, clock: Clock): Promise<ProgramRecord> {
   const files = nodeFiles(lab.prefix, node.name);
   mkdirSync(files.logs, { recursive: true, mode: 0o755 });
   mkdirSync(files.state(program), { recursive: true, mode: 0o700 });
@@ -62,7 +62,7 @@ export function lastLines(prefix: string, node: string, program: ProgramName): s
 }
 
 /** What a program is told, and nothing of the caller's own environment. */
-export function environmentOf(lab: LabRecord, node: NodeRecord, program: ProgramName): Record<string, string> {
+export function environmentOf(lab: LabRecord, node: NodePlan, program: ProgramName): Record<string, string> {
   const files = nodeFiles(lab.prefix, node.name);
   const common = {
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

@@ -1,47 +1,40 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { z } from "zod";
 import { MeshError } from "../../core/error.js";
 import { labFile, runFolder, runRoot } from "./files.js";
-import { programNames } from "./layout.js";
-
-const processRecord = z.object({ pid: z.number().int().positive(), startTime: z.string() });
-const siteRecord = z.object({ name: z.string(), bridge: z.string(), gateway: z.string(), registryNode: z.string().optional() });
-const nodeRecord = z.object({
-  name: z.string(),
-  site: z.string(),
-  namespace: z.string(),
-  mesh: z.string(),
-  address: z.string(),
-  length: z.number(),
-  gateway: z.string(),
-  port: z.string(),
-});
-const programRecord = processRecord.extend({ node: z.string(), program: z.enum(programNames) });
-const podRecord = z.object({ name: z.string(), node: z.string(), namespace: z.string() });
-
-const record = z.object({
-  prefix: z.string(),
-  underlay: z.union([z.literal(4), z.literal(6)]),
-  wan: z.string(),
-  /** "raising" until everything is healthy; who raises it says whether it still will be. */
-  phase: z.enum(["raising", "up"]),
-  raisedBy: processRecord,
-  /** What the programs are given besides what the lab itself decides. */
-  environment: z.record(z.string(), z.string()),
-  sites: z.array(siteRecord),
-  nodes: z.array(nodeRecord),
-  /** The newest process of each program, running or not. */
-  programs: z.array(programRecord),
-  pods: z.array(podRecord),
-});
+import type { LabPlan, ProgramName } from "./layout.js";
 
 /** A process that cannot be mistaken for a later one with the same number. */
-export type ProcessRecord = Readonly<z.infer<typeof processRecord>>;
-export type ProgramRecord = Readonly<z.infer<typeof programRecord>>;
-export type PodRecord = Readonly<z.infer<typeof podRecord>>;
-export type NodeRecord = Readonly<z.infer<typeof nodeRecord>>;
+export interface ProcessRecord {
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+/** The newest process of a program, running or not. */
+export interface ProgramRecord extends ProcessRecord {
+  readonly node: string;
+  readonly program: ProgramName;
+}
+
+export interface PodRecord {
+  readonly name: string;
+  readonly node: string;
+  readonly namespace: string;
+}
+
 /** What lab.json says. */
-export type LabRecord = Readonly<z.infer<typeof record>>;
+export interface LabRecord extends LabPlan {
+  readonly format: typeof format;
+  /** "raising" until everything is healthy; who raises it says whether it still will be. */
+  readonly phase: "raising" | "up";
+  readonly raisedBy: ProcessRecord;
+  /** What the programs are given besides what the lab itself decides. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly programs: readonly ProgramRecord[];
+  readonly pods: readonly PodRecord[];
+}
+
+/** What this nsmctl writes; another number is another nsmctl's file. */
+export const format = 1;
 
 /** The lab of that prefix, or undefined. A file that is not understood is an error that names it. */
 export function readLab(prefix: string): LabRecord | undefined {
@@ -89,13 +82,13 @@ export function writeLab(lab: LabRecord): void {
   renameSync(fresh, file);
 }
 
+// Only root writes the file, so what is to be found is damage and files of other versions, not malice.
 function parse(file: string, text: string): LabRecord {
   try {
-    return record.parse(JSON.parse(text));
-  } catch (error) {
-    throw new MeshError("invalid", `${file} is not what this nsmctl writes; remove it if no lab of yours is up`, {
-      cause: error,
-      hop: "lab",
-    });
+    const lab = JSON.parse(text) as LabRecord;
+    if (lab.format === format) return lab;
+  } catch {
+    // Said below, as of a file of another version.
   }
+  throw new MeshError("conflict", `${file} is not what this nsmctl writes; remove it if no lab of yours is up`);
 }

@@ -7,7 +7,7 @@ import { changeLab, lockLab } from "./lock.js";
 import { raiseNetwork } from "./network.js";
 import { isAlive, self } from "./process.js";
 import { programsOf, startProgram } from "./programs.js";
-import { type LabRecord, type ProgramRecord, readLab, writeLab } from "./record.js";
+import { format, type LabRecord, type ProgramRecord, readLab, writeLab } from "./record.js";
 
 const healthyWithinMs = 60_000;
 
@@ -49,14 +49,11 @@ async function claim(context: Context, plan: LabPlan, environment: Record<string
   if (old !== undefined) refuseIfUsed(old);
   await takeDown(plan.prefix, context.clock, "locked");
   writeLab({
-    prefix: plan.prefix,
-    underlay: plan.underlay,
-    wan: plan.wan,
+    ...plan,
+    format,
     phase: "raising",
     raisedBy: self(),
     environment,
-    sites: [...plan.sites],
-    nodes: [...plan.nodes],
     programs: [],
     pods: [],
   });
