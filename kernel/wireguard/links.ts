@@ -56,11 +56,11 @@ export class MeshLinks implements Disposable {
   }
 
   /** Gives a device its alias and MTU and sets it up. */
-  configure(name: string, settings: { readonly alias: string; readonly mtu: number }): void {
+  configure(name: string, { alias, mtu }: { readonly alias: string; readonly mtu: number }): void {
     const link = this.find(name);
     if (link === undefined) throw new MeshError("not-found", `the WireGuard device ${name} is not in the mesh namespace`);
-    if (link.up && link.alias === settings.alias && link.mtu === settings.mtu) return;
-    this.#inside.request(changeLink(`configure the WireGuard device ${name}`, link.index, { ...settings, up: true }));
+    if (link.up && link.alias === alias && link.mtu === mtu) return;
+    this.#inside.request(changeLink(`configure the WireGuard device ${name}`, link.index, { alias, mtu, up: true }));
   }
 
   /** Not there: nothing to do. */

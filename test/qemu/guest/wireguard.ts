@@ -1,0 +1,10 @@
+import { equal } from "node:assert/strict";
+import { detectWireguard } from "../../../kernel/wireguard/open.js";
+import { tunnelSuite } from "../../suite/tunnel.js";
+import { wireguardSuite } from "../../suite/wireguard.js";
+
+describe("a kernel with WireGuard", () => {
+  it("is recognised and preferred", () => equal(detectWireguard(), "kernel"));
+});
+wireguardSuite("kernel");
+tunnelSuite("kernel");
