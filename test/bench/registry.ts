@@ -45,6 +45,7 @@ export async function benchRegistry(): Promise<Figure[]> {
     ...(await findTimes("registry-find-by-name", remote, (at) => query({ name: `endpoint-${(at * 7_919) % endpoints}` }))),
     ...(await findTimes("registry-find-by-label", remote, (at) => query(labelled(at % services, `pod-${at % perService}`)))),
     ...(await registerTimes(remote)),
+    ...(await floorTimes(peers, url)),
     { name: "registry-start", value: rounded(served), unit: "ms" },
   ];
 }
@@ -76,6 +77,17 @@ async function registerTimes(registry: EndpointRegistry): Promise<Figure[]> {
     times.push(performance.now() - started);
   }
   return quantiles("registry-register", times);
+}
+
+/** A call that asks for nothing: what gRPC and the machine take of the above. */
+async function floorTimes(peers: Peers, url: string): Promise<Figure[]> {
+  const times: number[] = [];
+  for (let at = 0; at < finds; at++) {
+    const started = performance.now();
+    await peers.health(url, AbortSignal.timeout(5_000));
+    times.push(performance.now() - started);
+  }
+  return quantiles("registry-empty-call", times);
 }
 
 function quantiles(name: string, times: readonly number[]): Figure[] {
