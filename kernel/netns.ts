@@ -120,8 +120,10 @@ function openPath(where: string | Netns): number {
     // A path may come from a user; a FIFO must not hang us.
     return fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? "";
+    if (code === "EACCES" || code === "EPERM") throw new MeshError("denied", `${file} may not be opened (${code}); run as root`, { cause });
     if (typeof where !== "string") throw gone(where, cause);
-    throw new MeshError("not-found", `there is no network namespace at ${file} (${(cause as NodeJS.ErrnoException).code})`, { cause });
+    throw new MeshError("not-found", `there is no network namespace at ${file} (${code})`, { cause });
   }
 }
 

@@ -5,7 +5,7 @@ import { removeAddress, removeNeighbour, removeRoute, settleAddress, settleNeigh
 import { settlePort } from "./port.js";
 import { dropRedirect, settleRedirect } from "./redirect.js";
 import type { Session } from "./session.js";
-import { removeRemote, settleRemote, settleVxlan } from "./vxlan.js";
+import { removeRemote, replaceRemote, settleRemote, settleVxlan } from "./vxlan.js";
 
 type Settled = Exclude<KernelObject, { kind: "wireguard" | "wireguard-peer" }>;
 type Removed = Exclude<Settled, { kind: "port" | "vxlan" }>;
@@ -26,6 +26,7 @@ export function doneBy(step: Step): "settle" | "delete-device" | "wireguard" {
 /** Does a step of the first kind. "add" and "replace" settle for what is wanted whatever is there, so both are safe to repeat. */
 export function applyStep(session: Session, step: Step, means: Means): void {
   if (step.op === "delete") remove(session, step.old as Removed, means);
+  else if (step.op === "replace" && step.value.kind === "vxlan-remote") replaceRemote(session, step.value);
   else settle(session, step.value as Settled, means);
 }
 

@@ -4,7 +4,7 @@ import type { Vxlan, VxlanRemote } from "../model.js";
 import { checkDeviceName } from "../names.js";
 import { canonicalIp } from "../netlink/ip.js";
 import { changeLink, createVxlan, getLink, type Link, vxlanData } from "../netlink/link.js";
-import { addRemote, deleteRemote, dumpRemotes, getRemote } from "../netlink/neighbour.js";
+import { addRemote, deleteRemote, dumpRemotes } from "../netlink/neighbour.js";
 import { isOurs, ourGroup } from "./owner.js";
 import { removeLink } from "./remove.js";
 import type { Session } from "./session.js";
@@ -35,18 +35,23 @@ export function foundVxlan(link: Link): Vxlan {
   return { kind: "vxlan", name, alias, vni, udpPort, local, madeIn: madeIn(link), mtu, ...(fault === undefined ? {} : { fault }) };
 }
 
-/** Makes the one place where the device sends everything. The new one is in before the old one goes. */
+/** Makes a place where the device sends everything. */
 export function settleRemote(session: Session, remote: VxlanRemote): void {
-  const socket = session.home.meshSocket;
-  const index = session.index("mesh", remote.device);
   const what = `send ${remote.device} to ${remote.address} VNI ${remote.vni}`;
-  socket.request(addRemote(what, index, remote));
+  session.home.meshSocket.request(addRemote(what, session.index("mesh", remote.device), remote));
+}
+
+/** Makes it the only one. The new one is in before the others go. */
+export function replaceRemote(session: Session, remote: VxlanRemote): void {
+  settleRemote(session, remote);
+  const socket = session.home.meshSocket;
+  const link = getLink(socket, remote.device);
+  if (link === undefined) return;
   const address = canonicalIp(remote.address);
-  const first = getRemote(socket, index);
-  if (first?.address === address && first.vni === remote.vni) return;
-  for (const other of dumpRemotes(socket, index)) {
-    if (other.address === address && (other.vni ?? remote.vni) === remote.vni) continue;
-    socket.request(deleteRemote(`stop sending ${remote.device} to ${other.address}`, index, other));
+  const own = vxlanData(link).vni; // goes without saying in an entry
+  for (const other of dumpRemotes(socket, link.index)) {
+    if (other.address === address && (other.vni ?? own) === remote.vni) continue;
+    socket.request(deleteRemote(`stop sending ${remote.device} to ${other.address}`, link.index, other));
   }
 }
 

@@ -78,6 +78,11 @@ export function ip(netns: Netns, ...args: string[]): string {
   return execFileSync("ip", ["-n", nameOf(netns), ...args], { encoding: "utf8" });
 }
 
+/** `bridge -n POD …` */
+export function bridge(netns: Netns, ...args: string[]): string {
+  return execFileSync("bridge", ["-n", nameOf(netns), ...args], { encoding: "utf8" });
+}
+
 /** The number of a device, read without the code under test's caches. */
 export function indexOf(netns: Netns, device: string): number | undefined {
   using socket = within(netns, () => new NetlinkSocket(NETLINK_ROUTE));
@@ -95,7 +100,12 @@ export async function realWorld(redirects: RedirectMode): Promise<KernelWorld> {
     index: (device) => indexOf(node.mesh, device),
     meddle: {
       down: (pod, device) => link(pod, device, "down"),
-      rename: (pod, device, name) => link(pod, device, "name", name),
+      // Before Linux 6.2 a device that is up cannot be renamed.
+      rename: (pod, device, name) => {
+        link(pod, device, "down");
+        link(pod, device, "name", name);
+        link(pod, name, "up");
+      },
       setMac: (pod, device, mac) => link(pod, device, "address", mac),
       setMtu: (pod, device, mtu) => link(pod, device, "mtu", String(mtu)),
       moveAway: (pod, device) => link(pod, device, "netns", nameOf(node.netns)),
