@@ -1,8 +1,7 @@
 import type { Connection } from "../api/gen/connection/connection.js";
-import { background } from "./background.js";
 import type { Call, Element, Handler } from "./chain.js";
 import { afresh } from "./deadline.js";
-import { MeshError } from "./error.js";
+import { asMeshError, MeshError } from "./error.js";
 import type { Log } from "./log.js";
 import { nextSegment, ownSegment } from "./path.js";
 
@@ -11,7 +10,8 @@ const farewell = 3000;
 
 /**
  * Nothing is left behind at a next hop that is new to a connection, in the two cases in which no element undoes it:
- * - the caller gave up while we waited: its answer may be on the way, so the next hop is told to close (it knows the connection by our id);
+ * - its answer never came (the caller gave up, or the way there broke): it may have built all the same, so it is told to close,
+ *   in the background (it knows the connection by our id);
  * - a reselect reached a new endpoint and failed after that: elements do not undo for a connection that was there before.
  * `element` goes inside begin, `tail` takes the place of the one that dials.
  */
@@ -42,7 +42,8 @@ export function abandonment(dial: Handler, log: Log): { readonly element: Elemen
         if (isNew) built.set(call.connection.id, { ...call, connection: answer });
         return answer;
       } catch (error) {
-        if (isNew && call.signal.aborted) background(log, "closing what was given up", letGo(call));
+        if (isNew && mayHaveBuilt(call, error))
+          void letGo(call).catch((failure: unknown) => log.debug("next hop not told to let go", { message: asMeshError(failure).message }));
         throw error;
       }
     },
@@ -52,6 +53,11 @@ export function abandonment(dial: Handler, log: Log): { readonly element: Elemen
     },
   };
   return { element, tail };
+}
+
+function mayHaveBuilt({ signal }: Call, error: unknown): boolean {
+  const { code, hop } = asMeshError(error);
+  return signal.aborted || (hop === undefined && (code === "unreachable" || code === "timeout"));
 }
 
 /** A peer's answer must be about our connection; its id and index are ours to say. */

@@ -42,6 +42,9 @@ interface Entry extends Held {
   readonly caller: Token | undefined;
 }
 
+/** How long a new request waits for the close of what its caller has forgotten. */
+const farewell = 3000;
+
 /** What a close answers that there is nothing to close. */
 const nothingThere: ReadonlySet<string> = new Set(["not-found", "no-endpoint", "no-forwarder"]);
 
@@ -159,7 +162,9 @@ class Connections implements Begin {
     const stale = this.#byCaller.get(callersKey(conn) ?? "");
     if (stale === undefined || stale === conn.id) return;
     this.#log.info("caller came again with a new id", { id: conn.id, stale });
-    await this.end(stale).catch((error: unknown) => this.#log.warn("stale connection not closed", { stale, ...asMeshError(error) }));
+    await this.end(stale, afresh(farewell)).catch((error: unknown) =>
+      this.#log.warn("stale connection not closed", { stale, ...asMeshError(error) }),
+    );
   }
 
   async #takeBack(answer: Connection, call: Call, next: Handler): Promise<never> {

@@ -5,7 +5,7 @@ import { background } from "./background.js";
 import { candidatesFor, endpointNamed, serviceNamed } from "./candidates.js";
 import type { Call, Element, Handler } from "./chain.js";
 import type { Clock } from "./clock.js";
-import { afresh } from "./deadline.js";
+import { afresh, deadline } from "./deadline.js";
 import type { Directory } from "./directory.js";
 import { asMeshError, MeshError } from "./error.js";
 import type { Log } from "./log.js";
@@ -15,6 +15,8 @@ import { RESELECT_REQUESTED, UP } from "./states.js";
 
 /** How long an endpoint that a reselect leaves may take to let go. */
 const farewell = 3000;
+/** How long one candidate may take while there are others: one that hangs must not use up the caller's patience. */
+const patience = 6000;
 
 interface Parts {
   readonly directory: Directory;
@@ -65,7 +67,15 @@ export function discover(parts: Parts): Element {
       what: JSON.stringify(networkService),
       name: ({ name }) => name,
       signal: call.signal,
-      attempt: (endpoint) => ask(asked, next, endpoint),
+      attempt: async (endpoint) => {
+        if (endpoint === endpoints.at(-1)) return ask(asked, next, endpoint);
+        const limited = deadline(parts.clock, patience, call.signal);
+        try {
+          return await ask({ ...asked, signal: limited.signal }, next, endpoint);
+        } finally {
+          limited[Symbol.dispose]();
+        }
+      },
     });
   };
   /** Only once there is something to go to: until then the old endpoint is better than none. */

@@ -27,6 +27,19 @@ describe("abandonment", () => {
     assert.equal(dial.closes[0]?.signal.aborted, false);
   });
 
+  it("tells a new next hop to close when its answer never came, and bears that it does not answer that either", async () => {
+    const dial = tailOf(() => Promise.reject(new MeshError("unreachable", "reset")));
+    let told = 0;
+    dial.close = () => {
+      told++;
+      return Promise.reject(new MeshError("unreachable", "reset"));
+    };
+    const { element, tail } = abandonment(dial, silent);
+    await failsWith("unreachable", "reset", chain([element], tail).request(callOf(first)));
+    await settled();
+    assert.equal(told, 1);
+  });
+
   it("does not close one that said no, nor one that has had the connection", async () => {
     const dial = tailOf(() => Promise.reject(new MeshError("no-endpoint", "nobody")));
     const { element, tail } = abandonment(dial, silent);

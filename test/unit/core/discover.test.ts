@@ -25,12 +25,13 @@ function hop(answer: (call: Call) => Connection | Promise<Connection> = behind) 
   directory.services.push(service("intranet", { payload: "ETHERNET" }));
   for (const n of [3, 1, 2]) directory.endpoints.push(endpoint(`nse-${n}`, ["intranet"], { app: `app-${n}` }));
   const tail = tailOf(answer);
+  const clock = new FakeClock();
   /** What the forwarder itself holds, between discover and the tail. */
   const own = { requests: 0, closes: 0 };
   const element = discover({
     directory,
     tail,
-    ...{ clock: new FakeClock(), log: silent, random: () => 0.5, load: () => 0 },
+    ...{ clock, log: silent, random: () => 0.5, load: () => 0 },
     locality: ({ name }) => Number(name.at(-1)),
   });
   const local = {
@@ -44,7 +45,7 @@ function hop(answer: (call: Call) => Connection | Promise<Connection> = behind) 
       await next.close(call);
     },
   };
-  return { directory, tail, own, handler: chain([element, local], tail), targets: () => tail.requests.map(({ target }) => target) };
+  return { directory, tail, own, clock, handler: chain([element, local], tail), targets: () => tail.requests.map(({ target }) => target) };
 }
 
 function behind({ connection: conn, target }: Call): Connection {
@@ -112,6 +113,21 @@ describe("discover", () => {
     });
     await failsWith("unreachable", "no", handler.request({ ...first(), signal: patience.signal }));
     assert.equal(targets().length, 1);
+  });
+
+  it("gives one that hangs 6 s while there are others, and the last one all the time there is", async () => {
+    const { handler, targets, clock } = hop((call) => {
+      if (call.target === "tcp://nse-3") return behind(call);
+      return new Promise((_, reject) => call.signal.addEventListener("abort", () => reject(call.signal.reason)));
+    });
+    const request = handler.request(first());
+    await clock.advance(5999);
+    assert.equal(targets().length, 1);
+    await clock.advance(1);
+    assert.equal(targets().length, 2);
+    await clock.advance(6000);
+    assert.equal((await request).networkServiceEndpointName, "nse-3");
+    assert.equal(clock.pending, 0);
   });
 
   it("tries others when an endpoint's pod is gone, but not when the client's is", async () => {

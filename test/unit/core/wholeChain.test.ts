@@ -108,7 +108,7 @@ describe("the whole chain", () => {
   }
 
   it("undoes a request at whatever moment it is given up", async () => {
-    for (let turns = 0; turns < 120; turns += 4) {
+    for (let turns = 0; turns < 280; turns += 7) {
       const mesh = new Hops();
       const patience = new AbortController();
       const request = mesh.request(patience.signal).then(
