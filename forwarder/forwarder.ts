@@ -120,7 +120,7 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
       services: parts.peers.services(config.connectTo),
       endpoints: parts.peers.endpoints(config.connectTo),
       ...{ service: config.service, name: config.name, url: server.urls[0] ?? "", clock, log },
-      labels: { nodeName: config.node, ...config.labels },
+      labels: { nodeName: config.node, site: config.site, ...config.labels },
     },
     stop.signal,
   );
