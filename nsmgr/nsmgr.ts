@@ -114,6 +114,7 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
   started.use(await parts.listen([config.nodeSocket], { node }));
   hosts.resume();
   attachments.resume();
+  log.info("nsmgr serves", { site: config.site, node: config.nodeName, urls: config.listenOn, registry: config.registryUrl });
   const stack = started.move();
   return { node, [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose]() };
 }

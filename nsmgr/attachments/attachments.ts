@@ -5,7 +5,9 @@ import type { Clock } from "../../core/clock.js";
 import { asMeshError, MeshError } from "../../core/error.js";
 import type { HealState } from "../../core/heal.js";
 import type { Log } from "../../core/log.js";
+import { withMetricsBehind } from "../../core/metrics.js";
 import type { Monitor } from "../../core/monitor.js";
+import { firstSegment } from "../../core/path.js";
 import type { TokenSource } from "../../core/token.js";
 import { deadline, orAborted } from "../deadline.js";
 import type { Namespaces, NamespaceWatch } from "../namespaces.js";
@@ -85,7 +87,8 @@ export class Attachments implements AsyncDisposable {
   }
 
   list(): Attachment[] {
-    return this.#book.all().map(toAttachment);
+    const now = new Map(this.#parts.monitor.list().map((conn) => [firstSegment(conn).id, conn]));
+    return this.#book.all().map((entry) => withNow(toAttachment(entry), now.get(entry.record.id)));
   }
 
   /** Resolves when the interface works. When it does not come to that, nothing is left at any hop. */
@@ -171,4 +174,11 @@ export class Attachments implements AsyncDisposable {
     const entry = this.#book.get(id);
     if (entry !== undefined && entry.record.state !== "requesting") void this.#closing.end(entry, "its network namespace is gone");
   }
+}
+
+/** The attachment with what the hops have said of its connection since the last request. */
+function withNow(attachment: Attachment, now: Connection | undefined): Attachment {
+  const { connection } = attachment;
+  if (connection === undefined || now === undefined) return attachment;
+  return { ...attachment, connection: { ...withMetricsBehind(connection, now), state: now.state } };
 }

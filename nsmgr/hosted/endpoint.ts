@@ -9,6 +9,7 @@ import type { Log } from "../../core/log.js";
 import type { Monitor } from "../../core/monitor.js";
 import { type Timeout, timeout } from "../../core/timeout.js";
 import type { TokenSource } from "../../core/token.js";
+import { onlyFamiliesOf } from "./families.js";
 import { servedInterface } from "./kernel.js";
 import type { HostedRecord } from "./record.js";
 
@@ -44,7 +45,13 @@ export class HostedEndpoint implements Disposable {
     this.handler = serverChain({
       name: record.name,
       ...{ tokens, clock, log, monitor, begin: this.#begin, timeout: this.#timeout },
-      elements: [hop({ program: "endpoint", node, site, clock }), payload(record.payload), this.#ipam, servedInterface(record)],
+      elements: [
+        hop({ program: "endpoint", node, site, clock }),
+        payload(record.payload),
+        onlyFamiliesOf(record.cidrs),
+        this.#ipam,
+        servedInterface(record),
+      ],
       tail: end,
     });
   }

@@ -55,7 +55,7 @@ export class Hosts implements AsyncDisposable {
   };
 
   /** Takes up what an earlier run left; what was not detached ended with it. */
-  async resume(): Promise<void> {
+  resume(): void {
     for (const [, record] of this.#records.entries()) {
       const there = this.#parts.namespaces.look(record.netnsUrl) === record.netnsIdentity;
       const host = this.#open(record);

@@ -3,8 +3,9 @@ import { asMeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import type { Found, Registry, RegistryContext } from "../../rpc/registry.js";
 
-/** Answers kept for a time without a registry; the oldest goes first. */
+/** Answers kept for a time without a registry; the oldest goes first, and one that is a whole site's list is not kept. */
 const keptAnswers = 2_000;
+const longestAnswer = 1_000;
 const firstRetryMs = 200;
 const lastRetryMs = 2_000;
 
@@ -87,6 +88,7 @@ export class Upstream<T> {
 
   #keep(key: string, values: readonly T[]): void {
     this.#answers.delete(key);
+    if (values.length > longestAnswer) return;
     this.#answers.set(key, values);
     const oldest = this.#answers.keys().next();
     if (this.#answers.size > keptAnswers && !oldest.done) this.#answers.delete(oldest.value);

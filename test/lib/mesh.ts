@@ -1,11 +1,11 @@
 import { type Log, silent } from "../../core/log.js";
-import { createTokenSource, generateKey } from "../../identity/token.js";
 import { MemoryNetwork } from "../../rpc/memory.js";
 import type { PeerSet } from "../../rpc/peers.js";
 import { FakeClock } from "./fakeClock.js";
 import { FakeNamespaces } from "./mesh/namespaces.js";
 import { MeshNode } from "./mesh/node.js";
 import { MeshRegistry } from "./mesh/registry.js";
+import { meshTokens } from "./mesh/tokens.js";
 
 export interface MeshOptions {
   readonly nodes?: number | undefined;
@@ -41,13 +41,7 @@ export class Mesh implements AsyncDisposable {
     this.world = world;
     this.registry = new MeshRegistry(world);
     this.nodes = Array.from({ length: nodes }, (_, i) => new MeshNode(world, i + 1));
-    const tokens = createTokenSource({
-      subject: "spiffe://test/client",
-      key: generateKey(),
-      lifetimeMs: world.tokenLifetimeMs,
-      clock: world.clock,
-    });
-    this.client = world.network.peers({ tokens });
+    this.client = world.network.peers({ tokens: meshTokens(world, "client") });
   }
 
   static async start(options: MeshOptions = {}): Promise<Mesh> {

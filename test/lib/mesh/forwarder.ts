@@ -11,11 +11,11 @@ import { Monitor } from "../../../core/monitor.js";
 import { withOwnMetrics } from "../../../core/path.js";
 import { timeout } from "../../../core/timeout.js";
 import { up } from "../../../core/up.js";
-import { createTokenSource, generateKey } from "../../../identity/token.js";
 import { WatchedDirectory } from "../../../rpc/directory.js";
 import type { MeshWorld } from "../mesh.js";
 import { StubInterfaces } from "./interfaces.js";
 import { Mortal } from "./mortal.js";
+import { meshTokens } from "./tokens.js";
 
 /** What a test may do to a request on its way through a forwarder: throw, wait, or look. */
 export type Interference = (call: Call) => Promise<void> | void;
@@ -47,9 +47,8 @@ export class StubForwarder {
 
   /** Resolves when it is registered. */
   async start(): Promise<void> {
-    const { log, tokenLifetimeMs, clock: worldClock } = this.#world;
-    const subject = `spiffe://test/${this.#nodeName}/forwarder`;
-    const tokens = createTokenSource({ subject, key: generateKey(), lifetimeMs: tokenLifetimeMs, clock: worldClock });
+    const { log } = this.#world;
+    const tokens = meshTokens(this.#world, `${this.#nodeName}/forwarder`);
     const mortal = new Mortal(this.#world, tokens);
     const { clock, peers } = mortal;
     const monitor = new Monitor();

@@ -1,6 +1,5 @@
 import type { Attachment, AttachRequest, ServedEndpoint, ServeRequest } from "../../../api/gen/isthmus/v1/node.js";
 import { AttachRequest as AttachMessage, ServeRequest as ServeMessage } from "../../../api/gen/isthmus/v1/node.js";
-import { createTokenSource, generateKey } from "../../../identity/token.js";
 import { type Nsmgr, startNsmgr } from "../../../nsmgr/nsmgr.js";
 import type { NodeClient } from "../../../rpc/node.js";
 import type { MeshWorld } from "../mesh.js";
@@ -8,6 +7,7 @@ import { Disk } from "./disk.js";
 import { StubForwarder } from "./forwarder.js";
 import { Mortal } from "./mortal.js";
 import { registryUrl } from "./registry.js";
+import { meshTokens } from "./tokens.js";
 
 const patience = new AbortController().signal;
 
@@ -109,7 +109,6 @@ export class MeshNode implements AsyncDisposable {
   }
 
   #tokens(program: string) {
-    const { clock, tokenLifetimeMs } = this.#world;
-    return createTokenSource({ subject: `spiffe://test/${this.name}/${program}`, key: generateKey(), lifetimeMs: tokenLifetimeMs, clock });
+    return meshTokens(this.#world, `${this.name}/${program}`);
   }
 }

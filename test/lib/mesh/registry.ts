@@ -1,9 +1,9 @@
-import { createTokenSource, generateKey } from "../../../identity/token.js";
 import { openMemoryStore } from "../../../registry/memory.js";
 import { openRegistries, type Registries } from "../../../registry/start.js";
 import type { Store } from "../../../registry/store.js";
 import type { MeshWorld } from "../mesh.js";
 import { Mortal } from "./mortal.js";
+import { meshTokens } from "./tokens.js";
 
 export const registryUrl = "tcp://registry:5002";
 
@@ -19,12 +19,12 @@ export class MeshRegistry implements AsyncDisposable {
   }
 
   async start(options: { readonly empty?: boolean } = {}): Promise<void> {
-    const { clock, log, tokenLifetimeMs, expirePeriodMs } = this.#world;
+    const { clock, log, expirePeriodMs } = this.#world;
     if (options.empty) {
       await this.#store[Symbol.asyncDispose]();
       this.#store = openMemoryStore(this.#world);
     }
-    const tokens = createTokenSource({ subject: "spiffe://test/registry", key: generateKey(), lifetimeMs: tokenLifetimeMs, clock });
+    const tokens = meshTokens(this.#world, "registry");
     const mortal = new Mortal(this.#world, tokens);
     const registries = await openRegistries({ clock, log: log.child({ program: "registry" }), store: this.#store, tokens, expirePeriodMs });
     mortal.listen([registryUrl], registries, "registry");

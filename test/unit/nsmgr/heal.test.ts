@@ -92,6 +92,35 @@ describe("a connection heals", () => {
     await mesh.until("it heals", 3_000, async () => (await endpoint()) === "web-3");
   });
 
+  it("without the addresses of a family that its new endpoint does not give", async () => {
+    await using mesh = await Mesh.start();
+    const node = mesh.node(1);
+    await node.serve("web", "server", { name: "web-1", cidrs: ["10.0.0.0/24", "2001:db8::/112"] });
+    await node.attach("web", "client");
+    await node.serve("web", "server", { name: "web-2", cidrs: ["10.0.2.0/24"] });
+    await node.client.unserve({ name: "web-1" }, patience);
+    const healed = await mesh.until("it heals", 3_000, async () => {
+      const [now] = await node.client.listAttachments(patience);
+      return now?.connection?.networkServiceEndpointName === "web-2" && now;
+    });
+    const { srcIpAddrs, dstIpAddrs, srcRoutes } = healed.connection?.context?.ipContext ?? {};
+    assert.deepEqual([srcIpAddrs, dstIpAddrs], [["10.0.2.1/32"], ["10.0.2.0/32"]]);
+    assert.deepEqual(
+      srcRoutes?.map(({ prefix }) => prefix),
+      ["10.0.2.0/32"],
+    );
+  });
+
+  it("and says meanwhile what its hops say", async () => {
+    const { mesh, now } = await twoEndpoints();
+    await using _ = mesh;
+    for (const node of [2, 3]) mesh.node(node).forwarder.before = () => new Promise(() => {});
+    mesh.node(1).forwarder.reportDead();
+    const found = await mesh.until("it is seen", 1_000, async () => (await now())?.state === "healing" && now());
+    assert.equal(found?.connection?.path?.pathSegments[2]?.metrics["isthmus.datapath"], "dead");
+    assert.equal(found?.connection?.state, 1);
+  });
+
   it("as soon as there is an endpoint again", async () => {
     await using mesh = await Mesh.start();
     const node = mesh.node(1);
