@@ -65,7 +65,18 @@ describe("connections between pods", function () {
     const connection = await lab.request("paris-1", "wire", "client");
     assert.equal(connection.payload, "ethernet");
     const [four, six] = connection.peerAddresses.map(bare) as [string, string];
-    await using capture = lab.spawn("pod-far", "tcpdump", "-n", "-l", "-i", "any", "-c", "2", "arp[6:2] = 1 or (icmp6 and ip6[40] = 135)");
+    await using capture = lab.spawn(
+      "pod-far",
+      "tcpdump",
+      "-n",
+      "-l",
+      "--immediate-mode",
+      "-i",
+      "any",
+      "-c",
+      "2",
+      "arp[6:2] = 1 or (icmp6 and ip6[40] = 135)",
+    );
     await capture.printed(/listening on/);
     const heard = capture.printed(/neighbor solicitation[\s\S]*Request who-has|Request who-has[\s\S]*neighbor solicitation/);
     await lab.exec("pod-client", "ip", "neigh", "flush", "dev", connection.interface);

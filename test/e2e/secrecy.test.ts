@@ -41,7 +41,7 @@ describe("what others can see and do", function () {
   /** Captures all of the WAN while `during` runs, and returns the file. */
   async function capture(name: string, during: () => Promise<void>): Promise<string> {
     const file = join(folder, name);
-    await using tcpdump = lab.spawn("wan", "tcpdump", "-n", "-U", "-i", "any", "-w", file);
+    await using tcpdump = lab.spawn("wan", "tcpdump", "-n", "-U", "--immediate-mode", "-i", "any", "-w", file);
     await tcpdump.printed(/listening on/);
     await during();
     await tcpdump.stop();
@@ -67,7 +67,7 @@ describe("what others can see and do", function () {
 
   it("would have found the pattern if it had crossed in clear text", async () => {
     const file = join(folder, "pod.pcap");
-    await using tcpdump = lab.spawn("pod-server", "tcpdump", "-n", "-U", "-i", "any", "-c", "5", "-w", file, "icmp");
+    await using tcpdump = lab.spawn("pod-server", "tcpdump", "-n", "-U", "--immediate-mode", "-i", "any", "-c", "5", "-w", file, "icmp");
     await tcpdump.printed(/listening on/);
     await lab.tryExec(
       "pod-client",
@@ -90,7 +90,7 @@ describe("what others can see and do", function () {
   /** Sends a forged frame from `attacker` and tells how many arrived in the server's pod. */
   async function arrived(attacker: string, address: string, vni: number): Promise<number> {
     const file = join(folder, "forged.pcap");
-    await using tcpdump = lab.spawn("pod-server", "tcpdump", "-n", "-U", "-i", "any", "-w", file);
+    await using tcpdump = lab.spawn("pod-server", "tcpdump", "-n", "-U", "--immediate-mode", "-i", "any", "-w", file);
     await tcpdump.printed(/listening on/);
     const program = sender(vxlanPayload(vni), address, 4789);
     await check("nsenter", [`--net=${lab.netns(attacker)}`, "--", process.execPath, "-e", program]);
