@@ -22,7 +22,8 @@ captures=()
 ours= # only a lab that we raised is ours to take down
 finish() {
   local code=$?
-  trap - EXIT INT TERM
+  trap - EXIT
+  trap '' INT TERM # what follows is not to be cut short
   for pid in "${captures[@]}"; do kill "$pid" 2>/dev/null || true; done
   wait
   if [ -n "$ours" ] && { [ -z "$keep" ] || [ "$code" != 0 ]; }; then nsmctl lab down >/dev/null || code=1; fi
@@ -36,7 +37,7 @@ trap 'exit 143' TERM
 
 # Writes what passes in a namespace of the lab to a file, from the moment this returns.
 capture() { # file, namespace, device
-  nsmctl lab exec "$2" -- tcpdump -n -U -i "$3" -w "$1" >"$1.log" 2>&1 &
+  nsmctl lab exec "$2" -- tcpdump -n --immediate-mode -U -i "$3" -w "$1" >"$1.log" 2>&1 &
   captures+=($!)
   for _ in $(seq 100); do grep -q 'listening on' "$1.log" && return; sleep 0.1; done
   echo "demo: tcpdump does not start:" >&2; cat "$1.log" >&2; return 1
