@@ -11,7 +11,7 @@ import type { Lease, LeaseStore, Pair } from "./lease.js";
 import { hostPrefix, isExcluded, type NamedPool, takePair } from "./pairs.js";
 import { PrefixPool } from "./pool.js";
 
-export type { Lease, LeaseStore, Pair } from "./lease.js";
+export type { Lease, LeaseStore } from "./lease.js";
 
 export interface PointToPointIpam extends Element {
   leases(): Promise<readonly Lease[]>;

@@ -1,4 +1,4 @@
-import { Connection } from "../../api/gen/connection/connection.js";
+import { Connection, type ConnectionEvent, type MonitorScopeSelector } from "../../api/gen/connection/connection.js";
 import { clientChain, serverChain } from "../../core/assembly.js";
 import { type Begin, begin } from "../../core/begin.js";
 import type { Call, Element, Handler } from "../../core/chain.js";
@@ -22,6 +22,7 @@ export const lifetimeMs = 60_000;
 class RunClock implements Clock {
   readonly #clock: Clock;
   readonly #timers = new Set<Disposable>();
+  #dead = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -36,6 +37,7 @@ class RunClock implements Clock {
   }
 
   after(ms: number, task: () => void): Disposable {
+    if (this.#dead) return { [Symbol.dispose]: () => {} };
     const inner = this.#clock.after(ms, () => {
       this.#timers.delete(timer);
       task();
@@ -63,6 +65,7 @@ class RunClock implements Clock {
   }
 
   kill(): void {
+    this.#dead = true;
     for (const timer of [...this.#timers]) timer[Symbol.dispose]();
   }
 }
@@ -81,6 +84,7 @@ export class Hop {
   timer!: Timeout;
   handler!: Handler;
   clock!: Clock & { kill(): void };
+  life!: AbortController;
   readonly #start: (hop: Hop) => { elements: readonly Element[]; tail: Handler };
   readonly #clock: FakeClock;
 
@@ -92,9 +96,11 @@ export class Hop {
     this.restart();
   }
 
-  /** Forgets everything but the kernel, as a kill -9 does. */
+  /** Forgets everything but the kernel, as a kill -9 does; streams to it break. */
   restart(): void {
     this.clock?.kill();
+    this.life?.abort();
+    this.life = new AbortController();
     const clock = new RunClock(this.#clock);
     this.clock = clock;
     this.monitor = new Monitor();
@@ -154,6 +160,18 @@ export class Hops {
     const hop = this.hops.get(name);
     if (hop === undefined) throw new Error(`there is no hop ${name}`);
     return hop;
+  }
+
+  /** Programs that do not answer until `start`, and have forgotten everything then. */
+  kill(...names: string[]): void {
+    for (const name of names) {
+      this.dead.add(name);
+      this.hop(name).restart();
+    }
+  }
+
+  start(...names: string[]): void {
+    for (const name of names) this.dead.delete(name);
   }
 
   request(signal: AbortSignal = unending, part: Partial<Connection> = {}): Promise<Connection> {
@@ -238,7 +256,13 @@ export class Hops {
   }
 
   #follow({ monitor, clock }: Hop): Element {
-    return follow({ watch: (url, selector, signal) => this.#answering(url).monitor.watch(selector, signal), monitor, clock, log: silent });
+    return follow({ watch: (url, selector, signal) => this.#watch(url, selector, signal), monitor, clock, log: silent });
+  }
+
+  async *#watch(url: string, selector: MonitorScopeSelector, signal: AbortSignal): AsyncGenerator<ConnectionEvent> {
+    const { monitor, life } = this.#answering(url);
+    yield* monitor.watch(selector, AbortSignal.any([signal, life.signal]));
+    if (!signal.aborted) throw new MeshError("unreachable", `${url} broke the stream`);
   }
 
   #answering(url: string): Hop {

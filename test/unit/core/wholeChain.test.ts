@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { withIpContext } from "../../../core/context.js";
 import { MeshError } from "../../../core/error.js";
-import { RESELECT_REQUESTED, UP } from "../../../core/states.js";
+import { DOWN, RESELECT_REQUESTED, UP } from "../../../core/states.js";
 import { Hops, lifetimeMs } from "../../lib/chainHops.js";
 import { callOf, connection, deferred, failsWith, settled, unending } from "../../lib/chainKit.js";
 
@@ -108,7 +108,7 @@ describe("the whole chain", () => {
   }
 
   it("undoes a request at whatever moment it is given up", async () => {
-    for (let turns = 0; turns < 280; turns += 7) {
+    for (let turns = 0; turns < 280; turns += 13) {
       const mesh = new Hops();
       const patience = new AbortController();
       const request = mesh.request(patience.signal).then(
@@ -249,14 +249,12 @@ describe("the whole chain, reselecting", () => {
     const mesh = new Hops();
     const conn = await mesh.request();
     await settled(10);
-    for (const name of ["nsmgr-2", "forwarder-2"]) mesh.dead.add(name);
-    const [lost] = mesh.hop("forwarder-1").monitor.list();
-    assert.ok(lost);
-    for (const name of ["nsmgr-2", "forwarder-2"]) mesh.hop(name).restart();
-    mesh.hop("nsmgr-1").monitor.update({ ...mesh.hop("nsmgr-1").monitor.list()[0], state: 1 } as typeof lost);
-    await settled(10);
-    mesh.dead.clear();
-    await mesh.clock.advance(500);
+    mesh.kill("nsmgr-2", "forwarder-2");
+    await mesh.clock.advance(3000);
+    assert.equal(mesh.held(...way), "1 1 1 1 1");
+    assert.equal(mesh.hop("nsmgr-1").monitor.list()[0]?.state, DOWN);
+    mesh.start("nsmgr-2", "forwarder-2");
+    await mesh.clock.advance(2000);
     await settled(10);
     assert.deepEqual(
       mesh.client.begun.current("c1")?.path?.pathSegments.map(({ id }) => id),
@@ -264,6 +262,9 @@ describe("the whole chain, reselecting", () => {
     );
     assert.equal(mesh.held(...way), "1 1 1 1 1");
     assert.equal(mesh.hop("nsmgr-2").begun.list().length, 1);
+    assert.equal(mesh.hop("nsmgr-1").monitor.list()[0]?.state, UP);
+    await mesh.client.handler.close(callOf(conn));
+    await nothingIsLeft(mesh);
   });
 
   it("tells the client why it cannot, when its network namespace is gone", async () => {
@@ -274,7 +275,7 @@ describe("the whole chain, reselecting", () => {
     mesh.hop("forwarder-1").handler = { ...handler, request: () => Promise.reject(new MeshError("netns-gone", "no such namespace")) };
     const [conn] = mesh.hop("nsmgr-1").monitor.list();
     assert.ok(conn);
-    mesh.hop("nsmgr-1").monitor.update({ ...conn, state: 1 });
+    mesh.hop("nsmgr-1").monitor.update({ ...conn, state: DOWN });
     await settled(20);
     assert.deepEqual(mesh.gone, ["c1"]);
   });

@@ -64,7 +64,7 @@ describe("Ranges", () => {
       const lowest = [...model].filter((value) => !others.model.has(value)).sort((a, b) => Number(a - b))[0];
       assert.equal(ranges.lowestOutside(others.ranges), lowest);
     });
-    fc.assert(property, { numRuns: 300 });
+    fc.assert(property, { numRuns: 150 });
   });
 });
 
@@ -170,7 +170,7 @@ describe("PrefixPool", () => {
       for (let free = pool.size - pool.used; free > 0n; free--) assert.ok(pool.take() !== undefined);
       assert.equal(pool.take(), undefined);
     });
-    fc.assert(property, { numRuns: 200 });
+    fc.assert(property, { numRuns: 100 });
   });
 
   it("finds the lowest free address of a range that is full of holes", () => {
