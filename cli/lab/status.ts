@@ -4,8 +4,8 @@ import { wireguardOf } from "./faults.js";
 import { nodeFiles } from "./files.js";
 import { serves } from "./health.js";
 import { isAlive } from "./process.js";
-import { registryOf } from "./programs.js";
-import { needLab, type PodRecord } from "./record.js";
+import { isThe, programsOf, registryOf } from "./programs.js";
+import { type LabRecord, needLab, type PodRecord, type ProgramRecord } from "./record.js";
 
 /** What `lab status` says. */
 export interface LabStatus {
@@ -43,7 +43,7 @@ export async function labStatus(context: Context, prefix: string): Promise<LabSt
   const lab = needLab(prefix);
   const programs = await withPeers(context.clock, (peers) =>
     Promise.all(
-      lab.programs.map(async (one): Promise<ProgramStatus> => {
+      inOrder(lab).map(async (one): Promise<ProgramStatus> => {
         const files = nodeFiles(prefix, one.node);
         const state = !isAlive(one) ? "stopped" : (await serves(peers, { prefix, signal: context.signal }, one)) ? "healthy" : "running";
         return {
@@ -76,4 +76,11 @@ export async function labStatus(context: Context, prefix: string): Promise<LabSt
     programs: [...programs, ...tunnels],
     pods: lab.pods,
   };
+}
+
+/** By node and then as they start; lab.json has them as they were started last. */
+function inOrder(lab: LabRecord): ProgramRecord[] {
+  return lab.nodes.flatMap((node) =>
+    programsOf(lab, node).flatMap((program) => lab.programs.filter((one) => isThe(one, { node: node.name, program }))),
+  );
 }

@@ -25,6 +25,7 @@ export interface LabWish {
 
 /** Raises a lab and resolves when every program is healthy. A failure or Ctrl-C takes everything down again. */
 export async function raiseLab(context: Context, wish: LabWish, step: (text: string) => void): Promise<LabRecord> {
+  if (process.getuid?.() !== 0) throw new MeshError("denied", "a lab makes network namespaces: run nsmctl as root");
   const plan = layout(wish.prefix, wish.underlay, wish.sites);
   await claim(context, plan, environmentOf(context, wish));
   try {

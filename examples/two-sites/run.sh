@@ -26,9 +26,11 @@ finish() {
   trap '' INT TERM # what follows is not to be cut short
   for pid in "${captures[@]}"; do kill "$pid" 2>/dev/null || true; done
   wait
-  if [ -n "$ours" ] && { [ -z "$keep" ] || [ "$code" != 0 ]; }; then nsmctl lab down >/dev/null || code=1; fi
+  if [ -n "$ours" ] && { [ -z "$keep" ] || [ "$code" != 0 ]; }; then
+    nsmctl lab down >/dev/null || code=1
+    if [ "$code" != 0 ]; then echo "demo: failed, and took everything down again" >&2; fi
+  fi
   rm -rf "$tmp"
-  if [ "$code" != 0 ]; then echo "demo: failed, and took everything down again" >&2; fi
   exit "$code"
 }
 trap finish EXIT
@@ -81,12 +83,13 @@ echo "  'isthmus-demo' read in the server's pod: $inside times, on the WAN: $out
 if [ "$tunnel" = 0 ] || [ "$inside" = 0 ] || [ "$outside" != 0 ]; then echo "demo: that is not what should be seen" >&2; exit 1; fi
 
 if [ -n "$keep" ]; then
-  step "It stays up. Try next (add --prefix demo to each, or: alias n='npx nsmctl --prefix demo'):"
-  echo "  npx nsmctl --prefix demo lab status                        every program, its pid and its log"
-  echo "  npx nsmctl --prefix demo lab exec client -- ping $peer     and meanwhile, in another terminal:"
-  echo "  npx nsmctl --prefix demo lab kill                          kill every program: not one packet is lost"
-  echo "  npx nsmctl --prefix demo lab start                         they adopt what is there"
-  echo "  npx nsmctl --prefix demo lab down                          leaves nothing"
+  step "It stays up. Try next:"
+  try() { printf '  npx nsmctl --prefix %s %-38s %s\n' "$prefix" "$1" "$2"; }
+  try "lab status" "every program, its pid and its log"
+  try "lab exec client -- ping $peer" "and meanwhile, in another terminal:"
+  try "lab kill" "kill every program: not one packet is lost"
+  try "lab start" "they adopt what is there"
+  try "lab down" "leaves nothing"
 else
   step "Done; everything is taken down again. \`npm run demo -- --keep\` leaves it up to play with."
 fi
