@@ -11,6 +11,7 @@ describe("bad input", function () {
     lab = await Lab.up("te-bad", { sites: "paris=1,tokyo=1" });
     await Promise.all([lab.pod("client", "paris-1"), lab.pod("server", "tokyo-1"), lab.pod("small", "tokyo-1")]);
     await lab.serve("tokyo-1", "camera-feed", "server", "172.16.1.0/24", "--label", "quality=high");
+    await lab.serve("tokyo-1", "wire", "server", "172.16.2.0/24", "--payload", "ethernet");
     await lab.serve("tokyo-1", "tiny", "small", "172.16.9.0/31");
   });
 
@@ -72,8 +73,11 @@ describe("bad input", function () {
     await lab.close("paris-1", first.id);
   });
 
-  it("a mechanism that one side lacks", () =>
-    refused(1, [/vxlan/i, /plain|allow/i], "camera-feed", "--pod", "client", "--mechanism", "vxlan", "--timeout", "2s"));
+  it("a mechanism that cannot carry the payload", () =>
+    refused(1, [/vxlan/, /ETHERNET/], "camera-feed", "--pod", "client", "--mechanism", "vxlan", "--timeout", "2s"));
+
+  it("a mechanism that one side lacks: plain text is not allowed here", () =>
+    refused(1, [/vxlan/, /plain/], "wire", "--pod", "client", "--mechanism", "vxlan", "--timeout", "2s"));
 
   it("a node whose nsmgr is away", async () => {
     await lab.ctl("lab", "kill", "paris-1/nsmgr");
@@ -99,19 +103,24 @@ describe("bad input", function () {
   });
 
   it("a request that is cancelled half-way", async () => {
-    await lab.ctl("lab", "kill", "tokyo-1/forwarder");
-    await using asking = lab.start("--node", "paris-1", "request-connection", "camera-feed", "--pod", "client", "--timeout", "30s");
-    await until(
-      "the request is under way",
-      5_000,
-      async () => (await lab.json<unknown[]>("--node", "paris-1", "get", "attachments")).length > 0,
-    );
-    await asking.stop("SIGINT");
-    await until(
-      "the attachment is gone",
-      5_000,
-      async () => (await lab.json<unknown[]>("--node", "paris-1", "get", "attachments")).length === 0,
-    );
-    await lab.ctl("lab", "start", "tokyo-1/forwarder");
+    const { programs } = await lab.json<{ programs: { node: string; program: string; pid: number }[] }>("lab", "status");
+    const frozen = programs.find((one) => one.node === "tokyo-1" && one.program === "forwarder")?.pid ?? assert.fail("no forwarder");
+    process.kill(frozen, "SIGSTOP");
+    try {
+      await using asking = lab.start("--node", "paris-1", "request-connection", "camera-feed", "--pod", "client", "--timeout", "30s");
+      await until(
+        "the request is under way",
+        5_000,
+        async () => (await lab.json<unknown[]>("--node", "paris-1", "get", "attachments")).length > 0,
+      );
+      await asking.stop("SIGINT");
+      await until(
+        "the attachment is gone",
+        5_000,
+        async () => (await lab.json<unknown[]>("--node", "paris-1", "get", "attachments")).length === 0,
+      );
+    } finally {
+      process.kill(frozen, "SIGCONT");
+    }
   });
 });
