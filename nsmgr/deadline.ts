@@ -11,15 +11,18 @@ export interface Deadline extends Disposable {
 /** A signal with a time limit; `what` is the sentence for the error. Dispose it when the work is done. */
 export function deadline(clock: Clock, ms: number, what: string, signal?: AbortSignal): Deadline {
   const controller = new AbortController();
-  const reason = new MeshError("timeout", what);
-  const timer = clock.after(ms, () => controller.abort(reason));
+  let over = false;
+  const timer = clock.after(ms, () => {
+    over = !controller.signal.aborted;
+    controller.abort(new MeshError("timeout", what));
+  });
   const pass = () => controller.abort(signal?.reason);
   if (signal?.aborted) pass();
   signal?.addEventListener("abort", pass, { once: true });
   return {
     signal: controller.signal,
     get over() {
-      return controller.signal.reason === reason;
+      return over;
     },
     [Symbol.dispose]() {
       timer[Symbol.dispose]();

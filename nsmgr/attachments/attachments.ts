@@ -159,10 +159,10 @@ export class Attachments implements AsyncDisposable {
     const entry = this.#book.get(id);
     if (entry === undefined || entry.record.state === "closing") return;
     entry.reason = now.state === "healing" ? now.reason : "";
-    if (now.state === "up") this.#parts.log.info("attachment healed", { attachment: id });
-    this.#tasks.spawn("keep attachment", () =>
-      this.#book.change(entry, { state: now.state, heals: entry.record.heals + (now.state === "up" ? 1 : 0) }),
-    );
+    if (now.state === "healing" && entry.record.state === "healing") return;
+    const heals = entry.record.heals + (now.state === "up" ? 1 : 0);
+    this.#parts.log.info(now.state === "up" ? "attachment healed" : "attachment heals", { attachment: id, reason: entry.reason });
+    this.#tasks.spawn("keep attachment", () => this.#book.change(entry, { state: now.state, heals }));
   }
 
   #watchNamespace(entry: Entry): void {

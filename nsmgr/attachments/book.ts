@@ -1,5 +1,6 @@
 import type { Connection } from "../../api/gen/connection/connection.js";
 import { MeshError } from "../../core/error.js";
+import { MultiMap } from "../../core/multiMap.js";
 import type { Persisted } from "../persisted.js";
 import { type AttachmentRecord, type AttachmentView, interfaceOf } from "./record.js";
 import { sameInterface } from "./request.js";
@@ -22,6 +23,7 @@ export interface Entry extends AttachmentView {
 export class Book {
   readonly #kept: Persisted<AttachmentRecord>;
   readonly #entries = new Map<string, Entry>();
+  readonly #byNetns = new MultiMap<string, Entry>();
 
   constructor(kept: Persisted<AttachmentRecord>) {
     this.#kept = kept;
@@ -29,12 +31,13 @@ export class Book {
 
   /** What an earlier run left, taken up. */
   load(): Entry[] {
-    return this.#kept.entries().map(([, record]) => this.#enter(record, 0, "nsmgr was started again"));
+    const state = (record: AttachmentRecord) => (record.state === "up" ? "healing" : record.state);
+    return this.#kept.entries().map(([, record]) => this.#enter({ ...record, state: state(record) }, 0, "nsmgr was started again"));
   }
 
   /** Resolves when it is on disk. MeshError "exists" for a second one with the same interface in the same namespace. */
   async add(record: AttachmentRecord, started: number): Promise<Entry> {
-    const second = this.all().find((entry) => sameInterface(entry.record, record));
+    const second = this.#open(record).find((entry) => sameInterface(entry.record, record));
     if (second !== undefined) {
       const { id, netnsUrl } = second.record;
       throw new MeshError(
@@ -43,7 +46,12 @@ export class Book {
       );
     }
     const entry = this.#enter(record, started, "being requested");
-    await this.#kept.put(record.id, record);
+    try {
+      await this.#kept.put(record.id, record);
+    } catch (error) {
+      this.#leave(entry);
+      throw error;
+    }
     return entry;
   }
 
@@ -53,8 +61,8 @@ export class Book {
 
   /** The connections of the other attachments in the same network namespace. */
   neighbours(id: string): Connection[] {
-    const netnsUrl = this.#entries.get(id)?.record.netnsUrl;
-    const others = this.all().filter(({ record }) => record.id !== id && record.netnsUrl === netnsUrl && record.state !== "closing");
+    const own = this.#entries.get(id);
+    const others = own === undefined ? [] : this.#open(own.record).filter((entry) => entry !== own);
     return others.flatMap(({ record }) => record.connection ?? []);
   }
 
@@ -71,13 +79,24 @@ export class Book {
 
   async remove(entry: Entry): Promise<void> {
     entry.watch?.[Symbol.dispose]();
-    this.#entries.delete(entry.record.id);
+    this.#leave(entry);
     await this.#kept.remove(entry.record.id);
   }
 
   #enter(record: AttachmentRecord, started: number, reason: string): Entry {
     const entry: Entry = { record, reason, started, abort: new AbortController() };
     this.#entries.set(record.id, entry);
+    this.#byNetns.add(record.netnsUrl, entry);
     return entry;
+  }
+
+  #leave(entry: Entry): void {
+    this.#entries.delete(entry.record.id);
+    this.#byNetns.delete(entry.record.netnsUrl, entry);
+  }
+
+  /** Those in the same network namespace that are not closing. */
+  #open({ netnsUrl }: AttachmentRecord): Entry[] {
+    return [...this.#byNetns.get(netnsUrl)].filter(({ record }) => record.state !== "closing");
   }
 }
