@@ -15,14 +15,13 @@ interface Setup {
   readonly family?: 4 | 6;
   readonly payload?: "ip" | "ethernet";
   readonly mechanism?: string;
-  readonly upArgs?: readonly string[];
   /** Changes the lab before anything connects. */
   readonly prepare?: (lab: Lab) => Promise<void>;
   readonly handMade: (lab: Lab, connection: Requested) => Promise<HandMade>;
 }
 
 async function measure(setup: Setup): Promise<Result> {
-  await using lab = await Lab.up(prefix, { sites: setup.sites, underlay: setup.family === 6 ? "6" : "4", args: setup.upArgs ?? [] });
+  await using lab = await Lab.up(prefix, { sites: setup.sites, underlay: setup.family === 6 ? "6" : "4" });
   await setup.prepare?.(lab);
   const [client, server] = setup.nodes;
   await lab.pod("client", client);
@@ -81,7 +80,6 @@ const setups: readonly Setup[] = [
     nodes: apart,
     payload: "ethernet",
     mechanism: "vxlan",
-    upArgs: ["--allow-plain"],
     handMade: async (lab, connection) => vxlanPair(prefix, await sides(lab, apart, 4), connection.mtu),
   },
   {

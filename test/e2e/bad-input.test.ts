@@ -11,7 +11,6 @@ describe("bad input", function () {
     lab = await Lab.up("te-bad", { sites: "paris=1,tokyo=1" });
     await Promise.all([lab.pod("client", "paris-1"), lab.pod("server", "tokyo-1"), lab.pod("small", "tokyo-1")]);
     await lab.serve("tokyo-1", "camera-feed", "server", "172.16.1.0/24", "--label", "quality=high");
-    await lab.serve("tokyo-1", "wire", "server", "172.16.2.0/24", "--payload", "ethernet");
     await lab.serve("tokyo-1", "tiny", "small", "172.16.9.0/31");
   });
 
@@ -75,9 +74,6 @@ describe("bad input", function () {
 
   it("a mechanism that cannot carry the payload", () =>
     refused(1, [/vxlan/, /ETHERNET/], "camera-feed", "--pod", "client", "--mechanism", "vxlan", "--timeout", "2s"));
-
-  it("a mechanism that one side lacks: plain text is not allowed here", () =>
-    refused(1, [/vxlan/, /plain/], "wire", "--pod", "client", "--mechanism", "vxlan", "--timeout", "2s"));
 
   it("a node whose nsmgr is away", async () => {
     await lab.ctl("lab", "kill", "paris-1/nsmgr");

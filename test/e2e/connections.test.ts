@@ -94,6 +94,14 @@ describe("connections between pods", function () {
     await lab.close("paris-1", connection.id);
   });
 
+  it("carries frames to another site in plain text, only because it was asked for by name", async () => {
+    const connection = await lab.request("paris-1", "wire", "client", "--mechanism", "vxlan");
+    assert.equal(connection.mechanism, "vxlan");
+    assert.equal(connection.encrypted, false);
+    await proves(lab, connection, "client", "far");
+    await lab.close("paris-1", connection.id);
+  });
+
   it("gives one client pod twenty connections", async () => {
     const connections = await Promise.all(Array.from({ length: 20 }, () => lab.request("paris-1", "far", "client")));
     assert.equal(new Set(connections.map((one) => one.interface)).size, 20);
