@@ -62,7 +62,7 @@ async function open(lab: Lab, client: { readonly node: string; readonly pod: str
   const netnsUrl = `file://${lab.netns(`pod-${client.pod}`)}`;
   const request = AttachRequest.fromPartial({ networkService: "many", pod: { name: client.pod, netnsUrl }, timeoutMs: 60_000 });
   const ask = (): Promise<Attachment> => peer.node.attach(request, AbortSignal.timeout(60_000));
-  return Promise.all(Array.from({ length: count }, async () => ({ ...client, attachment: await ask() })));
+  return await Promise.all(Array.from({ length: count }, async () => ({ ...client, attachment: await ask() })));
 }
 
 async function closeAll(lab: Lab, node: string, opened: readonly Opened[]): Promise<void> {
