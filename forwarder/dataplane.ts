@@ -214,6 +214,7 @@ export class Dataplane implements AsyncDisposable {
   #soon(ms: number, devices: Iterable<string>, full: boolean): void {
     for (const device of devices) this.#pending.devices.add(device);
     this.#pending.full ||= full;
+    if (this.#pending.devices.size === 0 && !this.#pending.full) return;
     if (this.#stop.signal.aborted) return;
     this.#later ??= this.#parts.clock.after(ms, () => {
       this.#later = undefined;
@@ -234,7 +235,7 @@ export class Dataplane implements AsyncDisposable {
 
   #heard(event: KernelEvent): void {
     if (event.kind === "resync") this.#soon(quietMs, [], true);
-    else if (this.#units.users(event.device).size > 0) this.#soon(quietMs, [event.device], false);
+    else this.#soon(quietMs, this.#units.together(event.device), false);
   }
 
   #armTick(): void {

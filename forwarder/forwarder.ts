@@ -23,6 +23,7 @@ import { vxlanWay } from "./mechanisms/vxlan.js";
 import { type PortRange, type WireguardWayParts, wireguardWay } from "./mechanisms/wireguard.js";
 import type { Pods } from "./pods.js";
 import { keepRegistered } from "./registration.js";
+import { StoppableClock } from "./stoppableClock.js";
 import { NodeTunnel, type TunnelLink } from "./tunnel/tunnel.js";
 import { idOf, Wanted } from "./wanted.js";
 
@@ -70,7 +71,8 @@ export interface Forwarder extends AsyncDisposable {
 
 /** Adopts what an earlier run left, then serves, then registers itself. */
 export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> {
-  const { config, clock, log, pods, kernel } = parts;
+  const { config, log, pods, kernel } = parts;
+  const clock = new StoppableClock(parts.clock);
   const stop = new AbortController();
   const connections = begin({ log });
   const monitor = new Monitor();
@@ -100,8 +102,8 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
     ...{ clock, log },
   });
   const handler = forwarderChain({
-    ...{ ...parts, ...config, monitor, begin: connections, timeout: timer, liveness, wanted, view, directory },
-    ways: ways(parts, wanted, tunnel),
+    ...{ ...parts, ...config, clock, monitor, begin: connections, timeout: timer, liveness, wanted, view, directory },
+    ways: ways({ ...parts, clock }, wanted, tunnel),
   });
 
   tunnel.load();
@@ -135,6 +137,7 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
       tunnel[Symbol.dispose]();
       await dataplane[Symbol.asyncDispose]();
       await directory[Symbol.asyncDispose]();
+      clock[Symbol.dispose]();
     },
   };
 }

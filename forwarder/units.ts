@@ -83,6 +83,11 @@ export class Units {
     return this.#byDevice.get(device);
   }
 
+  /** The device and those it shares a unit with: a redirect to a device that was made anew leads nowhere. */
+  together(device: string): Set<string> {
+    return new Set([...this.users(device)].flatMap((name) => [...this.devices(name)]));
+  }
+
   /** All that is wanted on these devices, whichever unit wants it. */
   wantedOn(devices: Iterable<string>): KernelObject[] {
     return [...devices].flatMap((device) => [...this.users(device)].flatMap((name) => this.#units.get(name)?.devices.get(device) ?? []));
