@@ -9,8 +9,13 @@ import type { Lab } from "./lab.js";
 export function nodeClient(lab: Lab, node: string): { readonly node: NodeClient } & AsyncDisposable {
   const tokens = createTokenSource({ subject: "spiffe://test/client", key: generateKey(), lifetimeMs: 600_000, clock: systemClock });
   const peers = new Peers({ tokens, log: silent, clock: systemClock, dialTimeoutMs: 2_000 });
+  // A channel that still connects does not keep the process alive by itself.
+  const alive = setInterval(() => {}, 60_000);
   return {
     node: peers.node(`unix:///run/isthmus/${lab.prefix}/${node}/node.sock`),
-    [Symbol.asyncDispose]: () => peers[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      clearInterval(alive);
+      await peers[Symbol.asyncDispose]();
+    },
   };
 }
