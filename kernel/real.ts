@@ -7,13 +7,13 @@ import { ownNetns } from "./netns.js";
 import type { VxlanFilter, WireguardDevices } from "./parts.js";
 import { applyStep, doneBy } from "./real/apply.js";
 import { countersOf } from "./real/counters.js";
-import { readDevice, wantedPorts } from "./real/device.js";
+import { wantedPorts } from "./real/device.js";
 import { Events } from "./real/events.js";
 import { closeHome, type Home, openHome } from "./real/home.js";
 import { aliasPrefix } from "./real/owner.js";
 import { removeDevices } from "./real/remove.js";
 import { Session } from "./real/session.js";
-import { findDevice, readMesh } from "./real/survey.js";
+import { findDevice, portions, readDevices, readMesh } from "./real/survey.js";
 import { chooseRedirects, type RedirectMode } from "./tc.js";
 
 /** What a kernel is opened with. */
@@ -28,9 +28,6 @@ export interface KernelParts {
   /** How packets are passed on; "auto", the default, takes eBPF where it can. */
   readonly redirects?: RedirectMode | "auto";
 }
-
-// Ports read between two turns of the event loop.
-const portsPerTurn = 32;
 
 /** The Linux kernel of this node. It leaves all as it is when it is disposed of. */
 export async function openKernel(parts: KernelParts): Promise<Kernel> {
@@ -62,12 +59,11 @@ class RealKernel implements Kernel {
   async list(wanted: readonly KernelObject[]): Promise<KernelObject[]> {
     const wireguard = await this.#parts.wireguard.list(aliasPrefix);
     const tunnels = new Set(wireguard.flatMap((object) => (object.kind === "wireguard" ? [object.name] : [])));
-    const { links, objects } = this.#work((session) => readMesh(session, tunnels, wanted));
+    const { links, names, objects } = this.#work((session) => readMesh(session, tunnels, wanted));
     const found: KernelObject[] = [...wireguard, ...this.#parts.filter.list(), ...objects];
     const ports = wantedPorts(wanted);
-    for (let at = 0; at < links.length; at += portsPerTurn) {
-      const some = links.slice(at, at + portsPerTurn);
-      found.push(...this.#work((session) => some.flatMap((link) => readDevice(session, link, ports))));
+    for (const portion of portions(links, ports)) {
+      found.push(...this.#work((session) => readDevices(session, portion, ports, names)));
       await setImmediate();
     }
     return found;

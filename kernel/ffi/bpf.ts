@@ -1,3 +1,4 @@
+import os from "node:os";
 import koffi from "koffi";
 import { MeshError } from "../../core/error.js";
 import { libc, systemFailure } from "./system.js";
@@ -21,7 +22,9 @@ koffi.struct("isthmus_bpf_load", {
   name: koffi.array("char", 16),
 });
 
-const bpf = libc.func("long syscall(long, int, _Inout_ isthmus_bpf_load*, uint)");
+const attempts = 10;
+
+const bpf = libc.func("long syscall(long, int, isthmus_bpf_load*, uint)");
 
 /** Loads a classifier (SCHED_CLS) and returns its descriptor, which the caller closes. `program`: 8 bytes an instruction. */
 export function loadClassifier(name: string, program: Uint8Array): number {
@@ -39,7 +42,11 @@ export function loadClassifier(name: string, program: Uint8Array): number {
     flags: 0,
     name,
   };
-  const fd = bpf(number, BPF_PROG_LOAD, attributes, koffi.sizeof("isthmus_bpf_load"));
-  if (fd < 0) throw systemFailure(`load the eBPF program ${name}`);
-  return fd;
+  for (let attempt = 1; ; attempt++) {
+    const fd = bpf(number, BPF_PROG_LOAD, attributes, koffi.sizeof("isthmus_bpf_load"));
+    if (fd >= 0) return fd;
+    const errno = koffi.errno();
+    // The verifier gives up when a signal comes, and signals are how we hear of events.
+    if (errno !== os.constants.errno.EAGAIN || attempt === attempts) throw systemFailure(`load the eBPF program ${name}`, errno);
+  }
 }

@@ -1,9 +1,7 @@
 import { MeshError } from "../../core/error.js";
-import type { KernelObject, Netns, Port, Where } from "../model.js";
-import { dumpAddresses } from "../netlink/address.js";
+import type { KernelObject, Netns, Port } from "../model.js";
 import type { Link } from "../netlink/link.js";
-import { dumpNeighbours } from "../netlink/neighbour.js";
-import { dumpRoutes } from "../netlink/route.js";
+import type { OnDevice } from "./contents.js";
 import { podEnd } from "./port.js";
 import type { Session } from "./session.js";
 import { foundVxlan } from "./vxlan.js";
@@ -18,22 +16,12 @@ export function wantedPorts(wanted: readonly KernelObject[]): WantedPorts {
 }
 
 /** One device of the mesh namespace with what it is by itself: a port with its pod's end and all on it, or a VXLAN device. */
-export function readDevice(session: Session, link: Link, ports: WantedPorts): KernelObject[] {
-  if (link.kind === "veth") return readPort(session, link, ports.get(link.name));
+export function readDevice(session: Session, link: Link, ports: WantedPorts, read: OnDevice): KernelObject[] {
+  if (link.kind === "veth") return readPort(session, link, ports.get(link.name), read);
   return link.kind === "vxlan" ? [foundVxlan(link)] : [];
 }
 
-/** Addresses, routes and neighbours of one device. */
-export function readOnDevice(session: Session, where: Where, device: string, index: number): KernelObject[] {
-  const socket = session.socket(where);
-  return [
-    ...dumpAddresses(socket, index).map(({ address }) => ({ kind: "address" as const, where, device, address })),
-    ...dumpNeighbours(socket, index).map(({ address, mac }) => ({ kind: "neighbour" as const, where, device, address, mac })),
-    ...dumpRoutes(socket, index).map(({ index: _, ...route }) => ({ kind: "route" as const, where, device, ...route })),
-  ];
-}
-
-function readPort(session: Session, link: Link, wanted: Port | undefined): KernelObject[] {
+function readPort(session: Session, link: Link, wanted: Port | undefined, read: OnDevice): KernelObject[] {
   const { name, alias, mtu } = link;
   const base = { kind: "port" as const, name, alias, mtu };
   if (wanted === undefined) return [{ ...base, pod: nowhere, podInterface: "", podMac: "" }];
@@ -45,7 +33,7 @@ function readPort(session: Session, link: Link, wanted: Port | undefined): Kerne
     const port = { ...base, mtu: end.mtu === wanted.mtu ? mtu : end.mtu, pod, podInterface: end.name, podMac: end.mac };
     const fault = faultOf(link, end);
     // By the wanted name, also where the pod renamed its end: renaming back is then all there is to do.
-    return [{ ...port, ...(fault === undefined ? {} : { fault }) }, ...readOnDevice(session, pod, podInterface, end.index)];
+    return [{ ...port, ...(fault === undefined ? {} : { fault }) }, ...read(pod, podInterface, end.index)];
   } catch (error) {
     if (error instanceof MeshError && error.code === "netns-gone")
       return lost(`there is another network namespace, or none, at ${pod.path}`);

@@ -3,7 +3,6 @@ import { errnoOf } from "../ffi/system.js";
 import type { Port } from "../model.js";
 import { checkDeviceName } from "../names.js";
 import { changeLink, createVeth, getLink, type Link, type LinkSettings } from "../netlink/link.js";
-import { netnsId } from "../netlink/nsid.js";
 import type { NetlinkSocket } from "../netlink/socket.js";
 import { isOurs, ourGroup } from "./owner.js";
 import { removeLink } from "./remove.js";
@@ -13,6 +12,7 @@ import type { Session } from "./session.js";
 export function settlePort(session: Session, port: Port): void {
   checkDeviceName(port.name);
   checkDeviceName(port.podInterface);
+  session.forgetIndexes();
   const link = getLink(session.home.meshSocket, port.name);
   const end = link === undefined ? undefined : podEnd(session, link, port);
   if (link !== undefined && end !== undefined) {
@@ -27,8 +27,7 @@ export function settlePort(session: Session, port: Port): void {
 export function podEnd(session: Session, link: Link, port: Pick<Port, "pod">): Link | undefined {
   if (link.kind !== "veth" || link.peer === undefined || link.peerNetnsId === undefined) return undefined;
   const socket = session.socket(port.pod);
-  if (netnsId(session.home.meshSocket, session.descriptor(port.pod)) !== link.peerNetnsId) return undefined;
-  return getLink(socket, link.peer);
+  return session.netnsId(port.pod) === link.peerNetnsId ? getLink(socket, link.peer) : undefined;
 }
 
 function create(session: Session, port: Port, index: number | undefined): void {

@@ -2,6 +2,7 @@ import fs from "node:fs";
 import { MeshError } from "../../core/error.js";
 import type { Netns, Where } from "../model.js";
 import { getLink } from "../netlink/link.js";
+import { netnsId } from "../netlink/nsid.js";
 import { NETLINK_ROUTE, NetlinkSocket } from "../netlink/socket.js";
 import { gone, within } from "../netns.js";
 import type { Home } from "./home.js";
@@ -10,6 +11,8 @@ import type { Home } from "./home.js";
 interface Visit {
   readonly fd: number;
   readonly socket: NetlinkSocket;
+  /** The number that the mesh namespace has for it, once somebody asked. */
+  netnsId?: number | undefined;
 }
 
 /**
@@ -19,6 +22,7 @@ interface Visit {
 export class Session implements Disposable {
   readonly home: Home;
   readonly #visits = new Map<string, Visit>();
+  readonly #indexes = new Map<string, number>();
 
   constructor(home: Home) {
     this.home = home;
@@ -34,11 +38,29 @@ export class Session implements Disposable {
     return this.#visit(pod).fd;
   }
 
-  /** The number of a device. Not there: "not-found". */
+  /** The number that the mesh namespace has for the pod's; undefined when none of its devices leads there. */
+  netnsId(pod: Netns): number | undefined {
+    const visit = this.#visit(pod);
+    visit.netnsId ??= netnsId(this.home.meshSocket, visit.fd);
+    return visit.netnsId;
+  }
+
+  /** The number of a device, asked once. Not there: "not-found". */
   index(where: Where, device: string): number {
+    const key = `${where === "mesh" ? "" : where.cookie} ${device}`;
+    const known = this.#indexes.get(key);
+    if (known !== undefined) return known;
     const link = getLink(this.socket(where), device);
-    if (link !== undefined) return link.index;
-    throw new MeshError("not-found", `there is no device ${device} in ${where === "mesh" ? "the mesh namespace" : where.path}`);
+    if (link === undefined) {
+      throw new MeshError("not-found", `there is no device ${device} in ${where === "mesh" ? "the mesh namespace" : where.path}`);
+    }
+    this.#indexes.set(key, link.index);
+    return link.index;
+  }
+
+  /** Devices were made or renamed: their numbers are asked anew. */
+  forgetIndexes(): void {
+    this.#indexes.clear();
   }
 
   /** Runs `fn` inside a namespace, for what has no netlink: files of /proc/sys. */

@@ -1,45 +1,54 @@
 import type { KernelObject, Redirect, VxlanRemote } from "../model.js";
-import { dumpAddresses } from "../netlink/address.js";
 import { dumpLinks, getLink, type Link, vxlanData } from "../netlink/link.js";
-import { dumpNeighbours, dumpRemotes, type FoundRemote, getRemote } from "../netlink/neighbour.js";
-import { dumpRoutes } from "../netlink/route.js";
+import { dumpRemotes, type FoundRemote, getRemote } from "../netlink/neighbour.js";
 import { findRedirect } from "../tc.js";
-import { readDevice, readOnDevice, wantedPorts } from "./device.js";
+import { byIndex, readAll, readOne } from "./contents.js";
+import { readDevice, type WantedPorts, wantedPorts } from "./device.js";
 import { isOurs } from "./owner.js";
 import type { Session } from "./session.js";
 
-/** All of the mesh namespace that is ours but the devices themselves, and the links to read them from. `tunnels`: the WireGuard devices. */
-export function readMesh(
-  session: Session,
-  tunnels: ReadonlySet<string>,
-  wanted: readonly KernelObject[],
-): { links: Link[]; objects: KernelObject[] } {
+/** What `readMesh` found: the links of our devices, the names of all, and what hangs on ours. */
+export interface MeshSurvey {
+  readonly links: readonly Link[];
+  readonly names: ReadonlyMap<number, string>;
+  readonly objects: readonly KernelObject[];
+}
+
+/** What a few dumps tell of the mesh namespace: all that is ours but the devices themselves and their redirects. `tunnels`: the WireGuard devices. */
+export function readMesh(session: Session, tunnels: ReadonlySet<string>, wanted: readonly KernelObject[]): MeshSurvey {
   const socket = session.home.meshSocket;
   const all = dumpLinks(socket);
   const links = all.filter((link) => isOurs(link) || tunnels.has(link.name));
   const names = new Map(all.map((link) => [link.index, link.name]));
+  const read = readAll(session);
   const remotes = byIndex(dumpRemotes(socket, 0));
   const objects = [
-    ...links.flatMap((link) => readRedirect(session, link, (index) => names.get(index))),
     ...links.flatMap((link) => readRemotes(link, remotes.get(link.index) ?? [], wanted)),
-    ...readAllOnDevices(session, new Map(links.map((link) => [link.index, link.name]))),
+    ...links.flatMap((link) => read("mesh", link.name, link.index)),
   ];
-  return { links, objects };
+  return { links, names, objects };
 }
 
-/** The same of one device, and the device, by questions about it alone. */
+/** The devices themselves, with their pods' ends and their redirects. */
+export function readDevices(session: Session, links: readonly Link[], ports: WantedPorts, names: MeshSurvey["names"]): KernelObject[] {
+  const read = readAll(session);
+  return links.flatMap((link) => [...readDevice(session, link, ports, read), ...readRedirect(session, link, (index) => names.get(index))]);
+}
+
+/** What `readMesh` and `readDevices` read, of one device, and the device, by questions about it alone. */
 export function findDevice(session: Session, device: string, wanted: readonly KernelObject[]): KernelObject[] {
   const socket = session.home.meshSocket;
   const link = getLink(socket, device);
   if (link === undefined) return [];
+  const read = readOne(session);
   const remote = link.kind === "vxlan" ? getRemote(socket, link.index) : undefined;
   const ports = wantedPorts(wanted.filter((object) => object.kind === "port" && object.name === device));
   return [
-    ...(isOurs(link) ? readDevice(session, link, ports) : []),
+    ...(isOurs(link) ? readDevice(session, link, ports, read) : []),
     ...readRedirect(session, link, (index) => getLink(socket, index)?.name),
     ...(remote === undefined ? [] : readRemotes(link, [remote], wanted)),
     // Ports and VXLAN devices bear no addresses; looking for routes would cost what the whole table costs.
-    ...(link.kind === "veth" || link.kind === "vxlan" ? [] : readOnDevice(session, "mesh", device, link.index)),
+    ...(link.kind === "veth" || link.kind === "vxlan" ? [] : read("mesh", device, link.index)),
   ];
 }
 
@@ -63,28 +72,23 @@ function readRemotes(link: Link, remotes: readonly FoundRemote[], wanted: readon
   return found.filter((remote) => remote.address !== right?.address || remote.vni !== right.vni).slice(0, 1);
 }
 
-/** Addresses, routes and neighbours of all devices of ours, by one dump each. */
-function readAllOnDevices(session: Session, names: ReadonlyMap<number, string>): KernelObject[] {
-  const socket = session.home.meshSocket;
-  const where = "mesh" as const;
-  const own = <T extends { index: number }, V>(found: readonly T[], value: (device: string, found: T) => V): V[] =>
-    found.flatMap((object) => {
-      const device = names.get(object.index);
-      return device === undefined ? [] : [value(device, object)];
-    });
-  return [
-    ...own(dumpAddresses(socket, 0), (device, { address }) => ({ kind: "address" as const, where, device, address })),
-    ...own(dumpNeighbours(socket, 0), (device, { address, mac }) => ({ kind: "neighbour" as const, where, device, address, mac })),
-    ...own(dumpRoutes(socket, 0), (device, { index: _, ...route }) => ({ kind: "route" as const, where, device, ...route })),
-  ];
-}
+// Devices read between two turns of the event loop.
+const devicesPerTurn = 8;
 
-function byIndex<T extends { readonly index: number }>(found: readonly T[]): Map<number, T[]> {
-  const groups = new Map<number, T[]>();
-  for (const object of found) {
-    const group = groups.get(object.index);
-    if (group === undefined) groups.set(object.index, [object]);
-    else group.push(object);
+/** The devices in portions that are read in one go each. Ports of one pod stay together, so that its namespace is read once. */
+export function portions(links: readonly Link[], ports: WantedPorts): Link[][] {
+  const groups = new Map<string, Link[]>();
+  for (const link of links) {
+    const key = ports.get(link.name)?.pod.cookie ?? link.name;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [link]);
+    else group.push(link);
   }
-  return groups;
+  const found: Link[][] = [];
+  for (const group of groups.values()) {
+    const last = found.at(-1);
+    if (last === undefined || last.length >= devicesPerTurn) found.push([...group]);
+    else last.push(...group);
+  }
+  return found;
 }

@@ -12,6 +12,7 @@ import type { Session } from "./session.js";
 /** Makes the device as wanted. What the kernel cannot change in place is made anew under the same index. */
 export function settleVxlan(session: Session, vxlan: Vxlan): void {
   checkDeviceName(vxlan.name);
+  session.forgetIndexes();
   const socket = session.home.meshSocket;
   const link = getLink(socket, vxlan.name);
   if (link !== undefined && !isOurs(link)) {

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import fs from "node:fs";
 import net from "node:net";
 import { connect, SOCK_NONBLOCK, SOCK_STREAM, socket } from "../../kernel/ffi/socket.js";
 import type { Kernel, KernelObject, Netns } from "../../kernel/model.js";
@@ -33,8 +32,8 @@ for (const mode of ["bpf", "tc"] as const) {
     it("go from port to port over VXLAN, each side with a VNI of its own, inside an IPv6 underlay", async () => {
       await using one = new TestNode("ka-p1-");
       await using two = new TestNode("ka-p2-");
-      underlay(one, two);
       const [here, there] = [await one.open(mode), await two.open(mode)];
+      await underlay(one, here, two, there);
       const [a, b] = [one.pod("a"), two.pod("b")];
       await make(here, [...end("a", a), ...tunnel({ own: 77, theirs: 88, local: "fd00:1::1", peer: "fd00:1::2", port: "p-a" })]);
       await make(there, [...end("b", b), ...tunnel({ own: 88, theirs: 77, local: "fd00:1::2", peer: "fd00:1::1", port: "p-b" })]);
@@ -147,13 +146,11 @@ function tunnel(ends: { own: number; theirs: number; local: string; peer: string
 }
 
 /** A wire with ULA addresses between two mesh namespaces, in place of WireGuard. */
-function underlay(one: TestNode, two: TestNode): void {
+async function underlay(one: TestNode, here: Kernel, two: TestNode, there: Kernel): Promise<void> {
   ip(one.mesh, "link", "add", "wg0", "mtu", "1500", "type", "veth", "peer", "name", "wg0", "mtu", "1500", "netns", nameOf(two.mesh));
-  for (const [node, own] of [[one, "fd00:1::1"] as const, [two, "fd00:1::2"] as const]) {
-    within(node.mesh, () => fs.writeFileSync("/proc/sys/net/ipv6/conf/wg0/disable_ipv6", "0"));
-    ip(node.mesh, "address", "add", `${own}/64`, "dev", "wg0", "nodad");
-    ip(node.mesh, "link", "set", "wg0", "up");
-  }
+  for (const node of [one, two]) ip(node.mesh, "link", "set", "wg0", "up");
+  await make(here, [{ kind: "address", where: "mesh", device: "wg0", address: "fd00:1::1/64" }]);
+  await make(there, [{ kind: "address", where: "mesh", device: "wg0", address: "fd00:1::2/64" }]);
 }
 
 async function reachesAll(pod: Netns, to: readonly string[] = addresses.b): Promise<void> {
