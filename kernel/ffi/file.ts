@@ -1,7 +1,6 @@
 import { call, libc } from "./system.js";
 
 export const CLONE_NEWNET = 0x40000000;
-export const CLONE_NEWNS = 0x00020000;
 export const MS_REC = 0x4000;
 export const MS_BIND = 0x1000;
 export const MS_SHARED = 1 << 20;

@@ -16,11 +16,9 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;
 export const SO_RCVBUF = 8;
 export const SO_RCVTIMEO = 20;
-export const SO_SNDTIMEO = 21;
 export const SO_BINDTODEVICE = 25;
 export const SO_RCVBUFFORCE = 33;
 export const SO_NETNS_COOKIE = 71;
-export const MSG_PEEK = 0x2;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 
@@ -43,10 +41,8 @@ const c = {
   sendto: libc.func("long sendto(int, void*, size_t, int, void*, uint32)"),
   recv: libc.func("long recv(int, void*, size_t, int)"),
   recvmsg: libc.func("long recvmsg(int, _Inout_ isthmus_msghdr*, int)"),
-  sendmsg: libc.func("long sendmsg(int, _Inout_ isthmus_msghdr*, int)"),
   getsockopt: libc.func("int getsockopt(int, int, int, void*, _Inout_ uint32*)"),
   setsockopt: libc.func("int setsockopt(int, int, int, void*, uint32)"),
-  getsockname: libc.func("int getsockname(int, void*, _Inout_ uint32*)"),
 };
 
 /** Opens a socket in the network namespace of the moment, always with CLOEXEC. The caller closes it. */
@@ -121,20 +117,6 @@ export function receiveMessage(fd: number, data: Uint8Array, flags = 0): Receive
   };
 }
 
-/** Sends with control messages (ancillary data), given as whole cmsgs. */
-export function sendMessage(fd: number, data: Uint8Array, parts: { address?: Uint8Array; control?: Uint8Array; flags?: number }): number {
-  const header = {
-    name: parts.address ?? null,
-    namelen: parts.address?.length ?? 0,
-    iov: [{ base: data, len: data.length }],
-    iovlen: 1,
-    control: parts.control ?? null,
-    controllen: parts.control?.length ?? 0,
-    flags: 0,
-  };
-  return call("sendmsg", () => c.sendmsg(fd, header, parts.flags ?? 0));
-}
-
 /** Sets an option to a 32 bit number or to the given bytes. */
 export function setOption(fd: number, level: number, option: number, value: number | Uint8Array): void {
   const bytes = typeof value === "number" ? Buffer.from(Int32Array.of(value).buffer) : value;
@@ -149,15 +131,7 @@ export function getOption(fd: number, level: number, option: number, size: numbe
   return bytes.subarray(0, length[0]);
 }
 
-/** The socket's own address, as a whole sockaddr. */
-export function socketName(fd: number): Buffer {
-  const bytes = Buffer.alloc(128);
-  const length = [bytes.length];
-  call("getsockname", () => c.getsockname(fd, bytes, length));
-  return bytes.subarray(0, length[0]);
-}
-
-/** A `struct timeval`, for SO_RCVTIMEO and SO_SNDTIMEO. */
+/** A `struct timeval`, for SO_RCVTIMEO. */
 export function timeval(ms: number): Buffer {
   const bytes = Buffer.alloc(16);
   bytes.writeBigInt64LE(BigInt(Math.floor(ms / 1000)), 0);
