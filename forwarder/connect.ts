@@ -38,12 +38,15 @@ export function connect(parts: ConnectParts): Element {
       const { id } = call.connection;
       const before = wanted.get(id)?.connect;
       const client = await accept(ways, call, before?.client);
-      if (client.kind !== "kernel" && !isLocal(call.target)) checkSides({ client, endpoint: client });
+      if (!isLocal(call.target)) checkSides(client.kind, "remote");
       const { answer, endpoint } = await ask(ways, call, next, before?.endpoint);
       const made = crossConnect(id, client, endpoint, answer);
       await wayOf(ways, endpoint)?.prepare?.(answer, endpoint, call.signal);
       await put(parts, { connect: made, connection: { ...answer, mechanism: client.mechanism } }, call.signal);
+      const mtu = effectiveMtu(made, parts.view);
       await wayOf(ways, endpoint)?.ready?.(answer, endpoint, call.signal);
+      // Measuring the way may have shrunk it.
+      if (effectiveMtu(made, parts.view) !== mtu) await wanted.settled(id, call.signal);
       if (before === undefined || !sameEndpoint(before, made)) announceAll(parts.announce, made);
       return toClient(answer, made, parts.view);
     },

@@ -18,6 +18,10 @@ export interface DataplaneParts {
 }
 
 const slowTickMs = 10_000;
+/** Each so many slow ticks everything that is ours is listed: what nobody wants shows up nowhere else. */
+const ticksPerFullPass = 6;
+/** Devices that are looked at between two chances for something urgent. */
+const sweepSize = 64;
 const quietMs = 100;
 const retryMs = 1000;
 
@@ -38,7 +42,7 @@ interface Outcome {
 
 /**
  * Makes the kernel have what is wanted: one pass at a time, over the devices that something happened to; over everything at the start,
- * after lost events and every 10 s. What is wanted is somebody else's to keep on disk, before it is set here.
+ * after lost events and on a slow tick. What is wanted is somebody else's to keep on disk, before it is set here.
  */
 export class Dataplane implements AsyncDisposable {
   readonly #parts: DataplaneParts;
@@ -49,6 +53,9 @@ export class Dataplane implements AsyncDisposable {
   #forced = new Set<string>();
   #left: KernelObject[] = [];
   #full = false;
+  /** Devices that the slow tick wants looked at, when there is nothing else to do. */
+  #sweep: string[] = [];
+  #ticks = 0;
   #pending: { devices: Set<string>; full: boolean } = { devices: new Set(), full: false };
   #running: Promise<void> | undefined;
   #tick: Disposable | undefined;
@@ -127,7 +134,7 @@ export class Dataplane implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    while (!this.#stop.signal.aborted && (this.#full || this.#devices.size > 0 || this.#left.length > 0 || this.#waiters.size > 0)) {
+    while (!this.#stop.signal.aborted && this.#hasWork()) {
       const work = this.#take();
       const waiting = this.#waiters.take();
       try {
@@ -142,7 +149,12 @@ export class Dataplane implements AsyncDisposable {
     this.#running = undefined;
   }
 
+  #hasWork(): boolean {
+    return this.#full || this.#devices.size > 0 || this.#left.length > 0 || this.#waiters.size > 0 || this.#sweep.length > 0;
+  }
+
   #take(): Work {
+    if (!this.#full && this.#devices.size === 0) this.#devices = new Set(this.#sweep.splice(0, sweepSize));
     const work = { full: this.#full, devices: this.#devices, forced: this.#forced, left: this.#left };
     this.#full = false;
     this.#devices = new Set();
@@ -240,7 +252,9 @@ export class Dataplane implements AsyncDisposable {
 
   #armTick(): void {
     this.#tick = this.#parts.clock.after(slowTickMs, () => {
-      this.#full = true;
+      this.#ticks++;
+      if (this.#ticks % ticksPerFullPass === 0) this.#full = true;
+      else this.#sweep = this.#units.allDevices();
       this.#wake();
       this.#armTick();
     });

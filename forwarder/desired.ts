@@ -70,7 +70,7 @@ export function desiredPeer(peer: TunnelPeer, tunnel: TunnelNode): KernelObject[
 
 /** All that one connection has in the kernel. Throws "unsupported" where both sides leave the node. */
 export function desired(connect: CrossConnect, node: NodeView): KernelObject[] {
-  checkSides(connect);
+  checkSides(connect.client.kind, connect.endpoint.kind);
   const mtu = effectiveMtu(connect, node);
   return [
     ...sideObjects(connect, "client", connect.client, node, mtu),
@@ -86,11 +86,11 @@ export function effectiveMtu(connect: CrossConnect, node: NodeView): number {
 }
 
 /** A node never carries other nodes' packets: one side of a connection is a pod of its own. */
-export function checkSides(connect: Pick<CrossConnect, "client" | "endpoint">): void {
-  if (connect.client.kind === "kernel" || connect.endpoint.kind === "kernel") return;
+export function checkSides(client: Side["kind"], endpoint: Side["kind"] | "remote"): void {
+  if (client === "kernel" || endpoint === "kernel") return;
   throw new MeshError(
     "unsupported",
-    `this node would only pass the connection on (${connect.client.kind} to ${connect.endpoint.kind}); ask for it at the node of the client or of the endpoint`,
+    `this node would only pass the connection on (${client} to ${endpoint}); ask for it at the node of the client or of the endpoint`,
   );
 }
 

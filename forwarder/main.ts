@@ -25,6 +25,8 @@ import { tunnelNode, tunnelVxlanPort } from "./tunnel/node.js";
 import { findUnderlay } from "./underlay.js";
 
 const probes = 4;
+/** For an echo between two nodes that answer at all. */
+const quick = { timeoutMs: 400, count: 2 };
 
 await runProgram("nsm-forwarder", settings, async ({ config, log, clock }) => {
   await using started = new Started();
@@ -53,6 +55,7 @@ await runProgram("nsm-forwarder", settings, async ({ config, log, clock }) => {
       keys: new ConnectionKeys(path.join(config.stateDir, "connections")),
       link: {
         status: (device) => wireguard.status(device),
+        reaches: (destination, signal) => ping(mesh, { source: tunnel.address, destination, ...quick, clock, signal }),
         pathMtu: (destination, expected, signal) => probePathMtu(mesh, { source: tunnel.address, destination, expected, clock, signal }),
       },
       ping: (from, device, source, destination, timeoutMs, signal) =>

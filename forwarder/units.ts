@@ -93,6 +93,10 @@ export class Units {
     return [...devices].flatMap((device) => [...this.users(device)].flatMap((name) => this.#units.get(name)?.devices.get(device) ?? []));
   }
 
+  allDevices(): string[] {
+    return [...new Set([...this.#units.values()].flatMap((unit) => [...unit.devices.keys()]))];
+  }
+
   all(): KernelObject[] {
     return [...this.#units.values()].flatMap((unit) => unit.objects);
   }

@@ -5,7 +5,7 @@ import type { StateStore } from "../program/state.js";
 import { Claims, claimsOf } from "./claims.js";
 import type { CrossConnect } from "./crossConnect.js";
 import type { Dataplane } from "./dataplane.js";
-import { checkSides, desired, type NodeView } from "./desired.js";
+import { desired, type NodeView } from "./desired.js";
 
 /** A connection as it is kept: what it has in the kernel, and the answer that its caller got. */
 export interface Kept {
@@ -79,11 +79,17 @@ export class Wanted {
 
   /** Resolves when the kernel has it. Throws what the kernel refused; it is wanted all the same until it is removed. */
   async put(kept: Kept, signal: AbortSignal): Promise<void> {
-    checkSides(kept.connect);
     const unit = unitOf(kept.connect.id);
+    // What cannot be wanted is not kept either.
+    desired(kept.connect, this.#parts.view);
     await this.#parts.store.put(unit, { connect: kept.connect, connection: Connection.toJSON(kept.connection) } satisfies Stored);
     this.#set(kept);
     await this.#parts.dataplane.settled(unit, signal);
+  }
+
+  /** Resolves when the kernel has what is known of the connection by now. */
+  async settled(id: string, signal: AbortSignal): Promise<void> {
+    await this.#parts.dataplane.settled(unitOf(id), signal);
   }
 
   /** Resolves when nothing of it is left. Fine for an id that is not known. */

@@ -1,18 +1,22 @@
 import { background } from "../../core/background.js";
 import type { Clock } from "../../core/clock.js";
-import { MeshError } from "../../core/error.js";
+import { asMeshError, MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import type { PeerStatus } from "../../kernel/parts.js";
 import type { StateStore } from "../../program/state.js";
+import { abortable } from "../../rpc/signals.js";
 import type { Dataplane } from "../dataplane.js";
-import { desiredPeer, desiredTunnel, type TunnelNode, type TunnelPeer } from "../desired.js";
+import { desiredTunnel, type TunnelNode, type TunnelPeer } from "../desired.js";
 import { handshake, isFresh } from "./handshake.js";
+import { type Peer, Peers } from "./peers.js";
 
 /** What the tunnel must be able to see and measure. */
 export interface TunnelLink {
   status(device: string): Promise<PeerStatus[]>;
   /** The largest packet that reaches a tunnel address whole, and comes back; undefined: none did. At most `most`. */
   pathMtu(address: string, most: number, signal: AbortSignal): Promise<number | undefined>;
+  /** Whether an echo comes back from a tunnel address in a moment. */
+  reaches(address: string, signal: AbortSignal): Promise<boolean>;
 }
 
 export interface TunnelParts {
@@ -28,15 +32,6 @@ export interface TunnelParts {
   readonly onPeerChange: (address: string) => void;
 }
 
-interface Peer {
-  readonly value: TunnelPeer;
-  /** When it was last seen in use, by the monotonic clock. */
-  usedAt: number;
-  measured: Promise<void> | undefined;
-}
-
-const prefix = "peer/";
-const tunnelUnit = "tunnel";
 const tickMs = 10_000;
 const keptMs = 180_000;
 const patienceMs = 6_000;
@@ -45,12 +40,13 @@ const answeringPatienceMs = 15_000;
 /** The node's one WireGuard device and the nodes it talks to. A peer stays for 3 minutes after its last use. */
 export class NodeTunnel implements Disposable {
   readonly #parts: TunnelParts;
-  readonly #peers = new Map<string, Peer>();
+  readonly #peers: Peers;
   readonly #stop = new AbortController();
   #tick: Disposable | undefined;
 
   constructor(parts: TunnelParts) {
     this.#parts = parts;
+    this.#peers = new Peers(parts);
   }
 
   get node(): TunnelNode {
@@ -59,12 +55,8 @@ export class NodeTunnel implements Disposable {
 
   /** Wants the device, and the peers that an earlier run knew, at where they were last seen. */
   load(): void {
-    const { dataplane, store, clock } = this.#parts;
-    dataplane.set(tunnelUnit, desiredTunnel(this.node));
-    for (const [, value] of store.entries<TunnelPeer>(prefix)) {
-      this.#peers.set(value.address, { value, usedAt: clock.monotonic(), measured: undefined });
-      dataplane.set(prefix + value.address, desiredPeer(value, this.node));
-    }
+    this.#parts.dataplane.set("tunnel", desiredTunnel(this.node));
+    this.#peers.load();
     this.#arm();
   }
 
@@ -74,20 +66,16 @@ export class NodeTunnel implements Disposable {
   }
 
   /** Resolves when WireGuard knows the peer. Without `endpoint` the peer is waited for; one that is known keeps where it was seen. */
-  async use(
-    peer: { readonly address: string; readonly publicKey: string; readonly endpoint?: string },
-    signal: AbortSignal,
-  ): Promise<void> {
-    if (peer.address === this.node.address) throw new MeshError("invalid", "the other end of the node tunnel is this node itself");
-    const known = this.#peers.get(peer.address);
-    const same = known?.value.publicKey === peer.publicKey;
-    const before = same ? known.value : undefined;
-    const { address, publicKey } = peer;
-    const endpoint = (await this.#better(before, peer.endpoint)) ?? before?.endpoint;
+  async use(asked: { readonly address: string; readonly publicKey: string; readonly endpoint?: string }, signal: AbortSignal): Promise<void> {
+    const { address, publicKey } = asked;
+    if (address === this.node.address) throw new MeshError("invalid", "the other end of the node tunnel is this node itself");
+    const known = this.#peers.get(address);
+    if (known !== undefined && !this.#parts.inUse(address)) known.proven = undefined;
+    const before = known?.value.publicKey === publicKey ? known.value : undefined;
+    const endpoint = (await this.#better(before, asked.endpoint)) ?? before?.endpoint;
     if (before === undefined || endpoint !== before.endpoint) {
-      const measured = before?.mtu === undefined ? {} : { mtu: before.mtu };
-      await this.#keep({ address, publicKey, ...(endpoint === undefined ? {} : { endpoint }), ...measured });
-      await this.#parts.dataplane.settled(prefix + address, signal);
+      await this.#peers.keep({ ...before, address, publicKey, ...(endpoint === undefined ? {} : { endpoint }) });
+      await this.#peers.settled(address, signal);
     }
     this.#touch(address);
   }
@@ -96,14 +84,12 @@ export class NodeTunnel implements Disposable {
   async ready(address: string, signal: AbortSignal): Promise<void> {
     const peer = this.#peers.get(address);
     if (peer === undefined) throw new MeshError("internal", `the node tunnel has no peer ${address}`);
-    const { publicKey, endpoint = "" } = peer.value;
-    if (!(await handshake(this.#watch(), { device: this.node.device, publicKey }, patienceMs, signal))) {
-      throw new MeshError(
-        "unreachable",
-        `no WireGuard handshake with ${endpoint} in ${patienceMs / 1000} s; can UDP reach that address and port from this node?`,
-      );
-    }
-    await this.#measure(peer);
+    peer.proven ??= this.#prove(peer).catch((error: unknown) => {
+      peer.proven = undefined;
+      throw error;
+    });
+    await abortable(peer.proven, signal);
+    await abortable(this.#measure(peer), signal);
   }
 
   /** For the side that answered: measures the way as soon as the peer has come. */
@@ -111,8 +97,7 @@ export class NodeTunnel implements Disposable {
     const peer = this.#peers.get(address);
     if (peer === undefined || peer.value.mtu !== undefined || peer.measured !== undefined) return;
     const wait = async () => {
-      const at = { device: this.node.device, publicKey: peer.value.publicKey };
-      if (await handshake(this.#watch(), at, answeringPatienceMs, this.#stop.signal)) await this.#measure(peer);
+      if (await this.#shakesHands(peer, answeringPatienceMs)) await this.#measure(peer);
     };
     background(this.#parts.log, "measuring the way to a peer", wait());
   }
@@ -129,34 +114,48 @@ export class NodeTunnel implements Disposable {
     return status !== undefined && isFresh(status, this.#parts.clock.now()) ? undefined : said;
   }
 
-  async #keep(value: TunnelPeer): Promise<void> {
-    const { store, dataplane, clock } = this.#parts;
-    await store.put(prefix + value.address, value);
-    const old = this.#peers.get(value.address);
-    const measured = old?.value.publicKey === value.publicKey ? old.measured : undefined;
-    this.#peers.set(value.address, { value, usedAt: clock.monotonic(), measured });
-    dataplane.set(prefix + value.address, desiredPeer(value, this.node));
+  /**
+   * A peer that nobody used for a while may have forgotten us: then our session is good for nothing, and WireGuard would notice in 15 s.
+   * So an old one is tried, and begun anew where nothing comes back.
+   */
+  async #prove(peer: Peer): Promise<void> {
+    const { link, log } = this.#parts;
+    const { signal } = this.#stop;
+    const { address, endpoint = "the peer" } = peer.value;
+    if (await this.#shakesHands(peer, 0)) {
+      if (await link.reaches(address, signal)) return;
+      log.info("peer does not know us any more, beginning anew", { peer: address });
+      await this.#peers.again(address, signal);
+    }
+    if (await this.#shakesHands(peer, patienceMs)) return;
+    throw new MeshError(
+      "unreachable",
+      `no WireGuard handshake with ${endpoint} in ${patienceMs / 1000} s; can UDP reach that address and port from this node?`,
+    );
+  }
+
+  #shakesHands({ value }: Peer, withinMs: number): Promise<boolean> {
+    const watch = { status: (device: string) => this.#parts.link.status(device), clock: this.#parts.clock };
+    return handshake(watch, { device: this.node.device, publicKey: value.publicKey }, withinMs, this.#stop.signal);
   }
 
   /** Once for each run and peer, shared by all who wait; a way that cannot be measured is taken to be as the device has it. */
-  async #measure(peer: Peer): Promise<void> {
-    peer.measured ??= this.#measureOnce(peer.value);
-    await peer.measured;
+  #measure(peer: Peer): Promise<void> {
+    peer.measured ??= this.#measureOnce(peer.value.address).catch((error: unknown) => {
+      this.#parts.log.warn("way to a peer not measured", { peer: peer.value.address, error: asMeshError(error).message });
+    });
+    return peer.measured;
   }
 
-  async #measureOnce({ address }: TunnelPeer): Promise<void> {
-    const { link, log, dataplane } = this.#parts;
+  async #measureOnce(address: string): Promise<void> {
+    const { link, log } = this.#parts;
     const mtu = await link.pathMtu(address, this.node.mtu, this.#stop.signal);
     const value = this.#peers.get(address)?.value;
     log.info("way to a peer measured", { peer: address, mtu });
     if (value === undefined || mtu === undefined || mtu === value.mtu) return;
-    await this.#keep({ ...value, mtu });
-    await dataplane.settled(prefix + address, this.#stop.signal);
+    await this.#peers.keep({ ...value, mtu });
+    await this.#peers.settled(address, this.#stop.signal);
     this.#parts.onPeerChange(address);
-  }
-
-  #watch(): { status: TunnelLink["status"]; clock: Clock } {
-    return { status: (device) => this.#parts.link.status(device), clock: this.#parts.clock };
   }
 
   #touch(address: string): void {
@@ -173,33 +172,20 @@ export class NodeTunnel implements Disposable {
 
   /** Keeps where peers were seen, measures those that came late, and lets go of those that nobody uses. */
   async #lookAfter(): Promise<void> {
-    const seen = new Map((await this.#parts.link.status(this.node.device)).map((status) => [status.publicKey, status]));
-    for (const [address, peer] of [...this.#peers]) {
-      if (this.#parts.inUse(address)) this.#touch(address);
-      else if (this.#parts.clock.monotonic() - peer.usedAt >= keptMs) {
-        await this.#forget(address);
+    const { link, clock, log, inUse } = this.#parts;
+    const seen = new Map((await link.status(this.node.device)).map((status) => [status.publicKey, status]));
+    for (const peer of this.#peers.list()) {
+      const { address, publicKey, endpoint } = peer.value;
+      if (inUse(address)) this.#touch(address);
+      else if (clock.monotonic() - peer.usedAt >= keptMs) {
+        log.info("peer forgotten", { peer: address });
+        await this.#peers.forget(address);
         continue;
       }
-      const status = seen.get(peer.value.publicKey);
-      if (status === undefined || !isFresh(status, this.#parts.clock.now())) continue;
-      if (status.endpoint !== undefined && status.endpoint !== peer.value.endpoint) await this.#learn(address, status.endpoint);
-      if (peer.measured === undefined) background(this.#parts.log, "measuring the way to a peer", this.#measure(peer));
+      const status = seen.get(publicKey);
+      if (status === undefined || !isFresh(status, clock.now())) continue;
+      if (status.endpoint !== undefined && status.endpoint !== endpoint) await this.#peers.keep({ ...peer.value, endpoint: status.endpoint });
+      background(log, "measuring the way to a peer", this.#measure(peer));
     }
-  }
-
-  async #learn(address: string, endpoint: string): Promise<void> {
-    const peer = this.#peers.get(address);
-    if (peer === undefined) return;
-    const { usedAt } = peer;
-    await this.#keep({ ...peer.value, endpoint });
-    const now = this.#peers.get(address);
-    if (now !== undefined) now.usedAt = usedAt;
-  }
-
-  async #forget(address: string): Promise<void> {
-    this.#parts.log.info("peer forgotten", { peer: address });
-    this.#peers.delete(address);
-    await this.#parts.store.remove(prefix + address);
-    if (!this.#peers.has(address)) this.#parts.dataplane.drop(prefix + address);
   }
 }

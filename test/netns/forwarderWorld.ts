@@ -72,6 +72,8 @@ export class RealMachine implements Machine {
       ...{ kernel, pods: realPods, keys: new ConnectionKeys(path.join(this.#folder, "keys")) },
       link: {
         status: (device: string) => wireguard.status(device),
+        reaches: (destination: string, signal: AbortSignal) =>
+          ping(mesh, { source: address, destination, timeoutMs: 400, count: 2, clock: systemClock, signal }),
         pathMtu: (destination: string, expected: number, signal: AbortSignal) =>
           probePathMtu(mesh, { source: address, destination, expected, clock: systemClock, signal }),
       },

@@ -165,7 +165,7 @@ export class Pretended implements Machine {
         return [{ publicKey: object.publicKey, lastHandshake: systemClock.now(), rxBytes: 1, txBytes: 1 }];
       });
     return {
-      ...{ kernel, pods: this.pods, link: { status, pathMtu: async () => this.pathMtu } },
+      ...{ kernel, pods: this.pods, link: { status, pathMtu: async () => this.pathMtu, reaches: async () => this.reachable } },
       keys: { publicKey: () => `${"K".repeat(42)}A=`, file: (id: string) => `/keys/${id}`, write: () => {}, remove: () => {} },
       ping: async () => this.answers,
       announce: ({ name }: { name: string }, addresses: readonly string[]) => void this.announced.push(`${name} ${addresses.join(" ")}`),
