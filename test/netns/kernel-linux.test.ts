@@ -4,6 +4,8 @@ import { once } from "node:events";
 import fs from "node:fs";
 import { MeshError } from "../../core/error.js";
 import type { Kernel, KernelObject, Port } from "../../kernel/model.js";
+import { dumpFilters } from "../../kernel/netlink/filter.js";
+import { NETLINK_ROUTE, NetlinkSocket } from "../../kernel/netlink/socket.js";
 import { within } from "../../kernel/netns.js";
 import { add, address, differences, make, port, remoteOf, route, vxlan } from "../suite/kernel.js";
 import { bridge, indexOf, ip, TestNode } from "./kernelWorld.js";
@@ -91,6 +93,23 @@ describe("the kernel on Linux", () => {
     }
   });
 
+  it("takes over redirects that were made the other way", async () => {
+    const wanted: KernelObject[] = [
+      port("p-a", node.pod("a")),
+      vxlan("x-1", 7),
+      { kind: "redirect", from: "p-a", to: "x-1", by: "device" },
+    ];
+    await make(kernel, wanted);
+    for (const mode of ["tc", "bpf"] as const) {
+      const other = await node.open(mode);
+      assert.deepEqual(differences(wanted, await other.list(wanted)), [], "they are no difference");
+      await make(other, wanted);
+      assert.deepEqual(differences(wanted, await other.list(wanted)), []);
+      assert.equal(filterKinds(node).join(), mode === "tc" ? "u32" : "bpf");
+      await other[Symbol.asyncDispose]();
+    }
+  });
+
   it("deletes many devices in about the time of one, and the process goes on meanwhile", async () => {
     const pod = node.pod("a");
     const ports = Array.from({ length: 30 }, (_, k) => ({ ...port(`p-${k}`, pod), podInterface: `nsm${k}`, podMac: mac(k) }));
@@ -118,6 +137,11 @@ describe("the kernel on Linux", () => {
     for (const end of ends) assert.deepEqual(await end, [7, null]);
   });
 });
+
+function filterKinds(node: TestNode): string[] {
+  using socket = within(node.mesh, () => new NetlinkSocket(NETLINK_ROUTE));
+  return dumpFilters(socket, indexOf(node.mesh, "p-a") ?? 0).map(({ kind }) => kind);
+}
 
 async function next(kernel: Kernel, kind: string): Promise<void> {
   for await (const event of kernel.events(AbortSignal.timeout(5000))) if (event.kind === kind) return;
