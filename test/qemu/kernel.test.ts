@@ -1,14 +1,14 @@
 import { deepEqual, ok } from "node:assert/strict";
 import { type GuestRun, runGuest } from "../../scripts/qemu/guest.js";
 
-const files = ["test/qemu/guest/wireguard.ts", "test/qemu/guest/kernel.ts", "test/netns/nft.test.ts", "test/netns/icmp.test.ts"];
+const files = ["test/qemu/guest/wireguard.ts", "test/qemu/guest/kernel.ts", "test/netns/nft.test.ts"];
 
 /** Debian's kernel with WireGuard in it, which is what users have, in QEMU: this machine's own may lack it. */
 describe("on a kernel with WireGuard, in a guest", function () {
-  this.timeout(300_000);
+  this.timeout(420_000);
   let run: GuestRun;
   before(async () => {
-    run = await runGuest(files, 280_000);
+    run = await runGuest(files, 400_000);
   });
 
   const passed = (title: string): number => run.tests.filter((test) => test.state === "passed" && test.title.startsWith(title)).length;
@@ -23,13 +23,7 @@ describe("on a kernel with WireGuard, in a guest", function () {
 
   it("two nodes are joined by what the forwarder says", () => ok(passed("two nodes, programmed by the forwarder's code: kernel") >= 8));
 
-  it("the kernel suite passes, with eBPF and with tc", () => {
-    ok(passed("the kernel contract: Linux with eBPF") >= 15, String(passed("the kernel contract: Linux with eBPF")));
-    ok(passed("the kernel contract: Linux with u32 and mirred") >= 15);
-  });
+  it("the kernel suite passes", () => ok(passed("the kernel contract: Linux with eBPF") >= 20));
 
-  it("the VXLAN filter and the echoes work there too", () => {
-    ok(passed("the VXLAN filter") >= 10);
-    ok(passed("ping") >= 10);
-  });
+  it("the VXLAN filter works there too", () => ok(passed("the VXLAN filter") >= 10));
 });

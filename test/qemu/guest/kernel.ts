@@ -2,4 +2,3 @@ import { realWorld } from "../../netns/kernelWorld.js";
 import { kernelSuite } from "../../suite/kernel.js";
 
 kernelSuite("Linux with eBPF, in a guest", () => realWorld("bpf"));
-kernelSuite("Linux with u32 and mirred, in a guest", () => realWorld("tc"));
