@@ -19,8 +19,18 @@ module.exports = {
     only("program-is-an-edge", "program", ["core", "identity"], "what every program has knows core and identity"),
     only("rpc-is-an-edge", "rpc", ["core", "identity", "api/gen"], "rpc knows core, identity and the wire"),
     only("registry-stands-alone", "registry", ["api/gen", "core", "rpc", "identity", "program"], "programs never import one another"),
-    only("nsmgr-stands-alone", "nsmgr", ["api/gen", "core", "rpc", "identity", "program"], "programs never import one another, and nsmgr never the kernel"),
-    only("forwarder-stands-alone", "forwarder", ["api/gen", "core", "rpc", "identity", "program", "kernel"], "programs never import one another"),
+    only(
+      "nsmgr-stands-alone",
+      "nsmgr",
+      ["api/gen", "core", "rpc", "identity", "program"],
+      "programs never import one another, and nsmgr never the kernel",
+    ),
+    only(
+      "forwarder-stands-alone",
+      "forwarder",
+      ["api/gen", "core", "rpc", "identity", "program", "kernel"],
+      "programs never import one another",
+    ),
     only("cli-stands-alone", "cli", ["api/gen", "core", "rpc", "identity", "program", "kernel"], "programs never import one another"),
     {
       name: "only-the-lab-touches-the-kernel",

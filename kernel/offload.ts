@@ -11,8 +11,8 @@ const ETHTOOL_SRXCSUM = 0x15;
 const ETHTOOL_GTXCSUM = 0x16;
 const ETHTOOL_STXCSUM = 0x17;
 
-koffi.struct("isthmus_ifreq", { name: koffi.array("char", 16), value: "void*", rest: koffi.array("uint8", 16) });
-const ethtool = libc.func("int ioctl(int, ulong, _Inout_ isthmus_ifreq*)");
+const ifreq = koffi.struct({ name: koffi.array("char", 16), value: "void*", rest: koffi.array("uint8", 16) });
+const ethtool = libc.func("ioctl", "int", ["int", "ulong", koffi.inout(koffi.pointer(ifreq))]);
 
 /** Whether a device leaves checksums to the one that takes its packets. */
 export interface ChecksumOffload {

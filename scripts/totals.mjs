@@ -2,7 +2,11 @@
 import { readFileSync } from "node:fs";
 
 const [file, failedSteps] = process.argv.slice(2);
-const runs = readFileSync(file, "utf8").trim().split("\n").filter(Boolean).map((line) => JSON.parse(line));
+const runs = readFileSync(file, "utf8")
+  .trim()
+  .split("\n")
+  .filter(Boolean)
+  .map((line) => JSON.parse(line));
 const sum = (key) => runs.reduce((total, run) => total + run[key], 0);
 const failed = sum("failed");
 const skipped = sum("skipped");

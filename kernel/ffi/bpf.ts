@@ -9,7 +9,7 @@ const BPF_PROG_TYPE_SCHED_CLS = 3;
 // The number of bpf(2) differs between architectures, by Node's names for them.
 const numbers: Readonly<Record<string, number>> = { x64: 321, arm64: 280, riscv64: 280, loong64: 280, ppc64: 361 };
 
-koffi.struct("isthmus_bpf_load", {
+const loadAttributes = koffi.struct({
   type: "uint32",
   count: "uint32",
   instructions: "void*",
@@ -24,7 +24,7 @@ koffi.struct("isthmus_bpf_load", {
 
 const attempts = 10;
 
-const bpf = libc.func("long syscall(long, int, isthmus_bpf_load*, uint)");
+const bpf = libc.func("syscall", "long", ["long", "int", koffi.pointer(loadAttributes), "uint"]);
 
 /** Loads a classifier (SCHED_CLS) and returns its descriptor, which the caller closes. `program`: 8 bytes an instruction. */
 export function loadClassifier(name: string, program: Uint8Array): number {
@@ -43,7 +43,7 @@ export function loadClassifier(name: string, program: Uint8Array): number {
     name,
   };
   for (let attempt = 1; ; attempt++) {
-    const fd = bpf(number, BPF_PROG_LOAD, attributes, koffi.sizeof("isthmus_bpf_load"));
+    const fd = bpf(number, BPF_PROG_LOAD, attributes, koffi.sizeof(loadAttributes));
     if (fd >= 0) return fd;
     const errno = koffi.errno();
     // The verifier gives up when a signal comes, and signals are how we hear of events.

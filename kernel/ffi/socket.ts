@@ -22,11 +22,11 @@ export const SO_NETNS_COOKIE = 71;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 
-koffi.struct("isthmus_iovec", { base: "void*", len: "size_t" });
-koffi.struct("isthmus_msghdr", {
+const iovec = koffi.struct({ base: "void*", len: "size_t" });
+const msghdr = koffi.struct({
   name: "void*",
   namelen: "uint32",
-  iov: "isthmus_iovec*",
+  iov: koffi.pointer(iovec),
   iovlen: "size_t",
   control: "void*",
   controllen: "size_t",
@@ -40,7 +40,7 @@ const c = {
   send: libc.func("long send(int, void*, size_t, int)"),
   sendto: libc.func("long sendto(int, void*, size_t, int, void*, uint32)"),
   recv: libc.func("long recv(int, void*, size_t, int)"),
-  recvmsg: libc.func("long recvmsg(int, _Inout_ isthmus_msghdr*, int)"),
+  recvmsg: libc.func("recvmsg", "long", ["int", koffi.inout(koffi.pointer(msghdr)), "int"]),
   getsockopt: libc.func("int getsockopt(int, int, int, void*, _Inout_ uint32*)"),
   setsockopt: libc.func("int setsockopt(int, int, int, void*, uint32)"),
 };

@@ -55,7 +55,7 @@ function narrow(family: 4 | 6): (lab: Lab) => Promise<void> {
     await lab.exec(
       "wan",
       "nft",
-      "add table inet narrow; add chain inet narrow out { type filter hook output priority 0; }; " + `add rule inet narrow out ${filter}`,
+      `add table inet narrow; add chain inet narrow out { type filter hook output priority 0; }; add rule inet narrow out ${filter}`,
     );
   };
 }
