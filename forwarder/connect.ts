@@ -5,8 +5,8 @@ import { ETHERNET } from "../core/mechanism.js";
 import { withOwnMetrics } from "../core/path.js";
 import { addressesOf, host } from "./addresses.js";
 import type { Addresses, CrossConnect, KernelSide, Side } from "./crossConnect.js";
-import { checkSides, effectiveMtu, type NodeView } from "./desired.js";
-import { accept, isLocal, type Offers, offers, take, type Ways, wayOf } from "./mechanisms/choice.js";
+import { effectiveMtu, type NodeView } from "./desired.js";
+import { accept, type Offers, offers, take, type Ways, wayOf } from "./mechanisms/choice.js";
 import { endpointLost } from "./mechanisms/kernel.js";
 import { sideMetrics } from "./metrics.js";
 import { localMtu, lower } from "./mtu.js";
@@ -38,7 +38,6 @@ export function connect(parts: ConnectParts): Element {
       const { id } = call.connection;
       const before = wanted.get(id)?.connect;
       const client = await accept(ways, call, before?.client);
-      if (!isLocal(call.target)) checkSides(client.kind, "remote");
       const { answer, endpoint } = await ask(ways, call, next, before?.endpoint);
       const made = crossConnect(id, client, endpoint, answer);
       await wayOf(ways, endpoint)?.prepare?.(answer, endpoint, call.signal);

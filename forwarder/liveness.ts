@@ -50,6 +50,8 @@ interface Checked {
   /** What other connections share the way with. */
   readonly peer: string | undefined;
   received: number | undefined;
+  /** Of what came in since the last look, the answers to our own pings. */
+  own: number;
   /** Whether anything ever came back: a pod that answers no ping at all says nothing. */
   answered: boolean;
   dead: boolean;
@@ -163,18 +165,19 @@ export class Liveness implements Disposable {
     return [...turn];
   }
 
-  /** What came in after a ping is its own answer, and says nothing of the time after. */
+  /** Beside the answers to our pings, which say nothing of the time after. */
   #hasReceived(checked: Checked, packets: number | undefined): boolean {
-    const before = checked.received;
+    const { received: before, own } = checked;
     checked.received = packets;
-    if (before === undefined || packets === undefined || packets <= before) return false;
+    checked.own = 0;
+    if (before === undefined || packets === undefined || packets <= before + own) return false;
     this.#found(checked, true);
     return true;
   }
 
   async #check(checked: Checked): Promise<void> {
     const alive = await this.#ping(checked);
-    checked.received = undefined;
+    if (alive) checked.own += checked.pairs.length;
     this.#found(checked, alive);
   }
 
@@ -222,7 +225,7 @@ function checkedOf(connect: CrossConnect): Checked | undefined {
   const peer = endpoint.kind === "node-tunnel" ? endpoint.peer : undefined;
   return {
     ...{ id: connect.id, pod: client.pod, device: client.name, pairs, receives: devicesOf(connect).endpoint, peer },
-    ...{ received: undefined, answered: false, dead: false, running: undefined },
+    ...{ received: undefined, own: 0, answered: false, dead: false, running: undefined },
   };
 }
 

@@ -10,6 +10,7 @@ import { probePathMtu } from "../kernel/pathmtu.js";
 import { openKernel } from "../kernel/real.js";
 import { ensureKeyFile } from "../kernel/wireguard/keys.js";
 import { openWireguard } from "../kernel/wireguard/open.js";
+import { outsideOf } from "../kernel/wireguard/outside.js";
 import { processKey } from "../program/key.js";
 import { nodeId } from "../program/nodeId.js";
 import { runProgram } from "../program/run.js";
@@ -56,7 +57,10 @@ await runProgram("nsm-forwarder", settings, async ({ config, log, clock }) => {
       link: {
         status: (device) => wireguard.status(device),
         reaches: (destination, signal) => ping(mesh, { source: tunnel.address, destination, ...quick, clock, signal }),
-        pathMtu: (destination, expected, signal) => probePathMtu(mesh, { source: tunnel.address, destination, expected, clock, signal }),
+        pathMtu: async (destination, expected, signal) => {
+          const outside = await outsideOf(wireguard, tunnel.device, destination);
+          return await probePathMtu(mesh, { source: tunnel.address, destination, expected, outside, clock, signal });
+        },
       },
       ping: (from, device, source, destination, timeoutMs, signal) =>
         ping(from, { device, source, destination, timeoutMs, count: probes, clock, signal }),

@@ -4,6 +4,7 @@ import { MeshError } from "../../core/error.js";
 import { LOCAL, mechanismName, preferred } from "../../core/mechanism.js";
 import { nextSegment } from "../../core/path.js";
 import type { Side } from "../crossConnect.js";
+import { checkSides } from "../desired.js";
 import type { Way } from "./mechanism.js";
 
 /** The ways of this node, the best first. Each is only ever given sides of its own kind. */
@@ -28,11 +29,17 @@ export async function accept(ways: Ways, call: Call, side: Side | undefined): Pr
     const found = ways.find(({ type, cls }) => type === mechanism.type && cls === mechanism.cls);
     const refusal = found === undefined ? `${mechanismName(mechanism)} is not known here` : found.refusal(connection);
     if (refusal !== undefined) reasons.push(refusal);
-    else if (found !== undefined) return found.accept(call, mechanism, before(side, found));
+    else if (found !== undefined) return found.accept(checked(call, found), mechanism, before(side, found));
   }
   const known = ways.map((candidate) => candidate.kind).join(", ");
   const what = reasons.length === 0 ? "the request names no mechanism" : [...new Set(reasons)].join("; ");
   throw new MeshError("no-mechanism", `${what}; this node knows ${known}`);
+}
+
+/** Before anything is made for a connection that would only pass through. */
+function checked(call: Call, { kind }: Way): Call {
+  if (!isLocal(call.target)) checkSides(kind, "remote");
+  return call;
 }
 
 /** What is asked of the next hop. */

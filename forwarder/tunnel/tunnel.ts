@@ -66,7 +66,10 @@ export class NodeTunnel implements Disposable {
   }
 
   /** Resolves when WireGuard knows the peer. Without `endpoint` the peer is waited for; one that is known keeps where it was seen. */
-  async use(asked: { readonly address: string; readonly publicKey: string; readonly endpoint?: string }, signal: AbortSignal): Promise<void> {
+  async use(
+    asked: { readonly address: string; readonly publicKey: string; readonly endpoint?: string },
+    signal: AbortSignal,
+  ): Promise<void> {
     const { address, publicKey } = asked;
     if (address === this.node.address) throw new MeshError("invalid", "the other end of the node tunnel is this node itself");
     const known = this.#peers.get(address);
@@ -184,7 +187,8 @@ export class NodeTunnel implements Disposable {
       }
       const status = seen.get(publicKey);
       if (status === undefined || !isFresh(status, clock.now())) continue;
-      if (status.endpoint !== undefined && status.endpoint !== endpoint) await this.#peers.keep({ ...peer.value, endpoint: status.endpoint });
+      if (status.endpoint !== undefined && status.endpoint !== endpoint)
+        await this.#peers.keep({ ...peer.value, endpoint: status.endpoint });
       background(log, "measuring the way to a peer", this.#measure(peer));
     }
   }

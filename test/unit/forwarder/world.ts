@@ -29,9 +29,10 @@ function tokensOf(subject: string) {
   return createTokenSource({ subject, key: generateKey(), lifetimeMs, clock: systemClock });
 }
 
-/** A registry without life: what was put in is found, and a watch hears nothing more. */
+/** A registry that forgets nothing; who watches it is told. */
 class StaticRegistry<T extends { name: string }> implements Registry<T> {
-  readonly values = new Map<string, T>();
+  readonly #values = new Map<string, T>();
+  readonly #watchers = new Set<(value: T) => void>();
   readonly #matches: (query: T, value: T) => boolean;
 
   constructor(matches: (query: T, value: T) => boolean) {
@@ -39,17 +40,38 @@ class StaticRegistry<T extends { name: string }> implements Registry<T> {
   }
 
   async register(value: T): Promise<T> {
-    this.values.set(value.name, value);
+    this.#values.set(value.name, value);
+    for (const tell of this.#watchers) tell(value);
     return value;
   }
 
   async unregister(value: T): Promise<void> {
-    this.values.delete(value.name);
+    this.#values.delete(value.name);
+  }
+
+  /** Resolves when what watchers were told has been taken. */
+  async heard(_name: string): Promise<void> {
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
   }
 
   async *find(query: T, options: { readonly watch: boolean }, { signal }: { readonly signal: AbortSignal }): AsyncIterable<Found<T>> {
-    for (const value of this.values.values()) if (this.#matches(query, value)) yield { value, deleted: false };
-    if (options.watch && !signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+    const queue = [...this.#values.values()];
+    let wake = () => {};
+    const tell = (value: T) => {
+      queue.push(value);
+      wake();
+    };
+    this.#watchers.add(tell);
+    signal.addEventListener("abort", () => wake(), { once: true });
+    try {
+      for (;;) {
+        for (const value of queue.splice(0)) if (this.#matches(query, value)) yield { value, deleted: false };
+        if (!options.watch || signal.aborted) return;
+        if (queue.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+      }
+    } finally {
+      this.#watchers.delete(tell);
+    }
   }
 }
 
@@ -84,7 +106,7 @@ export class Node<M extends Machine> {
   async start(options: { readonly allowPlain?: boolean } = {}): Promise<void> {
     const { network } = this.#world;
     const number = this.#number;
-    const subject = `spiffe://test/node-${number}/forwarder`;
+    const { subject } = this;
     const tokens = tokensOf(subject);
     const { close, ...open } = await this.machine.open();
     const forwarder = await startForwarder({
@@ -117,6 +139,24 @@ export class Node<M extends Machine> {
       },
     });
     this.#running = { forwarder, close };
+  }
+
+  get subject(): string {
+    return `spiffe://test/node-${this.#number}/forwarder`;
+  }
+
+  /** On which it ever received. */
+  readonly vnis = new Set<number>();
+
+  /** Remembers the VNIs of now, for `readable`. */
+  noteVnis(): void {
+    for (const { connect } of this.#running?.forwarder.wanted.list() ?? []) {
+      for (const side of [connect.client, connect.endpoint]) if (side.kind === "node-tunnel") this.vnis.add(side.vni);
+    }
+  }
+
+  get runs(): boolean {
+    return this.#running !== undefined;
   }
 
   get forwarder(): Forwarder {
@@ -172,18 +212,26 @@ export class Pretended implements Machine {
     };
   }
 
-  /** What the kernel has of connections, as commands. */
+  /** What the kernel has, as commands. */
   text(): string {
-    return this.#lines((line) => !/\bisw-|\bMESH$/.test(line));
+    return this.kernel.text();
   }
 
-  /** The node tunnel's own lines. */
-  tunnelText(): string {
-    return this.#lines((line) => /\bisw-/.test(line));
+  /** Resolves when the kernel is so, looked at after each change. */
+  async until(holds: () => boolean): Promise<void> {
+    if (holds()) return;
+    await new Promise<void>((resolve) => {
+      const listening = this.kernelMachine.hear(() => {
+        if (!holds()) return;
+        listening[Symbol.dispose]();
+        resolve();
+      });
+    });
   }
 
-  #lines(which: (line: string) => boolean): string {
-    return this.kernel.text().split("\n").filter(which).join("\n");
+  /** What was done since the last call, as commands. */
+  done(): string {
+    return this.kernel.commands.splice(0).join("\n");
   }
 }
 
@@ -319,8 +367,9 @@ export class World<M extends Machine> implements AsyncDisposable {
     return listening;
   }
 
-  async unserve(name: string): Promise<void> {
-    for (const registry of this.#endpoints) registry.values.delete(name);
+  /** Resolves when a node's watch has heard of an endpoint. */
+  async known(on: number, endpoint: string): Promise<void> {
+    await this.#endpoints[on - 1]?.heard(endpoint);
   }
 
   /** Asks a node's forwarder, as its nsmgr would. */
@@ -339,17 +388,37 @@ export class World<M extends Machine> implements AsyncDisposable {
     await this.#client.networkService().close({ connection, preferences: [], target: this.node(on).url, signal });
   }
 
+  /** The connections that a node's forwarder tells its watchers of. */
+  async watched(on: number): Promise<Connection[]> {
+    const { signal } = new AbortController();
+    for await (const event of this.#client.monitor(this.node(on).url, { pathSegments: [], networkServices: [] }, signal)) {
+      return Object.values(event.connections);
+    }
+    return [];
+  }
+
   /** From now on the ids of the connection's hops read as `as` (and the hop's number), also in names of devices. */
   name(conn: Connection, as: string): void {
     for (const [i, { id }] of (conn.path?.pathSegments ?? []).entries()) {
+      if (i === 0) continue; // the client's own
       this.#names.set(id, `${as}${i}`);
       this.#names.set(deviceName("hash", id).slice("hash-".length), `${as}${i}`);
     }
   }
 
+  /** With the names that were given, and nodes' tunnel addresses and VNIs by the node's number. */
   readable(text: string): string {
+    for (const node of this.nodes) node.noteVnis();
     let out = text;
     for (const [id, as] of this.#names) out = out.replaceAll(id, as);
+    for (const [i, node] of this.nodes.entries()) {
+      const { address, publicKey, device } = node.machine.tunnel(node.subject);
+      out = out
+        .replaceAll(address, `tunnel${i + 1}`)
+        .replaceAll(publicKey, `KEY${i + 1}`)
+        .replaceAll(device, `wg${i + 1}`);
+      for (const vni of node.vnis) out = out.replaceAll(String(vni), `VNI${i + 1}`);
+    }
     return out;
   }
 

@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { silent } from "../../../core/log.js";
+import { Dataplane } from "../../../forwarder/dataplane.js";
+import { tunnelAddress } from "../../../forwarder/tunnel/address.js";
+import { NodeTunnel } from "../../../forwarder/tunnel/tunnel.js";
+import { FakeMachine } from "../../../kernel/fake/machine.js";
+import { FakeKernel } from "../../../kernel/fake.js";
+import { FakeClock } from "../../lib/fakeClock.js";
+import { Disk } from "../../lib/mesh/disk.js";
+
+const { signal } = new AbortController();
+const peer = { address: "fd00::2", publicKey: "PEER" };
+
+class Bench implements AsyncDisposable {
+  readonly clock: FakeClock;
+  readonly kernel: FakeKernel;
+  readonly disk: Disk;
+  readonly dataplane: Dataplane;
+  readonly tunnel: NodeTunnel;
+  inUse = false;
+  lastHandshake = 0;
+  endpoint: string | undefined;
+  reaches = true;
+  /** What a begun session does. */
+  onPeer: () => void = () => {};
+
+  constructor(parts: { clock?: FakeClock; machine?: FakeMachine; disk?: Disk } = {}) {
+    this.clock = parts.clock ?? new FakeClock();
+    this.kernel = new FakeKernel(parts.machine);
+    this.disk = parts.disk ?? new Disk();
+    const { clock, kernel, disk } = this;
+    const apply = kernel.apply.bind(kernel);
+    kernel.apply = async (steps) => {
+      const failures = await apply(steps);
+      if (steps.some((step) => step.op !== "delete" && step.value.kind === "wireguard-peer")) this.onPeer();
+      return failures;
+    };
+    this.dataplane = new Dataplane({ kernel, clock, log: silent, exists: () => true, onPodGone: () => {} });
+    const status = async () => [{ publicKey: "PEER", endpoint: this.endpoint, lastHandshake: this.lastHandshake, rxBytes: 0, txBytes: 0 }];
+    this.tunnel = new NodeTunnel({
+      ...{ store: disk, dataplane: this.dataplane, clock, log: silent, inUse: () => this.inUse, onPeerChange: () => {} },
+      node: {
+        device: "wg",
+        alias: "isthmus:tunnel",
+        listenPort: 51820,
+        privateKeyFile: "/k",
+        publicKey: "OWN",
+        address: "fd00::1",
+        mtu: 1440,
+        vxlanPort: 4789,
+      },
+      link: { status, pathMtu: async () => 1400, reaches: async () => this.reaches },
+    });
+  }
+
+  async start(): Promise<this> {
+    this.tunnel.load();
+    await this.dataplane.start();
+    this.kernel.commands.splice(0);
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.tunnel[Symbol.dispose]();
+    await this.dataplane[Symbol.asyncDispose]();
+  }
+}
+
+describe("forwarder: node tunnel", () => {
+  it("waits for the handshake, no longer than 6 s, and says what to look at", async () => {
+    await using bench = await new Bench().start();
+    await bench.tunnel.use({ ...peer, endpoint: "192.0.2.2:51820" }, signal);
+    const failed = assert.rejects(bench.tunnel.ready(peer.address, signal), /no WireGuard handshake with 192\.0\.2\.2:51820 in 6 s/);
+    await bench.clock.advance(6200);
+    await failed;
+    bench.onPeer = () => {};
+    const ready = bench.tunnel.ready(peer.address, signal);
+    await bench.clock.advance(20);
+    bench.lastHandshake = bench.clock.now();
+    await bench.clock.advance(100);
+    await ready;
+    assert.equal(bench.tunnel.peerMtu(peer.address), 1400);
+    assert.match(bench.kernel.text(), /ip route add fd00::2\/128 dev wg proto 105 mtu 1400/);
+  });
+
+  it("begins anew with a peer that does not know us any more", async () => {
+    await using bench = await new Bench().start();
+    await bench.tunnel.use({ ...peer, endpoint: "192.0.2.2:51820" }, signal);
+    bench.lastHandshake = bench.clock.now();
+    bench.reaches = false;
+    bench.onPeer = () => {
+      bench.lastHandshake = bench.clock.now();
+    };
+    bench.kernel.commands.splice(0);
+    await bench.tunnel.ready(peer.address, signal);
+    assert.deepEqual(
+      bench.kernel.commands.filter((line) => line.startsWith("wg")),
+      ["wg set wg peer PEER remove", "wg set wg peer PEER allowed-ips fd00::2/128 endpoint 192.0.2.2:51820 persistent-keepalive 25"],
+    );
+  });
+
+  it("keeps a peer for 3 minutes after its last use", async () => {
+    await using bench = await new Bench().start();
+    await bench.tunnel.use(peer, signal);
+    bench.inUse = true;
+    await bench.clock.advance(600_000);
+    bench.inUse = false;
+    await bench.clock.advance(170_000);
+    assert.match(bench.kernel.text(), /peer PEER/);
+    await bench.clock.advance(30_000);
+    assert.doesNotMatch(bench.kernel.text(), /PEER|fd00::2/);
+    assert.deepEqual(bench.disk.keys("peer/"), []);
+  });
+
+  it("remembers where a peer was last seen, over a restart", async () => {
+    const machine = new FakeMachine();
+    await using bench = await new Bench({ machine }).start();
+    await bench.tunnel.use(peer, signal);
+    assert.match(bench.kernel.text(), /peer PEER allowed-ips fd00::2\/128$/m);
+    bench.lastHandshake = bench.clock.now();
+    bench.endpoint = "198.51.100.7:40000";
+    await bench.clock.advance(10_000);
+    await bench[Symbol.asyncDispose]();
+    machine.removeDevice("wg");
+    await using again = await new Bench({ machine, disk: bench.disk }).start();
+    assert.match(again.kernel.text(), /peer PEER allowed-ips fd00::2\/128 endpoint 198\.51\.100\.7:40000 persistent-keepalive 25/);
+  });
+
+  it("puts another key in the place of the old one, at the same address", async () => {
+    await using bench = await new Bench().start();
+    await bench.tunnel.use(peer, signal);
+    bench.kernel.commands.splice(0);
+    await bench.tunnel.use({ ...peer, publicKey: "NEW" }, signal);
+    assert.deepEqual(bench.kernel.commands, ["wg set wg peer NEW allowed-ips fd00::2/128", "wg set wg peer PEER remove"]);
+  });
+
+  it("gives an address that follows from the identity alone", () => {
+    const address = tunnelAddress("spiffe://paris/node/forwarder");
+    assert.equal(address, tunnelAddress("spiffe://paris/node/forwarder"));
+    assert.notEqual(address, tunnelAddress("spiffe://paris/other/forwarder"));
+    assert.match(address, /^fd/);
+  });
+});
