@@ -1,7 +1,7 @@
 import ipaddr from "ipaddr.js";
 import koffi from "koffi";
 import { MeshError } from "../core/error.js";
-import type { VxlanSource } from "./model.js";
+import type { Netns, VxlanSource } from "./model.js";
 import { within } from "./netns.js";
 import { NftElements, type NftSet } from "./nftElements.js";
 import type { VxlanFilter } from "./parts.js";
@@ -103,25 +103,29 @@ function parseDrops(json: string): FilterDrops {
 }
 
 /** libnftables in one namespace. */
-class Nft {
-  readonly #mesh: string;
+export class Nft {
+  readonly #netns: string | Netns;
   readonly #lib: Library;
 
-  constructor(mesh: string) {
-    this.#mesh = mesh;
+  constructor(netns: string | Netns) {
+    this.#netns = netns;
     this.#lib = library();
   }
 
+  /** Runs commands as one transaction; what they print is JSON. Throws MeshError kernel with nftables' own words. */
   run(command: string): string {
     const lib = this.#lib;
-    return within(this.#mesh, () => {
+    return within(this.#netns, () => {
       const context = lib.create(0);
       try {
         lib.setFlags(context, OUTPUT_JSON);
         lib.bufferOutput(context);
         lib.bufferErrors(context);
         if (lib.run(context, command) === 0) return lib.output(context);
-        throw new MeshError("kernel", `nftables refused the VXLAN filter in ${this.#mesh}: ${lib.errors(context).trim()}`);
+        throw new MeshError(
+          "kernel",
+          `nftables refused a change in ${typeof this.#netns === "string" ? this.#netns : this.#netns.path}: ${lib.errors(context).trim()}`,
+        );
       } finally {
         lib.free(context);
       }

@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.js";
 import { type EchoEnds, EchoSocket } from "./echo.js";
 import type { Netns } from "./model.js";
+import { type Outside, pathMtu, unfragmented } from "./unfragmented.js";
 
 /** What to look for, in bytes of the inner IP packet, headers included. */
 export interface PathMtuOptions extends EchoEnds {
@@ -10,13 +11,16 @@ export interface PathMtuOptions extends EchoEnds {
   readonly lowest?: number | undefined;
   /** How long to wait for the first answer; 1 s unless told. */
   readonly timeoutMs?: number | undefined;
+  /** Where the tunnel's own packets go: then what is found also goes whole outside of the tunnel, in one packet. */
+  readonly outside?: Outside | undefined;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
 // Sizes asked at a time: three rounds find any size within 700 bytes.
 const sizesPerRound = 8;
-const shortestGraceMs = 20;
+// A busy machine answers late, and a size whose answer was missed is one that is not used.
+const shortestGraceMs = 50;
 
 /**
  * The largest inner packet that gets through a tunnel, between two addresses in it, by echo requests that may not be fragmented.
@@ -24,6 +28,21 @@ const shortestGraceMs = 20;
  * where the expected size gets through. Undefined: not even the lowest was answered.
  */
 export async function probePathMtu(where: string | Netns, options: PathMtuOptions): Promise<number | undefined> {
+  const { outside, expected, lowest = 1280 } = options;
+  if (outside === undefined) return await search(where, options);
+  const most = () => Math.max(lowest, Math.min(expected, room(outside)));
+  const found = await unfragmented(outside, () => search(where, { ...options, expected: most() }));
+  if (found === undefined || found <= most()) return found;
+  // A router answered: from now on the node itself cuts what is too large, so it is asked again below that.
+  return await unfragmented(outside, () => search(where, { ...options, expected: most() }));
+}
+
+/** What the way leaves for the inner packet, as far as the node knows it. */
+function room(outside: Outside): number {
+  return pathMtu(outside) - (outside.remote.includes(":") ? 80 : 60);
+}
+
+async function search(where: string | Netns, options: PathMtuOptions): Promise<number | undefined> {
   const { expected, lowest = 1280, timeoutMs = 1_000 } = options;
   using asker = new Asker(where, options);
   const first = await asker.ask([lowest, expected], timeoutMs);

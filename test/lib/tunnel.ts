@@ -35,6 +35,8 @@ export interface TunnelOptions {
   /** The MTU between the two routers' sides; the nodes' own is always 1500. */
   readonly wanMtu?: number;
   readonly tunnelMtu?: number;
+  /** Whether the router says that a packet is too large; it does not unless told. */
+  readonly told?: boolean;
   readonly flavour?: "kernel" | "wireguard-go";
 }
 
@@ -156,6 +158,7 @@ async function wire(options: TunnelOptions): Promise<void> {
     await inside(router, `ip -${family} route add ${network} dev lan${n} mtu lock ${wanMtu}`);
   }
   await inside(router, "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
+  if (options.told) return;
   await inside(
     router,
     `nft 'add table inet t; add chain inet t o { type filter hook output priority 0; };

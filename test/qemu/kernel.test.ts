@@ -23,6 +23,8 @@ describe("on a kernel with WireGuard, in a guest", function () {
 
   it("two nodes are joined by what the forwarder says", () => ok(passed("two nodes, programmed by the forwarder's code: kernel") >= 8));
 
+  it("the path's MTU is found", () => ok(passed("the path's MTU: kernel") >= 8));
+
   it("the kernel suite passes", () => ok(passed("the kernel contract: Linux with eBPF") >= 20));
 
   it("the VXLAN filter works there too", () => ok(passed("the VXLAN filter") >= 10));
