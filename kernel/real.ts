@@ -48,6 +48,7 @@ class RealKernel implements Kernel {
   readonly #home: Home;
   readonly #mode: RedirectMode;
   readonly #events: Events;
+  #closed = false;
 
   constructor(parts: KernelParts, home: Home, mode: RedirectMode) {
     this.#parts = parts;
@@ -99,6 +100,8 @@ class RealKernel implements Kernel {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#events[Symbol.dispose]();
     closeHome(this.#home);
   }

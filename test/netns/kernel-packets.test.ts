@@ -176,7 +176,8 @@ async function carriesTcp(client: Netns, server: Netns): Promise<void> {
   const pattern = createHash("sha256").update("isthmus").digest();
   const bytes = Buffer.alloc(8 * 1024 * 1024, pattern);
   for (const host of addresses.b) {
-    const echo = net.createServer((socket) => socket.pipe(socket));
+    const accepted: net.Socket[] = [];
+    const echo = net.createServer((socket) => accepted.push(socket.pipe(socket)));
     within(server, () => echo.listen(7000));
     const stream = new net.Socket({ fd: within(client, () => connecting(host, 7000)) });
     try {
@@ -184,7 +185,8 @@ async function carriesTcp(client: Netns, server: Netns): Promise<void> {
       stream.write(bytes);
       assert.ok((await back).equals(bytes), `what came back over ${host} is what was sent`);
     } finally {
-      stream.destroy();
+      // Each end by itself: the namespaces go before one could hear of the other's end.
+      for (const end of [stream, ...accepted]) end.destroy();
       echo.close();
     }
   }

@@ -45,7 +45,8 @@ export class TestNode implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const part of this.#open.reverse()) {
-      if (Symbol.dispose in part) part[Symbol.dispose]();
+      if (Symbol.asyncDispose in part) await part[Symbol.asyncDispose]();
+      else part[Symbol.dispose]();
     }
     for (const name of this.#names) removeNetns(name);
   }
