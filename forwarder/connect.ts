@@ -40,6 +40,7 @@ export function connect(parts: ConnectParts): Element {
       const client = await accept(ways, call, before?.client);
       const { answer, endpoint } = await ask(ways, call, next, before?.endpoint);
       const made = crossConnect(id, client, endpoint, answer);
+      for (const other of ways) if (other.kind !== client.kind && other.kind !== endpoint.kind) other.forget?.(id);
       await wayOf(ways, endpoint)?.prepare?.(answer, endpoint, call.signal);
       await put(parts, { connect: made, connection: { ...answer, mechanism: client.mechanism } }, call.signal);
       const mtu = effectiveMtu(made, parts.view);

@@ -21,7 +21,9 @@ const slowTickMs = 10_000;
 /** Each so many slow ticks everything that is ours is listed: what nobody wants shows up nowhere else. */
 const ticksPerFullPass = 6;
 /** Devices that are looked at between two chances for something urgent. */
-const sweepSize = 64;
+const sweepSize = 16;
+/** So long after a change of ours, what is heard of a device is most likely that change. It is looked at without haste. */
+const echoMs = 300;
 const quietMs = 100;
 const retryMs = 1000;
 
@@ -60,6 +62,10 @@ export class Dataplane implements AsyncDisposable {
   #running: Promise<void> | undefined;
   #tick: Disposable | undefined;
   #later: Disposable | undefined;
+  /** When we changed a device last, and those of which something was heard right after. */
+  readonly #changed = new Map<string, number>();
+  readonly #echoed = new Set<string>();
+  #verify: Disposable | undefined;
   #events: Promise<void> | undefined;
 
   constructor(parts: DataplaneParts) {
@@ -110,6 +116,7 @@ export class Dataplane implements AsyncDisposable {
     this.#stop.abort();
     this.#tick?.[Symbol.dispose]();
     this.#later?.[Symbol.dispose]();
+    this.#verify?.[Symbol.dispose]();
     await this.#running;
     await this.#events;
     this.#waiters.end(new MeshError("cancelled", "the forwarder stops"));
@@ -168,6 +175,7 @@ export class Dataplane implements AsyncDisposable {
     for (let again = false; ; again = true) {
       const { steps, gone } = this.#withoutGone(await this.#look(work));
       const failures = steps.length === 0 ? [] : await this.#parts.kernel.apply(steps);
+      if (steps.length > 0) this.#noteEcho(work.devices);
       this.#report(steps, failures);
       const settled = failures.length === 0;
       if (!settled && !again && steps.some((step) => step.op === "delete")) continue;
@@ -247,14 +255,38 @@ export class Dataplane implements AsyncDisposable {
 
   #heard(event: KernelEvent): void {
     if (event.kind === "resync") this.#soon(quietMs, [], true);
+    else if (event.kind === "changed" && this.#isEcho(event.device)) this.#verifyLater(this.#units.together(event.device));
     else this.#soon(quietMs, this.#units.together(event.device), false);
+  }
+
+  #noteEcho(devices: Iterable<string>): void {
+    const now = this.#parts.clock.monotonic();
+    for (const device of devices) this.#changed.set(device, now);
+  }
+
+  #isEcho(device: string): boolean {
+    const at = this.#changed.get(device);
+    return at !== undefined && this.#parts.clock.monotonic() - at < echoMs;
+  }
+
+  /** A pod may have answered our change with one of its own, so it is looked at all the same, when there is time. */
+  #verifyLater(devices: Iterable<string>): void {
+    for (const device of devices) this.#echoed.add(device);
+    if (this.#stop.signal.aborted) return;
+    this.#verify ??= this.#parts.clock.after(retryMs, () => {
+      this.#verify = undefined;
+      this.#sweep.push(...this.#echoed);
+      this.#echoed.clear();
+      for (const device of this.#changed.keys()) if (!this.#isEcho(device)) this.#changed.delete(device);
+      this.#wake();
+    });
   }
 
   #armTick(): void {
     this.#tick = this.#parts.clock.after(slowTickMs, () => {
       this.#ticks++;
       if (this.#ticks % ticksPerFullPass === 0) this.#full = true;
-      else this.#sweep = this.#units.allDevices();
+      else this.#sweep = [...this.#units.allDevices()];
       this.#wake();
       this.#armTick();
     });

@@ -20,7 +20,7 @@ export interface WireguardWayParts {
   readonly clock: Clock;
   /** UDP ports, one for each connection. */
   readonly ports: PortRange;
-  readonly keys: Pick<ConnectionKeys, "publicKey" | "file" | "write" | "remove">;
+  readonly keys: Pick<ConnectionKeys, "offer" | "write" | "remove">;
 }
 
 export interface PortRange {
@@ -34,12 +34,15 @@ const patienceMs = 6_000;
 export function wireguardWay(parts: WireguardWayParts): Way<WireguardSide> {
   const { claims, underlay, keys } = parts;
   const mtu = underlay.mtu - wireguardOverhead(underlay.ip);
-  const own = (id: string, before: WireguardSide | undefined) => ({
-    listenPort: before?.listenPort ?? claimPort(claims, parts.ports, id),
-    keyFile: keys.file(id),
-    publicKey: keys.publicKey(id),
-  });
-  const end = (mine: { listenPort: number; publicKey: string }) => ({ ip: underlay.ip, port: mine.listenPort, publicKey: mine.publicKey });
+  const port = (id: string, before: WireguardSide | undefined) => before?.listenPort ?? claimPort(claims, parts.ports, id);
+  const publicKey = (id: string, before: WireguardSide | undefined) => before?.publicKey ?? keys.offer(id);
+  const end = (id: string, before: WireguardSide | undefined) => {
+    return { ip: underlay.ip, port: port(id, before), publicKey: publicKey(id, before) };
+  };
+  const own = (id: string, before: WireguardSide | undefined) => {
+    const mine = { listenPort: port(id, before), publicKey: publicKey(id, before) };
+    return { ...mine, keyFile: before?.keyFile ?? keys.write(id) };
+  };
 
   return {
     type: WIREGUARD,
@@ -51,22 +54,25 @@ export function wireguardWay(parts: WireguardWayParts): Way<WireguardSide> {
       const { id } = call.connection;
       const parameters = wireguardParameters(asked);
       const from = present(parameters.source, WIREGUARD, "source");
-      const mine = own(id, before);
-      keys.write(id);
-      const mechanism = wireguardMechanism({ source: from, destination: end(mine), mtu: lower(parameters.mtu, mtu) }, asked);
+      const mechanism = wireguardMechanism({ source: from, destination: end(id, before), mtu: lower(parameters.mtu, mtu) }, asked);
       const waits = before === undefined || before.peerKey !== from.publicKey;
-      return { kind: "wireguard", mechanism, ...mine, peerKey: from.publicKey, peerEndpoint: endpointText(from), waits };
+      return { kind: "wireguard", mechanism, ...own(id, before), peerKey: from.publicKey, peerEndpoint: endpointText(from), waits };
     },
 
     async offer(call: Call, before) {
-      return wireguardMechanism({ source: end(own(call.connection.id, before)), destination: undefined, mtu });
+      return wireguardMechanism({ source: end(call.connection.id, before), destination: undefined, mtu });
     },
 
     async take(answer: Connection, answered: Mechanism, _offered, before) {
       const to = present(wireguardParameters(answered).destination, WIREGUARD, "destination");
-      keys.write(answer.id);
-      const mine = own(answer.id, before);
-      return { kind: "wireguard", mechanism: answered, ...mine, peerKey: to.publicKey, peerEndpoint: endpointText(to), waits: false };
+      return {
+        kind: "wireguard",
+        mechanism: answered,
+        ...own(answer.id, before),
+        peerKey: to.publicKey,
+        peerEndpoint: endpointText(to),
+        waits: false,
+      };
     },
 
     async ready(connection, side, signal) {

@@ -98,12 +98,12 @@ describe("forwarder: data path", () => {
   it("stays cheap with thousands that are idle, and finds all behind a node that died", async () => {
     const bench = new Bench();
     using _ = bench.liveness;
-    for (let n = 0; n < 3000; n++) bench.add(`c${n}`, n < 50 ? "fd00::dead" : "fd00::2");
-    await bench.clock.advance(30_000);
-    assert.ok(bench.pings <= 100 * 60, `${bench.pings} pings in 30 s`);
+    for (let n = 0; n < 1000; n++) bench.add(`c${n}`, n < 50 ? "fd00::dead" : "fd00::2");
+    await bench.clock.advance(10_000);
+    assert.ok(bench.pings <= 100 * 20, `${bench.pings} pings in 10 s`);
     bench.silentPeers.add("fd00::dead");
     const start = bench.clock.monotonic();
-    await bench.clock.advance(30_000);
+    await bench.clock.advance(12_000);
     assert.equal(bench.published.length, 50);
     const times = bench.published.map((line) => Number(line.split(" at ")[1]) - start);
     assert.ok(Math.max(...times) - Math.min(...times) <= 3000, `from ${Math.min(...times)} to ${Math.max(...times)} ms`);

@@ -75,7 +75,7 @@ describe("forwarder: refusing", () => {
     world.node(1).machine.reachable = false;
     await world.serve(2, world.node(2).machine.pods.add("server"));
     await unchanged(world, async () => {
-      const patience = AbortSignal.timeout(300);
+      const patience = AbortSignal.timeout(100);
       await assert.rejects(world.request(1, asked(world.node(1).machine.pods.add("client")), [], patience));
       await world
         .node(2)

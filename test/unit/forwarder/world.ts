@@ -1,6 +1,7 @@
 import { Connection, type Mechanism } from "../../../api/gen/connection/connection.js";
 import type { NetworkService, NetworkServiceEndpoint } from "../../../api/gen/registry/registry.js";
 import { type Call, chain, type Handler } from "../../../core/chain.js";
+import type { Clock } from "../../../core/clock.js";
 import { withContext, withIpContext } from "../../../core/context.js";
 import { MeshError } from "../../../core/error.js";
 import { type Log, silent } from "../../../core/log.js";
@@ -25,8 +26,8 @@ import { Disk } from "../../lib/mesh/disk.js";
 
 const lifetimeMs = 600_000;
 
-function tokensOf(subject: string) {
-  return createTokenSource({ subject, key: generateKey(), lifetimeMs, clock: systemClock });
+function tokensOf(subject: string, clock: Clock) {
+  return createTokenSource({ subject, key: generateKey(), lifetimeMs, clock });
 }
 
 /** A registry that forgets nothing; who watches it is told. */
@@ -107,7 +108,8 @@ export class Node<M extends Machine> {
     const { network } = this.#world;
     const number = this.#number;
     const { subject } = this;
-    const tokens = tokensOf(subject);
+    const { clock } = this.#world;
+    const tokens = tokensOf(subject, clock);
     const { close, ...open } = await this.machine.open();
     const forwarder = await startForwarder({
       ...open,
@@ -122,7 +124,7 @@ export class Node<M extends Machine> {
         return { urls, [Symbol.asyncDispose]: async () => listening.forEach((one) => void one[Symbol.dispose]()) };
       },
       random: () => 0,
-      clock: systemClock,
+      clock,
       log: this.#log,
       config: {
         name: `forwarder-${number}`,
@@ -206,7 +208,7 @@ export class Pretended implements Machine {
       });
     return {
       ...{ kernel, pods: this.pods, link: { status, pathMtu: async () => this.pathMtu, reaches: async () => this.reachable } },
-      keys: { publicKey: () => `${"K".repeat(42)}A=`, file: (id: string) => `/keys/${id}`, write: () => {}, remove: () => {} },
+      keys: { offer: () => `${"K".repeat(42)}A=`, write: (id: string) => `/keys/${id}`, remove: () => {} },
       ping: async () => this.answers,
       announce: ({ name }: { name: string }, addresses: readonly string[]) => void this.announced.push(`${name} ${addresses.join(" ")}`),
     };
@@ -282,9 +284,16 @@ export interface EndpointOptions {
   readonly change?: (conn: Connection) => Connection;
 }
 
+export interface WorldOptions {
+  readonly allowPlain?: boolean;
+  readonly log?: Log;
+  readonly clock?: Clock;
+}
+
 /** A few nodes that share a registry, clients and endpoints, in one process and without a kernel. */
 export class World<M extends Machine> implements AsyncDisposable {
   readonly network = new MemoryNetwork();
+  readonly clock: Clock;
   readonly nodes: readonly Node<M>[];
   readonly closed: string[] = [];
   readonly #client: PeerSet;
@@ -293,10 +302,11 @@ export class World<M extends Machine> implements AsyncDisposable {
   readonly #names = new Map<string, string>();
   #listening: Disposable[] = [];
 
-  private constructor(machines: readonly M[], log: Log) {
+  private constructor(machines: readonly M[], log: Log, clock: Clock) {
+    this.clock = clock;
     const nodes = machines.length;
     this.nodes = machines.map((machine, i) => new Node(this, i + 1, machine, log));
-    this.#client = this.network.peers({ tokens: tokensOf("spiffe://test/client") });
+    this.#client = this.network.peers({ tokens: tokensOf("spiffe://test/client", clock) });
     for (let i = 1; i <= nodes; i++) {
       const endpoints = new StaticRegistry<NetworkServiceEndpoint>(
         (query, value) =>
@@ -308,15 +318,15 @@ export class World<M extends Machine> implements AsyncDisposable {
     }
   }
 
-  static async pretend(nodes = 1, options: { readonly allowPlain?: boolean } = {}): Promise<World<Pretended>> {
+  static async pretend(nodes = 1, options: WorldOptions = {}): Promise<World<Pretended>> {
     return World.start(
       Array.from({ length: nodes }, (_, i) => new Pretended(i + 1)),
       options,
     );
   }
 
-  static async start<M extends Machine>(machines: readonly M[], options: { allowPlain?: boolean; log?: Log } = {}): Promise<World<M>> {
-    const world = new World(machines, options.log ?? silent);
+  static async start<M extends Machine>(machines: readonly M[], options: WorldOptions = {}): Promise<World<M>> {
+    const world = new World(machines, options.log ?? silent, options.clock ?? systemClock);
     for (const node of world.nodes) await node.start(options);
     return world;
   }
@@ -348,7 +358,7 @@ export class World<M extends Machine> implements AsyncDisposable {
       },
       close: async ({ connection }) => void this.closed.push(`${name} ${this.readable(connection.id)}`),
     };
-    const handler = chain([updatePath(name), updateToken(tokensOf(`spiffe://test/${name}`))], answer);
+    const handler = chain([updatePath(name), updateToken(tokensOf(`spiffe://test/${name}`, this.clock))], answer);
     const listening = this.network.listen(url, { networkService: handler }, name);
     this.#listening.push(listening);
     await this.#services.register({ name: service, payload, matches: [], pathIds: [] });
