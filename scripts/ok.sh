@@ -22,5 +22,5 @@ check "dead code" knip
 check "wire files" buf lint
 check "generated code" generated
 check "unit tests" c8 --reporter none --include 'core/**' --check-coverage --lines 95 \
-  mocha --reporter test/lib/reporter.ts 'test/unit/**/*.test.ts'
+  mocha --exit --reporter test/lib/reporter.ts 'test/unit/**/*.test.ts'
 if [ "${#failed[@]}" -gt 0 ]; then echo "ok: failed: ${failed[*]}" >&2; exit 1; fi

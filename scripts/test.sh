@@ -10,7 +10,7 @@ failed=0
 npm run --silent ok || failed=1
 npm run --silent build || failed=1
 if [ "$(id -u)" = 0 ]; then
-  npx --no-install mocha --reporter test/lib/reporter.ts --require ./test/lib/hygiene.ts \
+  npx --no-install mocha --exit --reporter test/lib/reporter.ts --require ./test/lib/hygiene.ts \
     'test/netns/**/*.test.ts' 'test/e2e/**/*.test.ts' 'test/qemu/**/*.test.ts' || failed=1
 else
   echo "test: netns, e2e and qemu need root; they were not run" >&2
