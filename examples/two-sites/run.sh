@@ -3,7 +3,7 @@
 # Usage: examples/two-sites/run.sh [--keep]     (as root, after `npm run build`; `npm run demo` does both)
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
-prefix=demo
+prefix=${DEMO_PREFIX:-demo} # tests have their own
 case "${1:-}" in
   "") keep= ;;
   --keep) keep=1 ;;
