@@ -76,8 +76,8 @@ function text(found: Trace): string {
     program: hop.program,
     name: hop.name,
     node: hop.node,
-    in: hop.serverMechanism,
-    out: hop.clientMechanism,
+    in: withPort(hop.serverMechanism, hop),
+    out: withPort(hop.clientMechanism, hop),
     interface: [hop.serverInterface, hop.clientInterface].filter((name) => name !== "").join(" > "),
     state: hop.state,
     ms: hop.ms,
@@ -86,4 +86,10 @@ function text(found: Trace): string {
   const carried =
     found.mechanism === "kernel" ? "within one node" : `${found.mechanism}, ${found.encrypted ? "encrypted" : "NOT encrypted"}`;
   return `${found.service} at ${found.endpoint}: ${found.state}, ${carried}\n${table(columns, rows)}`;
+}
+
+/** A device of the connection's own listens on a port of its own; the node tunnel's is the same for all. */
+function withPort(mechanism: string, hop: Hop): string {
+  const port = hop.metrics["isthmus.listen_port"];
+  return mechanism === "wireguard" && port !== undefined ? `${mechanism} (udp ${port})` : mechanism;
 }

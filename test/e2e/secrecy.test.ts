@@ -65,6 +65,24 @@ describe("what others can see and do", function () {
     assert.equal((await readFile(file)).includes(Buffer.from(pattern.repeat(4), "hex")), false);
   });
 
+  it("shows of a WIREGUARD connection only the ports that trace names", async () => {
+    await lab.serve("tokyo-1", "routed", "server", "172.16.7.0/24");
+    const routed = await lab.request("paris-1", "routed", "client", "--mechanism", "wireguard");
+    const { hops } = await lab.json<{ hops: { metrics: Record<string, string> }[] }>("--node", "paris-1", "trace", routed.id);
+    const ports = hops.flatMap((hop) => hop.metrics["isthmus.listen_port"] ?? []);
+    assert.equal(ports.length, 2, "a port a side");
+    const file = await capture("wireguard.pcap", async () => {
+      await using ping = await PingStream.start(lab, "client", routed.peerAddresses[0] ?? "", { more: ["-p", pattern, "-s", "256"] });
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      assert.ok((await ping.stop()).received > 20);
+    });
+    const named = ports.map((port) => `udp port ${port}`).join(" or ");
+    assert.ok((await count(file, named)) > 40, "the connection was seen");
+    assert.equal(await count(file, `not (${allowed} or ${named})`), 0);
+    assert.equal((await readFile(file)).includes(Buffer.from(pattern.repeat(4), "hex")), false);
+    await lab.close("paris-1", routed.id);
+  });
+
   it("would have found the pattern if it had crossed in clear text", async () => {
     const file = join(folder, "pod.pcap");
     await using tcpdump = lab.spawn("pod-server", "tcpdump", "-n", "-U", "--immediate-mode", "-i", "any", "-c", "5", "-w", file, "icmp");
