@@ -74,7 +74,7 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
   const monitor = new Monitor();
   const connections = begin({ log });
   const serviceMonitor = started.use(
-    new ServiceMonitor({ services: proxy.services, endpoints: proxy.endpoints, part: (id) => part(id), log }),
+    new ServiceMonitor({ services: proxy.services, endpoints: proxy.endpoints, part: (id) => part(id), clock, log }),
   );
   const server = nsmgrChain({
     ...{ ...config, tokens, clock, log, monitor, begin: connections, serviceMonitor, forwarders, peers },

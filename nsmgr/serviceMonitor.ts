@@ -1,6 +1,7 @@
 import type { Connection } from "../api/gen/connection/connection.js";
 import { NetworkService, NetworkServiceEndpoint } from "../api/gen/registry/registry.js";
 import type { Element } from "../core/chain.js";
+import type { Clock } from "../core/clock.js";
 import { asMeshError } from "../core/error.js";
 import type { Log } from "../core/log.js";
 import { matchEndpoints } from "../core/match.js";
@@ -11,7 +12,12 @@ interface Watched {
   /** Connections of this service by their id here. */
   readonly connections: Map<string, Connection>;
   readonly stop: AbortController;
+  /** Ends the watch a while after its last connection. */
+  idle: Disposable | undefined;
 }
+
+/** A service that is asked for again and again is not watched anew each time. */
+const keptMs = 60_000;
 
 export interface ServiceMonitorParts {
   /** This node's view of the registry, whose watches outlive the registry's restarts. */
@@ -19,6 +25,7 @@ export interface ServiceMonitorParts {
   readonly endpoints: EndpointRegistry;
   /** Parts a connection (this hop's own id) from its endpoint. */
   readonly part: (id: string) => Promise<void>;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
@@ -47,7 +54,10 @@ export class ServiceMonitor implements AsyncDisposable {
   };
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const watched of this.#watched.values()) watched.stop.abort();
+    for (const watched of this.#watched.values()) {
+      watched.idle?.[Symbol.dispose]();
+      watched.stop.abort();
+    }
     this.#watched.clear();
     await this.#tasks[Symbol.asyncDispose]();
   }
@@ -56,19 +66,22 @@ export class ServiceMonitor implements AsyncDisposable {
     const held = this.#watched.get(conn.networkService);
     if (held !== undefined) {
       held.connections.set(conn.id, conn);
+      held.idle?.[Symbol.dispose]();
+      held.idle = undefined;
       return;
     }
-    const watched: Watched = { connections: new Map([[conn.id, conn]]), stop: new AbortController() };
+    const watched: Watched = { connections: new Map([[conn.id, conn]]), stop: new AbortController(), idle: undefined };
     this.#watched.set(conn.networkService, watched);
     this.#tasks.spawn("watch service", () => this.#watch(conn.networkService, watched));
   }
 
   #remove(conn: Connection): void {
     const watched = this.#watched.get(conn.networkService);
-    watched?.connections.delete(conn.id);
-    if (watched?.connections.size !== 0) return;
-    watched.stop.abort();
-    this.#watched.delete(conn.networkService);
+    if (watched?.connections.delete(conn.id) !== true || watched.connections.size > 0) return;
+    watched.idle = this.#parts.clock.after(keptMs, () => {
+      watched.stop.abort();
+      this.#watched.delete(conn.networkService);
+    });
   }
 
   async #watch(name: string, watched: Watched): Promise<void> {
@@ -81,6 +94,7 @@ export class ServiceMonitor implements AsyncDisposable {
   async #check(service: NetworkService, watched: Watched): Promise<void> {
     const { signal } = watched.stop;
     const query = NetworkServiceEndpoint.fromPartial({ networkServiceNames: [service.name] });
+    if (watched.connections.size === 0) return;
     const endpoints = new Map<string, NetworkServiceEndpoint>();
     for await (const { value } of this.#parts.endpoints.find(query, { watch: false }, { signal })) endpoints.set(value.name, value);
     for (const conn of [...watched.connections.values()]) {
