@@ -17,6 +17,7 @@ import { probePathMtu } from "../../kernel/pathmtu.js";
 import { openKernel } from "../../kernel/real.js";
 import { ensureKeyFile } from "../../kernel/wireguard/keys.js";
 import { openWireguard } from "../../kernel/wireguard/open.js";
+import { outsideOf } from "../../kernel/wireguard/outside.js";
 import { systemClock } from "../../program/clock.js";
 import type { Machine } from "../unit/forwarder/world.js";
 
@@ -67,15 +68,18 @@ export class RealMachine implements Machine {
     const wireguard = openWireguard(parts);
     const filter = openVxlanFilter(mesh.path);
     const kernel = await openKernel({ mesh: `kf-mesh${this.#number}`, node, log: silent, wireguard, filter });
-    const { address } = this.tunnel(`spiffe://test/node-${this.#number}/forwarder`);
+    const { address, device } = this.tunnel(`spiffe://test/node-${this.#number}/forwarder`);
     return {
       ...{ kernel, pods: realPods, keys: new ConnectionKeys(path.join(this.#folder, "keys")) },
       link: {
         status: (device: string) => wireguard.status(device),
         reaches: (destination: string, signal: AbortSignal) =>
           ping(mesh, { source: address, destination, timeoutMs: 400, count: 2, clock: systemClock, signal }),
-        pathMtu: (destination: string, expected: number, signal: AbortSignal) =>
-          probePathMtu(mesh, { source: address, destination, expected, clock: systemClock, signal }),
+        pathMtu: async (destination: string, expected: number, signal: AbortSignal) => {
+          const found = await outsideOf(wireguard, device, destination);
+          const outside = found && { ...found, node };
+          return await probePathMtu(mesh, { source: address, destination, expected, outside, clock: systemClock, signal });
+        },
       },
       ping: (from: Netns, device: string, source: string, destination: string, timeoutMs: number, signal: AbortSignal) =>
         ping(from, { device, source, destination, timeoutMs, count: 4, clock: systemClock, signal }),
