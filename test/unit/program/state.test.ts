@@ -1,19 +1,24 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { nodeId } from "../../../program/nodeId.js";
-import { openStore } from "../../../program/state.js";
+import { openStore, type StateStore } from "../../../program/state.js";
 
 let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "isthmus-"));
 });
 afterEach(() => rmSync(folder, { recursive: true }));
+
+async function during(store: StateStore, use: (store: StateStore) => Promise<void>): Promise<void> {
+  await using open = store;
+  await use(open);
+}
 
 describe("the state store", () => {
   it("keeps JSON values, in a folder that is its owner's alone", async () => {
@@ -81,6 +86,27 @@ describe("the state store", () => {
       assert.deepEqual(store.get(`k/${count}`), { count }, `k/${count} of ${acknowledged}`);
     await store.put("after", true);
     assert.equal(store.get("after"), true);
+  });
+});
+
+describe("the state store of an earlier boot", () => {
+  it("is kept when it was closed", async () => {
+    await during(openStore(folder, "first"), (store) => store.put("a", 1));
+    await during(openStore(folder, "second"), async (store) => assert.equal(store.get("a"), 1));
+  });
+
+  it("begins empty when the power was cut, for the file may be torn", async () => {
+    const left = mkdtempSync(join(tmpdir(), "isthmus-"));
+    await during(openStore(folder, "first"), async (store) => {
+      await store.put("a", 1);
+      cpSync(folder, left, { recursive: true });
+    });
+    await during(openStore(left, "second"), async (store) => {
+      assert.deepEqual([...store.entries("")], []);
+      await store.put("b", 2);
+    });
+    await during(openStore(left, "third"), async (store) => assert.equal(store.get("b"), 2));
+    rmSync(left, { recursive: true });
   });
 });
 
