@@ -4,7 +4,8 @@ import { silent } from "../core/log.js";
 import type { NodeClient } from "../rpc/node.js";
 import type { PeerSet } from "../rpc/peers.js";
 
-const dialTimeoutMs = 750;
+// A socket that nobody serves refuses at once; this is for a machine that is busy.
+const dialTimeoutMs = 5_000;
 const tokenLifetimeMs = 60_000;
 
 /** What nsmctl asks programs for. */

@@ -34,11 +34,12 @@ export interface LivenessParts {
   readonly log: Log;
 }
 
-const periodMs = 500;
+const lookMs = 250;
+const pingMs = 500;
 const timeoutMs = 1000;
-/** How many are looked at, and how many of these are pinged, in a period: thousands of idle connections take turns. */
-const looksPerPeriod = 1000;
-const pingsPerPeriod = 100;
+/** How many are looked at, and how many of these are pinged, at a time: thousands of idle connections take turns. */
+const looksAtATime = 500;
+const pingsAtATime = 50;
 
 interface Checked {
   readonly id: string;
@@ -52,6 +53,8 @@ interface Checked {
   received: number | undefined;
   /** Of what came in since the last look, the answers to our own pings. */
   own: number;
+  /** When it was pinged last, by the monotonic clock. */
+  askedAt: number;
   /** Whether anything ever came back: a pod that answers no ping at all says nothing. */
   answered: boolean;
   dead: boolean;
@@ -83,6 +86,7 @@ export class Liveness implements Disposable {
         const conn = await next.request(call);
         const connect = this.#parts.wanted.get(conn.id)?.connect;
         if (connect === undefined || !this.add(connect)) return conn;
+        if (!call.established) this.#askAtOnce(conn.id);
         return withOwnMetrics(conn, { [DATAPATH]: ALIVE });
       },
       close: async (call, next) => {
@@ -121,6 +125,12 @@ export class Liveness implements Disposable {
     this.#timer?.[Symbol.dispose]();
   }
 
+  /** Only what has answered once can be found dead: a new one is asked before its first turn, so that it may die young. */
+  #askAtOnce(id: string): void {
+    const checked = this.#checked.get(id);
+    if (checked !== undefined) background(this.#parts.log, "checking a data path", this.#check(checked));
+  }
+
   #forget(id: string): void {
     this.#checked.delete(id);
     this.#urgent.delete(id);
@@ -128,7 +138,7 @@ export class Liveness implements Disposable {
 
   #arm(): void {
     if (this.#timer !== undefined || this.#stop.signal.aborted) return;
-    this.#timer = this.#parts.clock.after(periodMs, () => {
+    this.#timer = this.#parts.clock.after(lookMs, () => {
       this.#timer = undefined;
       if (this.#checked.size === 0) return;
       this.#arm();
@@ -141,10 +151,12 @@ export class Liveness implements Disposable {
     try {
       const turn = this.#nextTurn();
       const found = await this.#parts.kernel.counters(turn.map((checked) => checked.receives));
+      const now = this.#parts.clock.monotonic();
       const silent = turn.filter((checked) => !this.#hasReceived(checked, found.get(checked.receives)?.rxPackets));
-      for (const checked of silent.slice(0, pingsPerPeriod)) background(this.#parts.log, "checking a data path", this.#check(checked));
+      const due = silent.filter((checked) => now - checked.askedAt >= pingMs);
+      for (const checked of due.slice(0, pingsAtATime)) background(this.#parts.log, "checking a data path", this.#check(checked));
       // Those that were not asked go first next time.
-      for (const { id } of silent.slice(pingsPerPeriod)) this.#urgent.add(id);
+      for (const { id } of due.slice(pingsAtATime)) this.#urgent.add(id);
     } finally {
       this.#looking = false;
     }
@@ -153,7 +165,7 @@ export class Liveness implements Disposable {
   #nextTurn(): Checked[] {
     const turn = new Set<Checked>();
     for (const id of [...this.#urgent, ...this.#checked.keys()]) {
-      if (turn.size === looksPerPeriod) break;
+      if (turn.size === looksAtATime) break;
       const checked = this.#checked.get(id);
       this.#urgent.delete(id);
       if (checked !== undefined && checked.running === undefined) turn.add(checked);
@@ -186,6 +198,7 @@ export class Liveness implements Disposable {
     const { pod, device, pairs } = checked;
     const one = ([source, destination]: readonly [string, string]) =>
       this.#parts.ping(pod, device, source, destination, timeoutMs, this.#stop.signal);
+    if (checked.running === undefined) checked.askedAt = this.#parts.clock.monotonic();
     checked.running ??= Promise.all(pairs.map(one)).then((answers) => answers.every(Boolean));
     try {
       return await checked.running;
@@ -225,7 +238,7 @@ function checkedOf(connect: CrossConnect): Checked | undefined {
   const peer = endpoint.kind === "node-tunnel" ? endpoint.peer : undefined;
   return {
     ...{ id: connect.id, pod: client.pod, device: client.name, pairs, receives: devicesOf(connect).endpoint, peer },
-    ...{ received: undefined, own: 0, answered: false, dead: false, running: undefined },
+    ...{ received: undefined, own: 0, askedAt: Number.NEGATIVE_INFINITY, answered: false, dead: false, running: undefined },
   };
 }
 

@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { Connection } from "../../../api/gen/connection/connection.js";
+import { end } from "../../../core/chain.js";
 import { silent } from "../../../core/log.js";
 import { DOWN } from "../../../core/states.js";
 import type { CrossConnect } from "../../../forwarder/crossConnect.js";
 import { Liveness } from "../../../forwarder/liveness.js";
 import { deviceOf } from "../../../forwarder/names.js";
+import type { Wanted } from "../../../forwarder/wanted.js";
 import type { Counters } from "../../../kernel/model.js";
 import { FakeClock } from "../../lib/fakeClock.js";
+
+type Entry = NonNullable<ReturnType<Wanted["get"]>>;
 
 const mechanism = { cls: "", type: "", parameters: {} };
 
@@ -38,7 +42,7 @@ class Bench {
       await this.clock.sleep(1000, new AbortController().signal);
       return false;
     },
-    wanted: { get: () => undefined },
+    wanted: { get: (id) => ({ connect: this.connects.get(id) ?? assert.fail() }) as Entry },
     monitor: {
       get: (id) => Connection.fromPartial({ id, path: { index: 0, pathSegments: [{ id, metrics: {} }] } }),
       update: ({ id, state, path }) => {
@@ -66,10 +70,23 @@ describe("forwarder: data path", () => {
     assert.deepEqual(bench.published, []);
     bench.silentPeers.add("fd00::2");
     await bench.clock.advance(2000);
-    assert.deepEqual(bench.published, ["a dead DOWN at 3500"]);
+    assert.deepEqual(bench.published, ["a dead DOWN at 3250"]);
     bench.silentPeers.clear();
     await bench.clock.advance(2000);
     assert.match(bench.published[1] ?? "", /^a alive UP/);
+  });
+
+  it("is asked for as soon as it is there, so that one that dies young is found dead", async () => {
+    const bench = new Bench();
+    using _ = bench.liveness;
+    bench.connects.set("a", connectOf("a", "fd00::2"));
+    const connection = Connection.fromPartial({ id: "a", path: { index: 0, pathSegments: [{ id: "a", metrics: {} }] } });
+    const call = { connection, preferences: [], signal: new AbortController().signal };
+    await bench.liveness.element.request?.(call, end);
+    assert.equal(bench.pings, 1);
+    bench.silentPeers.add("fd00::2");
+    await bench.clock.advance(2000);
+    assert.deepEqual(bench.published, ["a dead DOWN at 1500"]);
   });
 
   it("is not asked for while traffic comes in", async () => {
@@ -100,7 +117,7 @@ describe("forwarder: data path", () => {
     using _ = bench.liveness;
     for (let n = 0; n < 1000; n++) bench.add(`c${n}`, n < 50 ? "fd00::dead" : "fd00::2");
     await bench.clock.advance(10_000);
-    assert.ok(bench.pings <= 100 * 20, `${bench.pings} pings in 10 s`);
+    assert.ok(bench.pings <= 50 * 40, `${bench.pings} pings in 10 s`);
     bench.silentPeers.add("fd00::dead");
     const start = bench.clock.monotonic();
     await bench.clock.advance(12_000);
