@@ -98,7 +98,7 @@ describe("forwarder: data path", () => {
     const device = deviceOf("a", "endpoint", { kind: "node-tunnel" });
     for (let n = 1; n <= 20; n++) {
       bench.received.set(device, n * 10);
-      await bench.clock.advance(500);
+      await bench.clock.advance(250);
     }
     assert.equal(bench.pings, before);
   });
