@@ -25,13 +25,17 @@ const usualMs = 20_000;
 
 /** Keeps this forwarder registered through its nsmgr until the signal ends: again before it expires, and whenever the registry lost it. */
 export async function keepRegistered(parts: RegistrationParts, signal: AbortSignal): Promise<void> {
+  let told = "";
   for await (const pauses of pausesUntil(signal, parts.clock)) {
     try {
       const ms = await register(parts, signal);
       pauses.reset();
+      told = "";
       await lost(parts, ms, signal);
     } catch (error) {
-      if (!signal.aborted) parts.log.warn("not registered", { service: parts.service, error: asMeshError(error).message });
+      const { message } = asMeshError(error);
+      if (!signal.aborted && message !== told) parts.log.warn("not registered", { service: parts.service, error: message });
+      told = message;
     }
   }
 }
