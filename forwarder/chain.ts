@@ -8,6 +8,7 @@ import { follow } from "../core/follow.js";
 import { hop } from "../core/hop.js";
 import type { Log } from "../core/log.js";
 import type { Monitor } from "../core/monitor.js";
+import { sharedWatch } from "../core/sharedWatch.js";
 import type { TokenSource } from "../core/token.js";
 import { up } from "../core/up.js";
 import type { Kernel } from "../kernel/model.js";
@@ -47,7 +48,7 @@ export function forwarderChain(parts: ChainParts): Handler {
       connect(parts),
       follow({
         ...parts,
-        watch: (url, selector, signal) => parts.peers.monitor(url, selector, signal),
+        watch: sharedWatch((url, selector, signal) => parts.peers.monitor(url, selector, signal), parts.clock),
         onDown: (conn, reason) => parts.liveness.onDown(conn, reason),
       }),
     ],

@@ -10,6 +10,7 @@ import { hop } from "../core/hop.js";
 import { clientInfo } from "../core/labels.js";
 import type { Log } from "../core/log.js";
 import type { Monitor } from "../core/monitor.js";
+import { sharedWatch } from "../core/sharedWatch.js";
 import { timeout } from "../core/timeout.js";
 import type { TokenSource } from "../core/token.js";
 import type { PeerSet } from "../rpc/peers.js";
@@ -46,7 +47,7 @@ export function nsmgrChain(parts: NsmgrChainParts): Handler {
       discoverForwarder({ directory: parts.forwarders, serviceName: parts.forwarderService, ownUrls: parts.forwarderUrls, log }),
       excludedPrefixes(parts.excluded),
       // After discoverForwarder: it watches the hop that was chosen.
-      follow({ watch: (url, selector, signal) => peers.monitor(url, selector, signal), monitor, clock, log }),
+      follow({ watch: sharedWatch((url, selector, signal) => peers.monitor(url, selector, signal), clock), monitor, clock, log }),
     ],
     tail: peers.networkService(),
   });
