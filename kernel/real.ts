@@ -2,7 +2,7 @@ import fs from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import type { Log } from "../core/log.js";
 import type { Counters, Kernel, KernelEvent, KernelObject, Step, StepFailure, VxlanSource } from "./model.js";
-import { getLink } from "./netlink/link.js";
+import { getLink, getLinks } from "./netlink/link.js";
 import { ownNetns } from "./netns.js";
 import type { VxlanFilter, WireguardDevices } from "./parts.js";
 import { applyStep, doneBy } from "./real/apply.js";
@@ -71,8 +71,10 @@ class RealKernel implements Kernel {
   }
 
   async find(devices: readonly string[], wanted: readonly KernelObject[]): Promise<KernelObject[]> {
-    const found: KernelObject[] = await this.#parts.wireguard.find(devices);
-    found.push(...this.#work((session) => devices.flatMap((device) => findDevice(session, device, wanted))));
+    const links = getLinks(this.#home.meshSocket, devices);
+    const others = links.filter(({ kind }) => kind !== "veth" && kind !== "vxlan");
+    const found: KernelObject[] = await this.#parts.wireguard.find(others.map(({ name }) => name));
+    found.push(...this.#work((session) => links.flatMap((link) => findDevice(session, link, wanted))));
     return [...found, ...this.#sources(wanted)];
   }
 

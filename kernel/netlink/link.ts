@@ -1,5 +1,6 @@
+import os from "node:os";
+import { MeshError } from "../../core/error.js";
 import { AF_BRIDGE } from "../ffi/socket.js";
-import { errnoOf } from "../ffi/system.js";
 import {
   type Attributes,
   attribute,
@@ -48,6 +49,8 @@ const IFLA_VXLAN_UDP_CSUM = 18;
 const RTEXT_FILTER_SKIP_STATS = 1 << 3; // those of IPv6; the device's own always come
 const IFF_UP = 1;
 const HEADER = 16;
+// An answer takes up to 8 KiB of a receive buffer of 200 KiB.
+const linksAtOnce = 16;
 
 /** A device as the kernel shows it. */
 export interface Link {
@@ -126,15 +129,26 @@ export function deleteGroup(what: string, group: number): Request {
 /** The device, or undefined where there is none. Never a dump. */
 export function getLink(socket: NetlinkSocket, by: string | number): Link | undefined {
   if (by === 0) return undefined; // what mirred shows for a target that is gone
+  const [answer] = socket.request(linkRequest(by));
+  return answer === undefined ? undefined : decodeLink(answer);
+}
+
+/** Those of the named devices that are there, asked for a few at a time. */
+export function getLinks(socket: NetlinkSocket, names: readonly string[]): Link[] {
+  const links: Link[] = [];
+  for (let at = 0; at < names.length; at += linksAtOnce) {
+    for (const answer of socket.batch(names.slice(at, at + linksAtOnce).map(linkRequest))) {
+      if (answer instanceof MeshError) throw answer;
+      links.push(...answer.map(decodeLink));
+    }
+  }
+  return links;
+}
+
+function linkRequest(by: string | number): Request {
   const mask = u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
   const body = typeof by === "number" ? Buffer.concat([header(by, {}), mask]) : Buffer.concat([header(0, {}), text(IFLA_IFNAME, by), mask]);
-  try {
-    const [answer] = socket.request({ what: `read the device ${by}`, type: RTM_GETLINK, body });
-    return answer === undefined ? undefined : decodeLink(answer);
-  } catch (error) {
-    if (errnoOf(error) === "ENODEV") return undefined;
-    throw error;
-  }
+  return { what: `read the device ${by}`, type: RTM_GETLINK, body, absent: os.constants.errno.ENODEV };
 }
 
 /** Every device of the socket's namespace. */

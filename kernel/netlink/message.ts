@@ -25,6 +25,8 @@ export interface Request {
   readonly flags?: number;
   /** The family's own header and then attributes. */
   readonly body: Uint8Array;
+  /** The errno that stands for an answer without bodies: what was asked for is not there. */
+  readonly absent?: number;
 }
 
 /** A message as it came. */

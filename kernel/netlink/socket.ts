@@ -169,6 +169,6 @@ function answered(message: Message, request: Request, results: (Buffer[] | MeshE
     return false;
   }
   const { errno, detail } = decodeError(message);
-  if (errno !== 0) results[index] = systemFailure(request.what, errno, detail);
+  if (errno !== 0 && errno !== request.absent) results[index] = systemFailure(request.what, errno, detail);
   return true;
 }

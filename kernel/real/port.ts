@@ -12,7 +12,6 @@ import type { Session } from "./session.js";
 export function settlePort(session: Session, port: Port): void {
   checkDeviceName(port.name);
   checkDeviceName(port.podInterface);
-  session.forgetIndexes();
   const link = getLink(session.home.meshSocket, port.name);
   const end = link === undefined ? undefined : podEnd(session, link, port);
   if (link !== undefined && end !== undefined) {
@@ -53,6 +52,8 @@ function repair(session: Session, port: Port, link: Link, end: Link): void {
   const what = `the pod's end ${port.podInterface} of the port ${port.name}`;
   if (end.name !== port.podInterface) rename(socket, what, end, port.podInterface);
   change(socket, what, end, { mac: port.podMac, mtu, up: true });
+  session.learnIndex("mesh", port.name, link.index);
+  session.learnIndex(port.pod, port.podInterface, end.index);
 }
 
 /** Sends only what differs, in one message. */

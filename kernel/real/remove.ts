@@ -1,5 +1,5 @@
 import { errnoOf } from "../ffi/system.js";
-import { changeLink, deleteGroup, deleteLink, getLink, type Link } from "../netlink/link.js";
+import { changeLink, deleteGroup, deleteLink, getLinks, type Link } from "../netlink/link.js";
 import { NETLINK_ROUTE, NetlinkSocket } from "../netlink/socket.js";
 import { within } from "../netns.js";
 import type { Home } from "./home.js";
@@ -19,9 +19,9 @@ export function removeLink(socket: NetlinkSocket, link: Link): void {
  * happens in the background, on a socket of its own. What is gone already or not ours is left alone.
  */
 export async function removeDevices(home: Home, names: readonly string[]): Promise<void> {
-  const links = names.map((name) => getLink(home.meshSocket, name)).filter((link) => link !== undefined && isOurs(link));
+  const links = getLinks(home.meshSocket, names).filter(isOurs);
   if (links.length === 0) return;
-  const marks = links.map((link) => changeLink(`mark the device ${link?.name}`, link?.index ?? 0, { group: dyingGroup }));
+  const marks = links.map((link) => changeLink(`mark the device ${link.name}`, link.index, { group: dyingGroup }));
   home.meshSocket.batch(marks);
   using socket = within(home.mesh, () => new NetlinkSocket(NETLINK_ROUTE));
   try {

@@ -47,7 +47,7 @@ export class Session implements Disposable {
 
   /** The number of a device, asked once. Not there: "not-found". */
   index(where: Where, device: string): number {
-    const key = `${where === "mesh" ? "" : where.cookie} ${device}`;
+    const key = indexKey(where, device);
     const known = this.#indexes.get(key);
     if (known !== undefined) return known;
     const link = getLink(this.socket(where), device);
@@ -58,9 +58,9 @@ export class Session implements Disposable {
     return link.index;
   }
 
-  /** Devices were made or renamed: their numbers are asked anew. */
-  forgetIndexes(): void {
-    this.#indexes.clear();
+  /** A device was found, made or renamed: it has this number from now on. */
+  learnIndex(where: Where, device: string, index: number): void {
+    this.#indexes.set(indexKey(where, device), index);
   }
 
   /** Runs `fn` inside a namespace, for what has no netlink: files of /proc/sys. */
@@ -80,6 +80,10 @@ export class Session implements Disposable {
     this.#visits.set(pod.cookie, visit);
     return visit;
   }
+}
+
+function indexKey(where: Where, device: string): string {
+  return `${where === "mesh" ? "" : where.cookie} ${device}`;
 }
 
 function enter(pod: Netns): Visit {

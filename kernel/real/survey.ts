@@ -36,10 +36,9 @@ export function readDevices(session: Session, links: readonly Link[], ports: Wan
 }
 
 /** What `readMesh` and `readDevices` read, of one device, and the device, by questions about it alone. */
-export function findDevice(session: Session, device: string, wanted: readonly KernelObject[]): KernelObject[] {
+export function findDevice(session: Session, link: Link, wanted: readonly KernelObject[]): KernelObject[] {
   const socket = session.home.meshSocket;
-  const link = getLink(socket, device);
-  if (link === undefined) return [];
+  const device = link.name;
   const read = readOne(session);
   const remote = link.kind === "vxlan" ? getRemote(socket, link.index) : undefined;
   const ports = wantedPorts(wanted.filter((object) => object.kind === "port" && object.name === device));

@@ -12,7 +12,6 @@ import type { Session } from "./session.js";
 /** Makes the device as wanted. What the kernel cannot change in place is made anew under the same index. */
 export function settleVxlan(session: Session, vxlan: Vxlan): void {
   checkDeviceName(vxlan.name);
-  session.forgetIndexes();
   const socket = session.home.meshSocket;
   const link = getLink(socket, vxlan.name);
   if (link !== undefined && !isOurs(link)) {
@@ -26,6 +25,7 @@ export function settleVxlan(session: Session, vxlan: Vxlan): void {
   if (made === undefined) throw new MeshError("kernel", `the VXLAN device ${vxlan.name} vanished while it was made`);
   const { alias, mtu } = vxlan;
   socket.request(changeLink(`set up the VXLAN device ${vxlan.name}`, made.index, { alias, mtu, group: ourGroup, up: true }));
+  session.learnIndex("mesh", vxlan.name, made.index);
 }
 
 /** A found device in the model's words. */
