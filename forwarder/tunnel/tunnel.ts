@@ -34,6 +34,8 @@ export interface TunnelParts {
 
 const tickMs = 10_000;
 const keptMs = 180_000;
+/** A peer keeps us as long as we keep it, so one that was in use a moment ago knows us. */
+const provenMs = 30_000;
 const patienceMs = 6_000;
 const answeringPatienceMs = 15_000;
 
@@ -73,7 +75,8 @@ export class NodeTunnel implements Disposable {
     const { address, publicKey } = asked;
     if (address === this.node.address) throw new MeshError("invalid", "the other end of the node tunnel is this node itself");
     const known = this.#peers.get(address);
-    if (known !== undefined && !this.#parts.inUse(address)) known.proven = undefined;
+    if (known !== undefined && !this.#parts.inUse(address) && this.#parts.clock.monotonic() - known.usedAt >= provenMs)
+      known.proven = undefined;
     const before = known?.value.publicKey === publicKey ? known.value : undefined;
     const endpoint = (await this.#better(before, asked.endpoint)) ?? before?.endpoint;
     if (before === undefined || endpoint !== before.endpoint) {
