@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { MeshError } from "../../core/error.js";
 
@@ -15,10 +15,13 @@ interface Pair {
 export class ConnectionKeys {
   readonly #folder: string;
   readonly #offered = new Map<string, Pair>();
+  /** The files that are there: most connections have none, and need not look. */
+  readonly #files: Set<string>;
 
   constructor(folder: string) {
     this.#folder = folder;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
+    this.#files = new Set(readdirSync(folder).map((name) => path.join(folder, name)));
   }
 
   /** A new key's public half; the same one for the same connection until that is forgotten. */
@@ -32,15 +35,20 @@ export class ConnectionKeys {
   write(id: string): string {
     const pair = this.#offered.get(id);
     if (pair === undefined) throw new MeshError("internal", `no key was offered for the connection ${id}`);
-    writeFileSync(this.#file(id), `${pair.privateKey}\n`, { mode: 0o600, flush: true });
+    const file = this.#file(id);
+    this.#files.add(file);
+    writeFileSync(file, `${pair.privateKey}\n`, { mode: 0o600, flush: true });
     this.#offered.delete(id);
-    return this.#file(id);
+    return file;
   }
 
   /** Forgets the key of a connection that does not use it (any more). */
   remove(id: string): void {
     this.#offered.delete(id);
-    rmSync(this.#file(id), { force: true });
+    const file = this.#file(id);
+    if (!this.#files.has(file)) return;
+    rmSync(file, { force: true });
+    this.#files.delete(file);
   }
 
   #file(id: string): string {
