@@ -15,9 +15,11 @@ function describe(pid: number): string | undefined {
   try {
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // proc(5): the name is in parentheses and may hold anything; the 20th field after it is the start time.
-    const started = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-    return `${boot} ${pid} ${started}`;
+    // proc(5): the name is in parentheses and may hold anything; the state follows it, the start time 19 fields later.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    // Dead, and only not yet waited for by its parent.
+    if (fields[0] === "Z" || fields[0] === "X") return undefined;
+    return `${boot} ${pid} ${fields[19]}`;
   } catch {
     return undefined;
   }

@@ -39,12 +39,18 @@ export class Running implements AsyncDisposable {
   }
 
   /** Resolves when the command has printed something that matches, on either stream. */
-  printed(pattern: RegExp): Promise<void> {
+  async printed(pattern: RegExp): Promise<void> {
+    await this.match(pattern);
+  }
+
+  /** The same, with what matched. */
+  match(pattern: RegExp): Promise<RegExpExecArray> {
     return new Promise((resolve, reject) => {
       let text = "";
       const look = (chunk: Buffer): void => {
         text += chunk.toString();
-        if (pattern.test(text)) resolve();
+        const found = pattern.exec(text);
+        if (found !== null) resolve(found);
       };
       this.#child.stdout?.on("data", look);
       this.#child.stderr?.on("data", look);
