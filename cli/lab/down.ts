@@ -4,7 +4,7 @@ import type { Clock } from "../../core/clock.js";
 import { MeshError } from "../../core/error.js";
 import { netnsPath } from "../../kernel/netns.js";
 import { labFile, removeIfEmpty, runFolder, stateFolder } from "./files.js";
-import { lockLab } from "./lock.js";
+import { dropWaiters, lockLab } from "./lock.js";
 import { namespacesOf, removeNetwork } from "./network.js";
 import { isAlive, killProcesses, residents } from "./process.js";
 import { type LabRecord, readLab } from "./record.js";
@@ -36,6 +36,7 @@ export async function takeDown(prefix: string, clock: Clock, lock: "locked" | "t
   removeIfEmpty(dirname(stateFolder(prefix)));
   for (const name of readdirSync(runFolder(prefix)))
     if (!name.startsWith("lab.")) rmSync(join(runFolder(prefix), name), { recursive: true, force: true });
+  dropWaiters(prefix);
   rmSync(labFile(prefix), { force: true });
 }
 

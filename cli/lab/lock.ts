@@ -1,9 +1,9 @@
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Clock } from "../../core/clock.js";
 import { MeshError } from "../../core/error.js";
 import { removeIfEmpty, runFolder } from "./files.js";
-import { isAlive, self } from "./process.js";
+import { isAlive, processOf, self } from "./process.js";
 import { type LabRecord, needLab, type ProcessRecord, writeLab } from "./record.js";
 
 const retryMs = 5;
@@ -51,6 +51,15 @@ function take(prefix: string, file: string): boolean {
     throw error;
   } finally {
     rmSync(mine, { force: true });
+  }
+}
+
+/** Removes what others left who died while they waited for the lock. For the one who holds it. */
+export function dropWaiters(prefix: string): void {
+  for (const name of readdirSync(runFolder(prefix))) {
+    const [, pid] = /^lab\.lock\.(\d+)$/.exec(name) ?? [];
+    const waiting = pid === undefined ? undefined : processOf(Number(pid));
+    if (pid !== undefined && (waiting === undefined || !isAlive(waiting))) rmSync(join(runFolder(prefix), name), { force: true });
   }
 }
 
