@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { check, Running } from "../lib/command.js";
 import type { Lab } from "../lib/lab.js";
 import { until } from "../lib/until.js";
+import { Cleanup } from "./cleanup.js";
 import type { StreamEnds } from "./rounds.js";
 
 /** Two namespaces joined by hand with ip and wg, to hold ours against. Everything goes with it. */
@@ -23,8 +24,8 @@ function ends(client: string, server: string, address: string): StreamEnds {
   return { client: inside(client).exec, server: inside(server).spawn, address };
 }
 
-async function namespaces(...names: string[]): Promise<AsyncDisposableStack> {
-  await using stack = new AsyncDisposableStack();
+async function namespaces(...names: string[]): Promise<Cleanup> {
+  await using stack = new Cleanup();
   for (const name of names) {
     await ip("netns", "add", name);
     stack.defer(async () => {
@@ -44,7 +45,7 @@ export async function vethPair(prefix: string): Promise<HandMade> {
   await ip("-n", b, "addr", "add", "10.99.0.2/24", "dev", "hand0");
   await ip("-n", a, "link", "set", "hand0", "up");
   await ip("-n", b, "link", "set", "hand0", "up");
-  return { ends: ends(a, b, "10.99.0.2"), [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return { ends: ends(a, b, "10.99.0.2"), [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose]() };
 }
 
 /** Where a node's tunnels start: its namespace and its address on the underlay. */
@@ -88,7 +89,7 @@ export async function vxlanPair(prefix: string, sides: readonly [Underlay, Under
     await ip("-n", pod, "link", "set", "hand0", "mtu", String(mtu), "up");
     await ip("-n", pod, "addr", "add", `10.99.0.${index + 1}/24`, "dev", "hand0");
   }
-  return { ends: ends(...pods, "10.99.0.2"), [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return { ends: ends(...pods, "10.99.0.2"), [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose]() };
 }
 
 /** A wireguard-go device a side, its socket in the node's namespace, itself in the namespace given. */
@@ -97,8 +98,8 @@ async function wireguardPair(
   sides: readonly [Underlay, Underlay],
   homes: readonly [string, string],
   mtu: number,
-): Promise<AsyncDisposableStack> {
-  await using stack = new AsyncDisposableStack();
+): Promise<Cleanup> {
+  await using stack = new Cleanup();
   const folder = await mkdtemp(join(tmpdir(), "isthmus-bench-"));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const names = [`${prefix}ha`.slice(-12), `${prefix}hb`.slice(-12)] as const;
@@ -150,7 +151,7 @@ export async function wireguardPods(prefix: string, sides: readonly [Underlay, U
     const device = `${prefix}h${index === 0 ? "a" : "b"}`.slice(-12);
     await ip("-n", pod, "addr", "add", `10.99.0.${index + 1}/24`, "dev", device);
   }
-  return { ends: ends(...pods, "10.99.0.2"), [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return { ends: ends(...pods, "10.99.0.2"), [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose]() };
 }
 
 /** VXLAN over WireGuard, as the node tunnel has it: WireGuard in a namespace of its own, the VXLAN device in the pod. */
@@ -172,5 +173,5 @@ export async function vxlanOverWireguard(
   }
   const pair = await vxlanPair(prefix, inner, mtu.vxlan);
   stack.use(pair);
-  return { ends: pair.ends, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return { ends: pair.ends, [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose]() };
 }

@@ -26,13 +26,14 @@ async function main(): Promise<number> {
     console.error(`bench: ${bench.name}`);
     try {
       results.push(...(await bench.run()));
+      // After each, so that a run that is cut short keeps what it measured.
+      if (!values.only) await write(results);
     } catch (error) {
       failed = true;
       console.error(`bench: ${bench.name} failed:`, error);
     }
   }
   console.log(table(results));
-  if (!values.only) await write(results);
   return failed || results.some((one) => !one.ok) ? 1 : 0;
 }
 

@@ -30,7 +30,7 @@ async function lab(use: (lab: Lab, node: NodeClient) => Promise<Result[]>): Prom
   await raised.pod("server", "tokyo-1");
   await raised.serve("tokyo-1", "many", "server", "172.16.16.0/20");
   await using peers = nodeClient(raised, "paris-1");
-  return use(raised, peers.node);
+  return await use(raised, peers.node);
 }
 
 /** From the request to a working interface, over six hops; what was opened is closed before the next. */

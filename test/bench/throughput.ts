@@ -34,7 +34,7 @@ async function measure(setup: Setup): Promise<Result> {
     server: (command, ...args) => lab.spawn("pod-server", command, ...args),
     address: bare(connection.peerAddresses[0] ?? ""),
   };
-  return throughputRatio(setup.name, ours, beside.ends, setup.bar);
+  return await throughputRatio(setup.name, ours, beside.ends, setup.bar);
 }
 
 async function sides(lab: Lab, nodes: readonly [string, string], family: 4 | 6) {
@@ -51,6 +51,8 @@ function narrow(family: 4 | 6): (lab: Lab) => Promise<void> {
   return async (lab) => {
     const links = JSON.parse(await lab.exec("wan", "ip", "-j", "link", "show", "type", "bridge")) as { ifname: string }[];
     for (const link of links) await lab.exec("wan", "ip", "link", "set", link.ifname, "mtu", "1400");
+    // The control plane's TCP has to find the way's size without ICMP as well.
+    for (const node of apart) await lab.exec(node, "sysctl", "-q", "-w", "net.ipv4.tcp_mtu_probing=2");
     const filter = family === 4 ? "ip protocol icmp icmp type destination-unreachable drop" : "icmpv6 type packet-too-big drop";
     await lab.exec(
       "wan",
