@@ -27,7 +27,8 @@ export function result(
   bar?: Bar,
   more: { spread?: readonly [number, number]; note?: string } = {},
 ): Result {
-  const ok = bar === undefined || ("atLeast" in bar ? value >= bar.atLeast : value <= bar.atMost);
+  // A comparison with something that did not work at all is no figure.
+  const ok = Number.isFinite(value) && (bar === undefined || ("atLeast" in bar ? value >= bar.atLeast : value <= bar.atMost));
   const said = bar === undefined ? "" : "atLeast" in bar ? `>= ${bar.atLeast}` : `<= ${bar.atMost}`;
   return { name, value, unit, bar: said, ok, ...more };
 }
