@@ -9,7 +9,7 @@ import { openVxlanFilter } from "../kernel/nft.js";
 import { probePathMtu } from "../kernel/pathmtu.js";
 import { openKernel } from "../kernel/real.js";
 import { ensureKeyFile } from "../kernel/wireguard/keys.js";
-import { openWireguard } from "../kernel/wireguard/open.js";
+import { detectWireguard, openWireguard } from "../kernel/wireguard/open.js";
 import { outsideOf } from "../kernel/wireguard/outside.js";
 import { processKey } from "../program/key.js";
 import { nodeId } from "../program/nodeId.js";
@@ -34,7 +34,7 @@ await runProgram("nsm-forwarder", settings, async ({ config, log, clock }) => {
   const subject = `spiffe://${config.site}/${nodeId(config.stateDir)}/forwarder`;
   const tokens = createTokenSource({ subject, key: processKey(), lifetimeMs: config.maxTokenLifetime, clock });
   const store = started.use(openStore(path.join(config.stateDir, "store")));
-  const underlay = findUnderlay(config.tunnelIp);
+  const underlay = findUnderlay(config.tunnelIp, detectWireguard());
 
   const mesh = openMesh(config.mesh);
   const wireguard = started.use(openWireguard({ mesh: mesh.path, clock, log, logDir: path.join(config.stateDir, "wireguard-go") }));

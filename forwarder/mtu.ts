@@ -1,5 +1,6 @@
 import { isV6 } from "./addresses.js";
 import type { CrossConnect } from "./crossConnect.js";
+import type { Underlay } from "./mechanisms/ends.js";
 import { hasV6 } from "./pod.js";
 
 /** What a connection gets that says nothing and meets no tunnel, as NSM's forwarders have it. */
@@ -15,8 +16,22 @@ export const vxlanInTunnel = 70;
 export const leastInTunnel = leastV6 + vxlanInTunnel;
 
 /** What WireGuard adds: IP, UDP and 32 bytes of its own. */
-export function wireguardOverhead(outer: string): number {
+function wireguardOverhead(outer: string): number {
   return isV6(outer) ? 80 : 60;
+}
+
+/** What wireguard-go takes for a device's MTU, whatever it is: it cannot see a device that has left its namespace. */
+const believedMtu = 1420;
+/** WireGuard rounds a packet up to this, to hide its length. */
+const padding = 16;
+
+/**
+ * The largest packet such that it and all smaller ones leave the node whole. wireguard-go cuts a packet in its mind into pieces of what it
+ * takes for the MTU, and rounds up the last: one of 1440 becomes 1452, and would be cut in two outside. The kernel stops at the device's MTU.
+ */
+export function wireguardMtu({ ip, mtu, wireguard }: Underlay): number {
+  const room = mtu - wireguardOverhead(ip);
+  return wireguard === "kernel" ? room : room - ((room % believedMtu) % padding);
 }
 
 /** What plain VXLAN adds. */

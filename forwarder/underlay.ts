@@ -6,7 +6,7 @@ import { host, isV6 } from "./addresses.js";
 import type { Underlay } from "./mechanisms/ends.js";
 
 /** The node's end of all tunnels: the address that was configured, or the first that is up, IPv4 before IPv6. */
-export function findUnderlay(configured: string): Underlay {
+export function findUnderlay(configured: string, wireguard: Underlay["wireguard"]): Underlay {
   using socket = new NetlinkSocket(NETLINK_ROUTE);
   const links = new Map(dumpLinks(socket).map((link): [number, Link] => [link.index, link]));
   const ends = dumpAddresses(socket, 0).flatMap(({ index, address }) => {
@@ -14,7 +14,7 @@ export function findUnderlay(configured: string): Underlay {
     return link?.up ? [{ ip: host(address), mtu: link.mtu, link: link.name }] : [];
   });
   const found = configured === "" ? first(ends) : ends.find(({ ip }) => ip === configured);
-  if (found !== undefined) return { ip: found.ip, mtu: found.mtu };
+  if (found !== undefined) return { ip: found.ip, mtu: found.mtu, wireguard };
   const known = ends.map(({ ip, link }) => `${ip} (${link})`).join(", ") || "none";
   throw new MeshError(
     "invalid",

@@ -7,6 +7,8 @@ export interface Underlay {
   readonly ip: string;
   /** Of the link that has it. */
   readonly mtu: number;
+  /** What carries WireGuard on this node. */
+  readonly wireguard: "kernel" | "wireguard-go";
 }
 
 /** `192.0.2.1:51820` or `[2001:db8::1]:51820`. */

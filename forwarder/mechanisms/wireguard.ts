@@ -5,7 +5,7 @@ import { MeshError } from "../../core/error.js";
 import { IP, REMOTE, WIREGUARD, wireguardMechanism, wireguardParameters } from "../../core/mechanism.js";
 import { type Claims, portClaim } from "../claims.js";
 import type { WireguardSide } from "../crossConnect.js";
-import { lower, wireguardOverhead } from "../mtu.js";
+import { lower, wireguardMtu } from "../mtu.js";
 import { deviceOf } from "../names.js";
 import { handshake } from "../tunnel/handshake.js";
 import type { TunnelLink } from "../tunnel/tunnel.js";
@@ -33,7 +33,7 @@ const patienceMs = 6_000;
 /** NSM's: a WireGuard device with a key of its own for each connection, payload IP. */
 export function wireguardWay(parts: WireguardWayParts): Way<WireguardSide> {
   const { claims, underlay, keys } = parts;
-  const mtu = underlay.mtu - wireguardOverhead(underlay.ip);
+  const mtu = wireguardMtu(underlay);
   const port = (id: string, before: WireguardSide | undefined) => before?.listenPort ?? claimPort(claims, parts.ports, id);
   const publicKey = (id: string, before: WireguardSide | undefined) => before?.publicKey ?? keys.offer(id);
   const end = (id: string, before: WireguardSide | undefined) => {

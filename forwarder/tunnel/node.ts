@@ -1,7 +1,7 @@
 import { deviceName } from "../../kernel/names.js";
 import type { TunnelNode } from "../desired.js";
 import type { Underlay } from "../mechanisms/ends.js";
-import { wireguardOverhead } from "../mtu.js";
+import { wireguardMtu } from "../mtu.js";
 import { aliasPrefix } from "../names.js";
 import { tunnelAddress } from "./address.js";
 
@@ -24,7 +24,7 @@ export function tunnelNode(parts: {
     privateKeyFile: parts.keyFile,
     publicKey: parts.publicKey,
     address: tunnelAddress(subject),
-    mtu: underlay.mtu - wireguardOverhead(underlay.ip),
+    mtu: wireguardMtu(underlay),
     vxlanPort: tunnelVxlanPort,
   };
 }

@@ -16,7 +16,7 @@ import { openVxlanFilter } from "../../kernel/nft.js";
 import { probePathMtu } from "../../kernel/pathmtu.js";
 import { openKernel } from "../../kernel/real.js";
 import { ensureKeyFile } from "../../kernel/wireguard/keys.js";
-import { openWireguard } from "../../kernel/wireguard/open.js";
+import { detectWireguard, openWireguard } from "../../kernel/wireguard/open.js";
 import { outsideOf } from "../../kernel/wireguard/outside.js";
 import { systemClock } from "../../program/clock.js";
 import type { Machine } from "../unit/forwarder/world.js";
@@ -30,7 +30,7 @@ export class RealMachine implements Machine {
 
   constructor(number: number) {
     this.#number = number;
-    this.underlay = { ip: `10.88.0.${number}`, mtu: 1500 };
+    this.underlay = { ip: `10.88.0.${number}`, mtu: 1500, wireguard: detectWireguard() };
     removeNetns(`kf-node${number}`);
     removeNetns(`kf-mesh${number}`);
     this.#names.push(`kf-node${number}`, `kf-mesh${number}`);

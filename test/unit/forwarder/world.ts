@@ -190,7 +190,7 @@ export class Pretended implements Machine {
 
   constructor(number: number) {
     this.#number = number;
-    this.underlay = { ip: `192.0.2.${number}`, mtu: 1500 };
+    this.underlay = { ip: `192.0.2.${number}`, mtu: 1500, wireguard: "kernel" };
   }
 
   tunnel(subject: string): TunnelNode {
