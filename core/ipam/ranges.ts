@@ -32,6 +32,17 @@ export class Ranges {
     return span !== undefined && span.first <= value;
   }
 
+  /** Whether a number of the span is in this set. */
+  meets(span: Span): boolean {
+    const found = this.#spans[this.#firstEndingAt(span.first)];
+    return found !== undefined && found.first <= span.last;
+  }
+
+  /** In order. */
+  spans(): Iterable<Span> {
+    return this.#spans;
+  }
+
   /** The lowest number that is in this set and not in `others`. */
   lowestOutside(others: Ranges): bigint | undefined {
     for (let at = 0, from = 0n; at < this.#spans.length; ) {

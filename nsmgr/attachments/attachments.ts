@@ -60,7 +60,7 @@ export class Attachments implements AsyncDisposable {
       keep: (id, conn) => this.#keep(id, conn),
       gone,
       notify: (id, state) => this.#notify(id, state),
-      others: ({ id }) => this.#book.neighbours(id),
+      others: ({ id }) => this.#book.usedByOthers(id),
     });
     const shared = { ...parts, client: this.#client, book: this.#book, tasks: this.#tasks, gone };
     this.#closing = new Closing(shared);

@@ -1,5 +1,6 @@
-import type { Connection } from "../../api/gen/connection/connection.js";
 import { MeshError } from "../../core/error.js";
+import { usedPrefixes } from "../../core/excluded.js";
+import { PrefixBag, type UsedPrefixes } from "../../core/ipam/prefixBag.js";
 import { MultiMap } from "../../core/multiMap.js";
 import type { Persisted } from "../persisted.js";
 import { type AttachmentRecord, type AttachmentView, interfaceOf } from "./record.js";
@@ -24,6 +25,7 @@ export class Book {
   readonly #kept: Persisted<AttachmentRecord>;
   readonly #entries = new Map<string, Entry>();
   readonly #byNetns = new MultiMap<string, Entry>();
+  readonly #used = new Map<string, PrefixBag>();
 
   constructor(kept: Persisted<AttachmentRecord>) {
     this.#kept = kept;
@@ -59,11 +61,11 @@ export class Book {
     return this.#entries.get(id);
   }
 
-  /** The connections of the other attachments in the same network namespace. */
-  neighbours(id: string): Connection[] {
-    const own = this.#entries.get(id);
-    const others = own === undefined ? [] : this.#open(own.record).filter((entry) => entry !== own);
-    return others.flatMap(({ record }) => record.connection ?? []);
+  /** What the other attachments in the same network namespace use. */
+  usedByOthers(id: string): UsedPrefixes {
+    const own = this.#entries.get(id)?.record;
+    const used = own && this.#used.get(own.netnsUrl);
+    return used?.without(prefixesOf(own)) ?? new PrefixBag();
   }
 
   all(): Entry[] {
@@ -73,7 +75,7 @@ export class Book {
   /** Changes the record, in memory at once; resolves when it is on disk. What was removed stays so. */
   async change(entry: Entry, change: Partial<AttachmentRecord>): Promise<void> {
     if (this.#entries.get(entry.record.id) !== entry) return;
-    entry.record = { ...entry.record, ...change };
+    this.#replace(entry, { ...entry.record, ...change });
     await this.#kept.put(entry.record.id, entry.record);
   }
 
@@ -87,16 +89,39 @@ export class Book {
     const entry: Entry = { record, reason, started, abort: new AbortController() };
     this.#entries.set(record.id, entry);
     this.#byNetns.add(record.netnsUrl, entry);
+    this.#use(undefined, record);
     return entry;
   }
 
   #leave(entry: Entry): void {
+    this.#use(entry.record, undefined);
     this.#entries.delete(entry.record.id);
     this.#byNetns.delete(entry.record.netnsUrl, entry);
+    if (this.#byNetns.get(entry.record.netnsUrl).size === 0) this.#used.delete(entry.record.netnsUrl);
+  }
+
+  #replace(entry: Entry, record: AttachmentRecord): void {
+    this.#use(entry.record, record);
+    entry.record = record;
+  }
+
+  #use(before: AttachmentRecord | undefined, now: AttachmentRecord | undefined): void {
+    const netnsUrl = (now ?? before)?.netnsUrl ?? "";
+    const used = this.#used.get(netnsUrl) ?? new PrefixBag();
+    this.#used.set(netnsUrl, used);
+    const [old, fresh] = [prefixesOf(before), prefixesOf(now)];
+    // A refresh changes nothing of it, mostly: then nothing has to be built anew.
+    for (const prefix of fresh) used.add(prefix);
+    for (const prefix of old) used.remove(prefix);
   }
 
   /** Those in the same network namespace that are not closing. */
   #open({ netnsUrl }: AttachmentRecord): Entry[] {
     return [...this.#byNetns.get(netnsUrl)].filter(({ record }) => record.state !== "closing");
   }
+}
+
+/** One that is closing uses nothing any more. */
+function prefixesOf(record: AttachmentRecord | undefined): string[] {
+  return record?.connection === undefined || record.state === "closing" ? [] : usedPrefixes(record.connection);
 }

@@ -6,6 +6,7 @@ import type { Clock } from "../../core/clock.js";
 import { asMeshError } from "../../core/error.js";
 import { excludedByOthers } from "../../core/excluded.js";
 import { type HealState, heal } from "../../core/heal.js";
+import type { UsedPrefixes } from "../../core/ipam/prefixBag.js";
 import type { Log } from "../../core/log.js";
 import type { Monitor } from "../../core/monitor.js";
 import { ownSegment, updatePath } from "../../core/path.js";
@@ -28,7 +29,7 @@ export interface ClientParts {
   readonly gone: (id: string) => void;
   readonly notify: (id: string, state: HealState) => void;
   /** The other connections of the same pod; their addresses must not be given to it again. */
-  readonly others: (conn: Connection) => readonly Connection[];
+  readonly others: (conn: Connection) => UsedPrefixes;
 }
 
 /**

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import type { Connection } from "../../../api/gen/connection/connection.js";
 import { chain, type Element } from "../../../core/chain.js";
 import { withContext, withIpContext } from "../../../core/context.js";
-import { excludedByOthers, excludedPrefixes } from "../../../core/excluded.js";
+import { excludedByOthers, excludedPrefixes, usedPrefixes } from "../../../core/excluded.js";
 import { hop } from "../../../core/hop.js";
+import { PrefixBag } from "../../../core/ipam/prefixBag.js";
 import { clientInfo } from "../../../core/labels.js";
 import { mtu } from "../../../core/mtu.js";
 import { ownSegment } from "../../../core/path.js";
@@ -66,14 +67,23 @@ describe("excludedByOthers", () => {
   });
 
   it("excludes what the client's other connections use, but no default route", async () => {
-    const { asked } = await through([excludedByOthers(() => [other, other])], connection());
-    assert.deepEqual(asked.context?.ipContext?.excludedPrefixes, ["172.16.1.1/32", "172.16.1.0/32"]);
+    const { asked } = await through(
+      [excludedByOthers(() => new PrefixBag([...usedPrefixes(other), ...usedPrefixes(other)]))],
+      connection(),
+    );
+    assert.deepEqual(asked.context?.ipContext?.excludedPrefixes, ["172.16.1.0/31"]);
   });
 
   it("refuses an answer that uses it all the same", async () => {
     const clashing = (srcIpAddrs: string[]) =>
-      through([excludedByOthers(() => [other])], connection(), ({ connection: conn }) => withIpContext(conn, { srcIpAddrs }));
-    await failsWith("conflict", "intranet gave 172.16.1.1/32, which 172.16.1.1/32 of another connection has", clashing(["172.16.1.1/32"]));
+      through([excludedByOthers(() => new PrefixBag(usedPrefixes(other)))], connection(), ({ connection: conn }) =>
+        withIpContext(conn, { srcIpAddrs }),
+      );
+    await failsWith(
+      "conflict",
+      "intranet gave 172.16.1.1/32, which another connection of the client has already",
+      clashing(["172.16.1.1/32"]),
+    );
     await clashing(["172.16.1.2/32"]);
     await clashing([]);
   });
