@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=2
 import { randomInt } from "node:crypto";
 import path from "node:path";
 import { createTokenSource } from "../identity/token.js";

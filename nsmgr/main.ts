@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=2
 import { randomInt } from "node:crypto";
 import { MeshError } from "../core/error.js";
 import { createTokenSource } from "../identity/token.js";

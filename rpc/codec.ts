@@ -1,5 +1,7 @@
-import { BinaryReader, type BinaryWriter } from "@bufbuild/protobuf/wire";
+import type { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { MeshError } from "../core/error.js";
+import { lean } from "./lean.js";
+import { SharingReader } from "./sharedStrings.js";
 
 /** A message's two forms. `decode` throws MeshError "invalid", `encode` "internal". */
 export interface Codec<T> {
@@ -13,7 +15,7 @@ interface Generated<T> {
 }
 
 /** The codec of a generated message. `check` sees what came from outside, once, and throws MeshError "invalid". */
-export function codec<T>(name: string, generated: Generated<T>, check: (message: T) => void = () => {}): Codec<T> {
+export function codec<T extends object>(name: string, generated: Generated<T>, check: (message: T) => void = () => {}): Codec<T> {
   return {
     encode(message) {
       try {
@@ -30,8 +32,8 @@ export function codec<T>(name: string, generated: Generated<T>, check: (message:
   };
 }
 
-function decodeAll<T>(name: string, generated: Generated<T>, bytes: Uint8Array): T {
-  const reader = new BinaryReader(bytes);
+function decodeAll<T extends object>(name: string, generated: Generated<T>, bytes: Uint8Array): T {
+  const reader = new SharingReader(bytes);
   let message: T;
   try {
     message = generated.decode(reader);
@@ -39,7 +41,10 @@ function decodeAll<T>(name: string, generated: Generated<T>, bytes: Uint8Array):
     throw new MeshError("invalid", `a ${name} of ${bytes.length} bytes is malformed: ${reason(error)}`, { cause: error });
   }
   // Generated code stops without a word at a tag 0 or a stray end of a group.
-  if (reader.pos === reader.len) return message;
+  if (reader.pos === reader.len) {
+    lean(message);
+    return message;
+  }
   throw new MeshError("invalid", `a ${name} of ${bytes.length} bytes is malformed: unexpected data at byte ${reader.pos}`);
 }
 

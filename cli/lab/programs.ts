@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import type { Clock } from "../../core/clock.js";
 import { MeshError } from "../../core/error.js";
 import { netnsPath, within } from "../../kernel/netns.js";
+import { nodeFlags } from "../../program/nodeFlags.js";
 import { nodeFiles } from "./files.js";
 import type { NodePlan, ProgramName } from "./layout.js";
 import { changeLab } from "./lock.js";
@@ -105,7 +106,7 @@ function tcp(address: string, port: number): string {
 
 async function spawnIn(namespace: string, main: string, env: Record<string, string>, log: number): Promise<ProcessRecord> {
   const child = within(netnsPath(namespace), () =>
-    spawn(process.execPath, [main], { cwd: "/", env, stdio: ["ignore", log, log], detached: true }),
+    spawn(process.execPath, [...nodeFlags, main], { cwd: "/", env, stdio: ["ignore", log, log], detached: true }),
   );
   child.unref();
   if (child.pid === undefined) {
