@@ -10,9 +10,8 @@ import type { Monitor } from "../core/monitor.js";
 import { withOwnMetrics } from "../core/path.js";
 import { DOWN, UP } from "../core/states.js";
 import type { Kernel, Netns } from "../kernel/model.js";
-import { host, isV6 } from "./addresses.js";
+import { type Checked, checkedOf } from "./checked.js";
 import type { CrossConnect } from "./crossConnect.js";
-import { devicesOf } from "./names.js";
 import type { Wanted } from "./wanted.js";
 
 /** One ICMP check from a pod: whether any of a few requests is answered. */
@@ -37,29 +36,11 @@ export interface LivenessParts {
 const lookMs = 250;
 const pingMs = 500;
 const timeoutMs = 1000;
-/** How many are looked at, and how many of these are pinged, at a time: thousands of idle connections take turns. */
+/** How many are looked at at a time, and how many of these are pinged: thousands of idle connections take turns. */
 const looksAtATime = 500;
-const pingsAtATime = 50;
-
-interface Checked {
-  readonly id: string;
-  readonly pod: Netns;
-  readonly device: string;
-  readonly pairs: readonly (readonly [source: string, destination: string])[];
-  /** Where the pod's incoming packets come in. */
-  readonly receives: string;
-  /** What other connections share the way with. */
-  readonly peer: string | undefined;
-  received: number | undefined;
-  /** Of what came in since the last look, the answers to our own pings. */
-  own: number;
-  /** When it was pinged last, by the monotonic clock. */
-  askedAt: number;
-  /** Whether anything ever came back: a pod that answers no ping at all says nothing. */
-  answered: boolean;
-  dead: boolean;
-  running: Promise<boolean> | undefined;
-}
+const pingsAtATime = 12;
+/** New ones, and those that share the way of one that died, do not wait for their turn. */
+const urgentPingsAtATime = 50;
 
 /**
  * Checks the data path of the connections whose client pod is here and has addresses: alive where traffic was received since the last
@@ -69,6 +50,8 @@ export class Liveness implements Disposable {
   readonly #parts: LivenessParts;
   /** In the order of their turns. */
   readonly #checked = new Map<string, Checked>();
+  /** When a way was asked last, by the monotonic clock. */
+  readonly #askedWays = new Map<string, number>();
   readonly #urgent = new Set<string>();
   readonly #stop = new AbortController();
   #timer: Disposable | undefined;
@@ -86,7 +69,6 @@ export class Liveness implements Disposable {
         const conn = await next.request(call);
         const connect = this.#parts.wanted.get(conn.id)?.connect;
         if (connect === undefined || !this.add(connect)) return conn;
-        if (!call.established) this.#askAtOnce(conn.id);
         return withOwnMetrics(conn, { [DATAPATH]: ALIVE });
       },
       close: async (call, next) => {
@@ -104,8 +86,12 @@ export class Liveness implements Disposable {
       return false;
     }
     const old = this.#checked.get(connect.id);
-    const sameWay = old?.receives === fresh.receives && old.peer === fresh.peer && String(old.pairs) === String(fresh.pairs);
-    if (!sameWay || old.dead) this.#checked.set(connect.id, fresh);
+    const sameWay = old?.receives === fresh.receives && old.way === fresh.way && String(old.pairs) === String(fresh.pairs);
+    if (!sameWay || old.dead) {
+      this.#checked.set(connect.id, fresh);
+      // Only what has answered once can be found dead, and it may die young.
+      this.#urgent.add(connect.id);
+    }
     this.#arm();
     return true;
   }
@@ -125,13 +111,9 @@ export class Liveness implements Disposable {
     this.#timer?.[Symbol.dispose]();
   }
 
-  /** Only what has answered once can be found dead: a new one is asked before its first turn, so that it may die young. */
-  #askAtOnce(id: string): void {
-    const checked = this.#checked.get(id);
-    if (checked !== undefined) background(this.#parts.log, "checking a data path", this.#check(checked));
-  }
-
   #forget(id: string): void {
+    const checked = this.#checked.get(id);
+    if (checked !== undefined) this.#askedWays.delete(checked.way);
     this.#checked.delete(id);
     this.#urgent.delete(id);
   }
@@ -149,32 +131,48 @@ export class Liveness implements Disposable {
   async #look(): Promise<void> {
     this.#looking = true;
     try {
-      const turn = this.#nextTurn();
+      const { urgent, turn } = this.#nextTurn();
       const found = await this.#parts.kernel.counters(turn.map((checked) => checked.receives));
       const now = this.#parts.clock.monotonic();
       const silent = turn.filter((checked) => !this.#hasReceived(checked, found.get(checked.receives)?.rxPackets));
       const due = silent.filter((checked) => now - checked.askedAt >= pingMs);
-      for (const checked of due.slice(0, pingsAtATime)) background(this.#parts.log, "checking a data path", this.#check(checked));
-      // Those that were not asked go first next time.
-      for (const { id } of due.slice(pingsAtATime)) this.#urgent.add(id);
+      for (const checked of this.#chosen(due, urgent, now)) background(this.#parts.log, "checking a data path", this.#check(checked));
     } finally {
       this.#looking = false;
     }
   }
 
-  #nextTurn(): Checked[] {
+  #nextTurn(): { urgent: ReadonlySet<string>; turn: Checked[] } {
+    const urgent = new Set(this.#urgent);
+    this.#urgent.clear();
     const turn = new Set<Checked>();
-    for (const id of [...this.#urgent, ...this.#checked.keys()]) {
+    for (const id of [...urgent, ...this.#checked.keys()]) {
       if (turn.size === looksAtATime) break;
       const checked = this.#checked.get(id);
-      this.#urgent.delete(id);
       if (checked !== undefined && checked.running === undefined) turn.add(checked);
     }
     for (const checked of turn) {
       this.#checked.delete(checked.id);
       this.#checked.set(checked.id, checked);
     }
-    return [...turn];
+    return { urgent, turn: [...turn] };
+  }
+
+  /** What is urgent, one for each way, and then as many as there is room for. */
+  #chosen(due: readonly Checked[], urgent: ReadonlySet<string>, now: number): Checked[] {
+    const first = due.filter(({ id }) => urgent.has(id));
+    // Those that there is no room for are urgent next time too.
+    for (const { id } of first.splice(urgentPingsAtATime)) this.#urgent.add(id);
+    for (const { way } of first) this.#askedWays.set(way, now);
+    const others = due.filter(({ id }) => !urgent.has(id));
+    const ways = others.filter(({ way }) => this.#isTurnOf(way, now));
+    return [...new Set([...first, ...ways, ...others.slice(0, Math.max(0, pingsAtATime - first.length - ways.length))])];
+  }
+
+  #isTurnOf(way: string, now: number): boolean {
+    if (now - (this.#askedWays.get(way) ?? Number.NEGATIVE_INFINITY) < pingMs) return false;
+    this.#askedWays.set(way, now);
+    return true;
   }
 
   /** Beside the answers to our pings, which say nothing of the time after. */
@@ -220,26 +218,9 @@ export class Liveness implements Disposable {
   }
 
   /** What shares the way with one that died is looked at first. */
-  #suspect({ peer }: Checked): void {
-    if (peer === undefined) return;
-    for (const other of this.#checked.values()) if (other.peer === peer && !other.dead) this.#urgent.add(other.id);
+  #suspect({ way }: Checked): void {
+    for (const other of this.#checked.values()) if (other.way === way && !other.dead) this.#urgent.add(other.id);
   }
-}
-
-function checkedOf(connect: CrossConnect): Checked | undefined {
-  const { client, endpoint, addresses } = connect;
-  if (client.kind !== "kernel") return undefined;
-  const pairs = addresses.src.flatMap((source) =>
-    addresses.dst
-      .filter((destination) => isV6(source) === isV6(destination))
-      .map((destination) => [host(source), host(destination)] as const),
-  );
-  if (pairs.length === 0) return undefined;
-  const peer = endpoint.kind === "node-tunnel" ? endpoint.peer : undefined;
-  return {
-    ...{ id: connect.id, pod: client.pod, device: client.name, pairs, receives: devicesOf(connect).endpoint, peer },
-    ...{ received: undefined, own: 0, askedAt: Number.NEGATIVE_INFINITY, answered: false, dead: false, running: undefined },
-  };
 }
 
 /** A ping that says nothing where the pod or its interface is not as it should be: that is for the data plane to find out. */

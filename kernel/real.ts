@@ -2,7 +2,7 @@ import fs from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import type { Log } from "../core/log.js";
 import type { Counters, Kernel, KernelEvent, KernelObject, Step, StepFailure, VxlanSource } from "./model.js";
-import { getLink, getLinks } from "./netlink/link.js";
+import { getLinks } from "./netlink/link.js";
 import { ownNetns } from "./netns.js";
 import type { VxlanFilter, WireguardDevices } from "./parts.js";
 import { applyStep, doneBy } from "./real/apply.js";
@@ -94,10 +94,7 @@ class RealKernel implements Kernel {
 
   async counters(devices: readonly string[]): Promise<ReadonlyMap<string, Counters>> {
     const found = new Map<string, Counters>();
-    for (const device of devices) {
-      const stats = getLink(this.#home.meshSocket, device)?.stats;
-      if (stats !== undefined) found.set(device, countersOf(stats));
-    }
+    for (const { name, stats } of getLinks(this.#home.meshSocket, devices)) if (stats !== undefined) found.set(name, countersOf(stats));
     return found;
   }
 

@@ -76,17 +76,18 @@ describe("forwarder: data path", () => {
     assert.match(bench.published[1] ?? "", /^a alive UP/);
   });
 
-  it("is asked for as soon as it is there, so that one that dies young is found dead", async () => {
+  it("is asked for within a quarter of a second, so that one that dies young is found dead", async () => {
     const bench = new Bench();
     using _ = bench.liveness;
     bench.connects.set("a", connectOf("a", "fd00::2"));
     const connection = Connection.fromPartial({ id: "a", path: { index: 0, pathSegments: [{ id: "a", metrics: {} }] } });
     const call = { connection, preferences: [], signal: new AbortController().signal };
     await bench.liveness.element.request?.(call, end);
+    await bench.clock.advance(250);
     assert.equal(bench.pings, 1);
     bench.silentPeers.add("fd00::2");
     await bench.clock.advance(2000);
-    assert.deepEqual(bench.published, ["a dead DOWN at 1500"]);
+    assert.deepEqual(bench.published, ["a dead DOWN at 1750"]);
   });
 
   it("is not asked for while traffic comes in", async () => {
@@ -116,14 +117,16 @@ describe("forwarder: data path", () => {
     const bench = new Bench();
     using _ = bench.liveness;
     for (let n = 0; n < 1000; n++) bench.add(`c${n}`, n < 50 ? "fd00::dead" : "fd00::2");
+    await bench.clock.advance(5_250); // all new ones have had their first turn
+    const first = bench.pings;
     await bench.clock.advance(10_000);
-    assert.ok(bench.pings <= 50 * 40, `${bench.pings} pings in 10 s`);
+    assert.ok(bench.pings - first <= 14 * 40, `${bench.pings - first} pings in 10 s`);
     bench.silentPeers.add("fd00::dead");
     const start = bench.clock.monotonic();
     await bench.clock.advance(12_000);
     assert.equal(bench.published.length, 50);
     const times = bench.published.map((line) => Number(line.split(" at ")[1]) - start);
-    assert.ok(Math.max(...times) - Math.min(...times) <= 3000, `from ${Math.min(...times)} to ${Math.max(...times)} ms`);
+    assert.ok(Math.max(...times) <= 3500, `from ${Math.min(...times)} to ${Math.max(...times)} ms`);
   });
 
   it("looks at once when the next hop has trouble", async () => {
