@@ -39,7 +39,7 @@ await runProgram("nsm-forwarder", settings, async ({ config, log, clock }) => {
   const mesh = openMesh(config.mesh);
   const wireguard = started.use(openWireguard({ mesh: mesh.path, clock, log, logDir: path.join(config.stateDir, "wireguard-go") }));
   const filter = started.use(openVxlanFilter(mesh.path, { port: tunnelVxlanPort }));
-  const kernel = started.use(await openKernel({ mesh: config.mesh, log, wireguard, filter }));
+  const kernel = started.use(await openKernel({ mesh: config.mesh, clock, log, wireguard, filter }));
 
   const keyFile = path.join(config.stateDir, "wireguard.key");
   const tunnel = tunnelNode({ subject, keyFile, publicKey: ensureKeyFile(keyFile), listenPort: config.wireguardPort, underlay });

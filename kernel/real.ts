@@ -1,5 +1,6 @@
 import fs from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
+import type { Clock } from "../core/clock.js";
 import type { Log } from "../core/log.js";
 import type { Counters, Kernel, KernelEvent, KernelObject, Step, StepFailure, VxlanSource } from "./model.js";
 import { getLinks } from "./netlink/link.js";
@@ -22,6 +23,7 @@ export interface KernelParts {
   readonly mesh: string;
   /** The path of the node's namespace; this process's own unless told. */
   readonly node?: string;
+  readonly clock: Clock;
   readonly log: Log;
   readonly wireguard: WireguardDevices;
   readonly filter: VxlanFilter;
@@ -54,7 +56,7 @@ class RealKernel implements Kernel {
     this.#parts = parts;
     this.#home = home;
     this.#mode = mode;
-    this.#events = new Events(home);
+    this.#events = new Events(home, parts.clock);
   }
 
   async list(wanted: readonly KernelObject[]): Promise<KernelObject[]> {

@@ -12,7 +12,7 @@ import { MeshError } from "../core/error.js";
  */
 export interface StateStore extends AsyncDisposable {
   get<T>(key: string): T | undefined;
-  /** Resolves when a kill -9 cannot lose it. Puts of the same moment share one transaction. */
+  /** Resolves when a kill -9 cannot lose it. */
   put(key: string, value: unknown): Promise<void>;
   /** Resolves when it is gone for good; success also when it was not there. */
   remove(key: string): Promise<void>;
@@ -27,11 +27,12 @@ export function openStore(dir: string, boot: string = readFileSync("/proc/sys/ke
   const database = openDatabase(dir, boot);
   return {
     get: <T>(key: string) => database.get(key) as T | undefined,
+    // At once and in this thread: waiting for the one that writes in the background costs a request longer than the write itself.
     async put(key, value) {
-      await database.put(checked(key), value);
+      database.putSync(checked(key), value);
     },
     async remove(key) {
-      await database.remove(checked(key));
+      database.removeSync(checked(key));
     },
     *entries<T>(prefix: string) {
       for (const { key, value } of database.getRange({ start: prefix, snapshot: true })) {

@@ -1,3 +1,4 @@
+import type { Clock } from "../../core/clock.js";
 import type { KernelEvent } from "../model.js";
 import { dumpLinks, type Link } from "../netlink/link.js";
 import { within } from "../netns.js";
@@ -15,9 +16,9 @@ export class Events implements Disposable {
   readonly #listeners = new Set<EventQueue>();
   readonly #watch: Disposable;
 
-  constructor(home: Home) {
+  constructor(home: Home, clock: Clock) {
     this.#home = home;
-    this.#watch = within(home.mesh, () => watchNamespaces((notice) => this.#hear(notice)));
+    this.#watch = within(home.mesh, () => watchNamespaces(clock, (notice) => this.#hear(notice)));
     this.#learn();
   }
 

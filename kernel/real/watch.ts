@@ -1,3 +1,4 @@
+import type { Clock } from "../../core/clock.js";
 import { close } from "../ffi/file.js";
 import {
   AF_NETLINK,
@@ -32,6 +33,8 @@ const RTA_OIF = 4;
 const routeHeader = 12;
 const bufferBytes = 4 * 1024 * 1024;
 const perTurn = 512;
+/** A change of ours is told of a dozen times: whoever waits for it gets the answer first, and then all are read in one go. */
+const patienceMs = 5;
 
 /** Something that happened, in the mesh namespace (`netnsId` undefined) or in one that it has a number for. */
 export type Notice =
@@ -40,13 +43,20 @@ export type Notice =
   | { readonly kind: "lost" };
 
 /** Listens in the namespace of the moment, and through it in every namespace that has a number there. */
-export function watchNamespaces(hear: (notice: Notice) => void): Disposable {
+export function watchNamespaces(clock: Clock, hear: (notice: Notice) => void): Disposable {
   const fd = open();
   const listener = { fd, buffer: Buffer.alloc(64 * 1024), hear, closed: false };
-  const readable = onReadable(fd, () => drain(listener));
+  let soon: Disposable | undefined;
+  const readable = onReadable(fd, () => {
+    soon ??= clock.after(patienceMs, () => {
+      soon = undefined;
+      drain(listener);
+    });
+  });
   return {
     [Symbol.dispose]: () => {
       listener.closed = true;
+      soon?.[Symbol.dispose]();
       readable[Symbol.dispose]();
       close(fd);
     },

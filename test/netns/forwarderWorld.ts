@@ -67,7 +67,7 @@ export class RealMachine implements Machine {
     const parts = { mesh: mesh.path, node, clock: systemClock, log: silent, logDir: path.join(this.#folder, "log") };
     const wireguard = openWireguard(parts);
     const filter = openVxlanFilter(mesh.path);
-    const kernel = await openKernel({ mesh: `kf-mesh${this.#number}`, node, log: silent, wireguard, filter });
+    const kernel = await openKernel({ mesh: `kf-mesh${this.#number}`, node, clock: systemClock, log: silent, wireguard, filter });
     const { address, device } = this.tunnel(`spiffe://test/node-${this.#number}/forwarder`);
     return {
       ...{ kernel, pods: realPods, keys: new ConnectionKeys(path.join(this.#folder, "keys")) },

@@ -9,6 +9,7 @@ import { type CountingVxlanFilter, openVxlanFilter } from "../../kernel/nft.js";
 import type { WireguardDevices } from "../../kernel/parts.js";
 import { openKernel } from "../../kernel/real.js";
 import type { RedirectMode } from "../../kernel/tc.js";
+import { systemClock } from "../../program/clock.js";
 import type { KernelWorld } from "../suite/kernel.js";
 
 /** A node without WireGuard: its own namespace, its mesh namespace and pods. All are gone at the end. */
@@ -38,7 +39,15 @@ export class TestNode implements AsyncDisposable {
     const filter = openVxlanFilter(this.mesh.path, { from: "any" });
     this.#open.push(filter);
     const mesh = nameOf(this.mesh);
-    const kernel = await openKernel({ mesh, node: this.netns.path, log: silent, wireguard: noWireguard, filter, redirects });
+    const kernel = await openKernel({
+      mesh,
+      node: this.netns.path,
+      clock: systemClock,
+      log: silent,
+      wireguard: noWireguard,
+      filter,
+      redirects,
+    });
     this.#open.push(kernel);
     return kernel;
   }

@@ -120,7 +120,7 @@ async function converge({ kernel, wanted }: Side): Promise<void> {
 }
 
 function open(node: TunnelNode, filter: CountingVxlanFilter): Promise<Kernel> {
-  return openKernel({ mesh: basename(node.mesh), node: node.node, log: silent, wireguard: node.devices, filter });
+  return openKernel({ mesh: basename(node.mesh), node: node.node, clock: systemClock, log: silent, wireguard: node.devices, filter });
 }
 
 async function start(node: TunnelNode, other: TunnelNode, role: "client" | "endpoint"): Promise<Side> {
