@@ -1,7 +1,7 @@
 import { additions, commandsOf } from "./commands.js";
 import { keyOf } from "./difference.js";
 import { FakeMachine } from "./fake/machine.js";
-import type { Counters, Kernel, KernelEvent, KernelObject, Port, Step, StepFailure } from "./model.js";
+import type { Counters, Kernel, KernelEvent, KernelObject, Overview, Port, Step, StepFailure } from "./model.js";
 import { EventQueue } from "./queue.js";
 
 const none: Counters = { rxBytes: 0, txBytes: 0, rxPackets: 0, txPackets: 0, drops: 0 };
@@ -46,6 +46,14 @@ export class FakeKernel implements Kernel {
       if (object.kind === "vxlan-source") return keys.has(keyOf(object));
       return "name" in object ? devices.includes(object.name) : devices.some((device) => this.machine.hangsOn(object, device));
     });
+  }
+
+  async overview(): Promise<Overview> {
+    const objects = this.machine.objects();
+    return {
+      devices: objects.flatMap((object) => ("name" in object ? [object.name] : [])),
+      sources: objects.filter((object) => object.kind === "vxlan-source"),
+    };
   }
 
   async apply(steps: readonly Step[]): Promise<StepFailure[]> {

@@ -158,12 +158,22 @@ export type KernelEvent =
   | { readonly kind: "gone"; readonly device: string }
   | { readonly kind: "resync" };
 
+/** What the mesh namespace has at a glance. */
+export interface Overview {
+  /** All devices of ours. */
+  readonly devices: readonly string[];
+  /** All that the filter lets in. */
+  readonly sources: readonly VxlanSource[];
+}
+
 /** The kernel, seen from one forwarder: its mesh namespace and the pods' ends of its ports. */
 export interface Kernel extends AsyncDisposable {
   /** All that is ours. `wanted` tells in which pods to look; a port's pod end that nobody wants is not read. */
   list(wanted: readonly KernelObject[]): Promise<KernelObject[]>;
   /** The same for the named devices of the mesh namespace alone, with all that hangs on them. Cost does not depend on how many others there are. */
   find(devices: readonly string[], wanted: readonly KernelObject[]): Promise<KernelObject[]>;
+  /** A glance, which shows what nobody wants. It puts the filter's own rules back, where somebody took them away. */
+  overview(): Promise<Overview>;
   /** Does the steps in the given order and goes on after a failure. Safe to repeat. */
   apply(steps: readonly Step[]): Promise<StepFailure[]>;
   /** Hears of changes until the signal ends it. */

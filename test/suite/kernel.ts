@@ -118,6 +118,14 @@ function making(test: Test): void {
     assert.equal(world.index("p-a"), undefined);
   });
 
+  it("shows at a glance all devices of ours and all entries of the filter", async () => {
+    const { world, kernel } = test();
+    await make(kernel, connection(world.pod("a"), world.pod("b")));
+    const { devices, sources } = await kernel.overview();
+    assert.deepEqual([...devices].sort(), ["p-a", "p-b", "x-1"]);
+    assert.deepEqual(sources, [{ kind: "vxlan-source", source: "fd00:1::2", vni: 77 }]);
+  });
+
   it("counts by device and leaves out what is not there", async () => {
     const { world, kernel } = test();
     await make(kernel, [port("p-a", world.pod("a"))]);
