@@ -8,6 +8,7 @@ import type { Clock } from "./clock.js";
 import { afresh, deadline } from "./deadline.js";
 import type { Directory } from "./directory.js";
 import { asMeshError, MeshError } from "./error.js";
+import type { Locality } from "./locality.js";
 import type { Log } from "./log.js";
 import { nextSegment, withoutNextSegments } from "./path.js";
 import { order } from "./select.js";
@@ -20,7 +21,7 @@ const patience = 6000;
 
 interface Parts {
   readonly directory: Directory;
-  readonly locality: (endpoint: NetworkServiceEndpoint) => number;
+  readonly locality: Locality;
   readonly load: (name: string) => number;
   readonly random: () => number;
   readonly log: Log;
@@ -59,7 +60,12 @@ export function discover(parts: Parts): Element {
   const askBest = async (call: Call, next: Handler, avoid?: string): Promise<Connection> => {
     const { networkService } = call.connection;
     const service = await serviceNamed(directory, networkService, call.signal);
-    const endpoints = order(await candidatesFor(directory, service, call.connection, call.signal), { ...parts, avoid });
+    const candidates = await candidatesFor(directory, service, call.connection, call.signal);
+    const distance = await parts.locality(
+      candidates.map(({ endpoint }) => endpoint),
+      call.signal,
+    );
+    const endpoints = order(candidates, { ...parts, distance, avoid });
     const payload = service.payload || call.connection.payload;
     const asked = { ...call, connection: { ...call.connection, payload, state: UP } };
     return firstSuccess({

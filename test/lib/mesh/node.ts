@@ -48,7 +48,15 @@ export class MeshNode implements AsyncDisposable {
     const name = `nsmgr-${this.name}`;
     const nsmgr = await startNsmgr({
       config: {
-        ...{ name, site: "test", nodeName: this.name, nodeId: this.name, version: "test", tokenLifetimeMs, registryUrl },
+        ...{
+          name,
+          site: this.#world.siteOf(this.name),
+          nodeName: this.name,
+          nodeId: this.name,
+          version: "test",
+          tokenLifetimeMs,
+          registryUrl,
+        },
         ...{ listenOn: [this.urls.unix, this.urls.tcp], publishedUrl: this.urls.tcp, nodeSocket: this.urls.node },
         ...{ endpointsUrl: this.urls.endpoints, forwarderService: "forwarder" },
       },

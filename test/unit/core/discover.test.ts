@@ -32,7 +32,7 @@ function hop(answer: (call: Call) => Connection | Promise<Connection> = behind) 
     directory,
     tail,
     ...{ clock, log: silent, random: () => 0.5, load: () => 0 },
-    locality: ({ name }) => Number(name.at(-1)),
+    locality: async () => (endpoint) => Number(endpoint.name.at(-1)),
   });
   const local = {
     name: "local",
