@@ -18,6 +18,8 @@ export class MeshNode implements AsyncDisposable {
   readonly disk = new Disk();
   readonly forwarder: StubForwarder;
   excludedPrefixes: readonly string[] = [];
+  /** Sockets that are known by their inode. */
+  readonly sockets = new Map<string, string>();
   readonly #world: MeshWorld;
   readonly #caller: Mortal;
   #run: { readonly mortal: Mortal; readonly nsmgr: Nsmgr } | undefined;
@@ -63,7 +65,7 @@ export class MeshNode implements AsyncDisposable {
       ...{ peers: mortal.peers, tokens, store: mortal.store(this.disk), clock: mortal.clock, namespaces },
       listen: async (urls, services) => mortal.listen(urls, services, name),
       excludedPrefixes: () => this.excludedPrefixes,
-      resolveUrl: async (url) => url,
+      resolveUrl: async (url) => this.sockets.get(url) ?? url,
       log: log.child({ program: name }),
       random: () => 0.5,
     });
