@@ -89,13 +89,13 @@ export class Dataplane implements AsyncDisposable {
     this.#waiters.end(new MeshError("cancelled", "the forwarder stops"));
   }
 
-  /** Remembers what a look at the unit's devices would not show: entries of the filter, and endpoints that were set anew. */
+  /** Remembers what a look at the unit's devices would not show: what hangs on no device, and endpoints that were set anew. */
   #noteChange(old: readonly KernelObject[], now: readonly KernelObject[]): void {
     const wanted = byKey(now);
     for (const object of old) {
       const key = keyOf(object);
       const next = wanted.get(key);
-      if (next === undefined && object.kind === "vxlan-source") this.#agenda.leave(object);
+      if (next === undefined && (object.kind === "vxlan-source" || object.kind === "rule")) this.#agenda.leave(object);
       if (next?.kind !== "wireguard-peer" || object.kind !== "wireguard-peer") continue;
       if (next.endpoint !== undefined && next.endpoint !== object.endpoint) this.#agenda.force(key);
     }

@@ -26,6 +26,7 @@ export function ownersAmong(...lists: readonly (readonly KernelObject[])[]): (ob
         return vnis.get(object.vni);
       case "address":
       case "route":
+      case "rule":
       case "neighbour":
         return object.where === "mesh" ? object.device : pods.get(`${object.where.cookie} ${object.device}`);
       default:

@@ -3,6 +3,8 @@
  * `kernel/real` and `kernel/fake` speak them; `forwarder/desired.ts` makes them.
  */
 
+import type { RuleValue } from "./netlink/rule.js";
+
 /** A network namespace by path. The cookie (SO_NETNS_COOKIE, decimal) says whether it is still the same one; an inode does not. */
 export interface Netns {
   readonly path: string;
@@ -31,6 +33,8 @@ export interface Port extends Faulty {
   readonly podInterface: string;
   readonly podMac: string;
   readonly mtu: number;
+  /** Whether the pod's end takes packets from and to 127.0.0.0/8. Not said: as the pod has it. */
+  readonly routeLocalnet?: boolean | undefined;
 }
 
 /** A VXLAN device in the mesh namespace, without learning, that receives on `vni`. */
@@ -94,10 +98,23 @@ export interface Route {
   readonly where: Where;
   readonly device: string;
   readonly prefix: string;
+  /** The main table unless told; others are of `policyTable`. */
+  readonly table?: number | undefined;
   readonly via?: string | undefined;
   /** The preferred source address. */
   readonly source?: string | undefined;
   readonly mtu?: number | undefined;
+}
+
+/**
+ * A pod's packets that match all that is said look into a table of their own first. Its table (`policyTable`) tells the port to whose
+ * end it belongs. It does not go with a device. Seen only where a rule of the same port is wanted.
+ */
+export interface Rule extends RuleValue {
+  readonly kind: "rule";
+  readonly where: Netns;
+  /** The pod's end. */
+  readonly device: string;
 }
 
 /** A permanent neighbour entry. */
@@ -129,7 +146,18 @@ export interface VxlanSource {
   readonly vni: number;
 }
 
-export type KernelObject = Port | Vxlan | VxlanRemote | Wireguard | WireguardPeer | Address | Route | Neighbour | Redirect | VxlanSource;
+export type KernelObject =
+  | Port
+  | Vxlan
+  | VxlanRemote
+  | Wireguard
+  | WireguardPeer
+  | Address
+  | Route
+  | Rule
+  | Neighbour
+  | Redirect
+  | VxlanSource;
 
 /** One change. "replace" turns `old` into `value` in place, keeping the device and its index wherever the kernel can. */
 export type Step =

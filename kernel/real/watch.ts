@@ -19,6 +19,7 @@ import { decodeLink, isBridgeMessage, type Link, RTM_DELLINK, RTM_NEWLINK } from
 import { decodeMessages, type Message } from "../netlink/message.js";
 import { RTM_DELNEIGH } from "../netlink/neighbour.js";
 import { RTM_DELROUTE, RTM_NEWROUTE } from "../netlink/route.js";
+import { RTM_DELRULE, RTM_NEWRULE } from "../netlink/rule.js";
 import { NETLINK_ROUTE, netlinkAddress } from "../netlink/socket.js";
 import { onReadable } from "../signal.js";
 
@@ -29,9 +30,20 @@ const RTMGRP_NEIGH = 0x4;
 const RTMGRP_TC = 0x8;
 const RTMGRP_IPV4_IFADDR = 0x10;
 const RTMGRP_IPV4_ROUTE = 0x40;
+const RTMGRP_IPV4_RULE = 0x80;
 const RTMGRP_IPV6_IFADDR = 0x100;
 const RTMGRP_IPV6_ROUTE = 0x400;
-const groups = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_TC | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE;
+const RTMGRP_IPV6_RULE = 0x40000;
+const groups =
+  RTMGRP_LINK |
+  RTMGRP_NEIGH |
+  RTMGRP_TC |
+  RTMGRP_IPV4_IFADDR |
+  RTMGRP_IPV4_ROUTE |
+  RTMGRP_IPV6_IFADDR |
+  RTMGRP_IPV6_ROUTE |
+  RTMGRP_IPV4_RULE |
+  RTMGRP_IPV6_RULE;
 const RTA_OIF = 4;
 const routeHeader = 12;
 const bufferBytes = 4 * 1024 * 1024;
@@ -41,6 +53,8 @@ const perTurn = 512;
 export type Notice =
   | { readonly kind: "link"; readonly netnsId: number | undefined; readonly link: Link; readonly gone: boolean }
   | { readonly kind: "on-device"; readonly netnsId: number | undefined; readonly index: number }
+  /** Rules bear no device. */
+  | { readonly kind: "rules"; readonly netnsId: number | undefined }
   | { readonly kind: "lost" };
 
 /** Listens in the namespace of the moment, and through it in every namespace that has a number there. */
@@ -125,6 +139,10 @@ function notice(message: Message, netnsId: number | undefined, hear: (notice: No
     case RTM_DELTFILTER:
     case RTM_DELQDISC:
       hear({ kind: "on-device", netnsId, index: message.body.readUInt32LE(4) });
+      break;
+    case RTM_NEWRULE:
+    case RTM_DELRULE:
+      hear({ kind: "rules", netnsId });
       break;
     case RTM_NEWROUTE:
     case RTM_DELROUTE: {
