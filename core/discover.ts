@@ -2,7 +2,7 @@ import type { Connection } from "../api/gen/connection/connection.js";
 import type { NetworkServiceEndpoint } from "../api/gen/registry/registry.js";
 import { firstSuccess } from "./attempts.js";
 import { background } from "./background.js";
-import { candidatesFor, endpointNamed, serviceNamed } from "./candidates.js";
+import { candidatesFor, endpointNamed, mustCarry, serviceNamed } from "./candidates.js";
 import type { Call, Element, Handler } from "./chain.js";
 import type { Clock } from "./clock.js";
 import { afresh, deadline } from "./deadline.js";
@@ -60,6 +60,8 @@ export function discover(parts: Parts): Element {
   const askBest = async (call: Call, next: Handler, avoid?: string): Promise<Connection> => {
     const { networkService } = call.connection;
     const service = await serviceNamed(directory, networkService, call.signal);
+    // Later a service may come to carry something else, and the connection goes with it.
+    if (!call.established) mustCarry(service, call.connection.payload);
     const candidates = await candidatesFor(directory, service, call.connection, call.signal);
     const distance = await parts.locality(
       candidates.map(({ endpoint }) => endpoint),

@@ -13,6 +13,8 @@ export function kernelWay(parts: { readonly pods: Pods; readonly claims: Claims 
   const side = async (id: string, mechanism: Mechanism, before: KernelSide | undefined): Promise<KernelSide> => {
     const { netns, name, routeLocalnet } = kernelParameters(mechanism);
     const pod = resolveAgain(parts.pods, netns, before?.pod);
+    // Only NSM's own name their namespace so. What is ours leaves a pod's settings alone.
+    if (netns.startsWith("inode:") && pod.cookie !== before?.pod.cookie) parts.pods.allowPing(pod);
     const chosen = chooseName(parts, id, pod, name, before);
     const made = kernelMechanism({ netns, name: chosen }, mechanism);
     return { kind: "kernel", mechanism: made, pod, name: chosen, ...(routeLocalnet ? { routeLocalnet } : {}) };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import type { Connection } from "../../api/gen/connection/connection.js";
 import { withIpContext } from "../../core/context.js";
 import type { Netns } from "../../kernel/model.js";
@@ -68,6 +68,19 @@ describe("a connection with policy routes and KERNEL parameters, on the real ker
     assert.equal(setting(server, "nsm0"), "1");
     assert.equal(setting(server, "lo"), "0");
     assert.equal(setting({ ...server, path: `/run/netns/${pod}`, cookie: clientCookie() }, "nsm0"), "0");
+  });
+
+  it("lets every process of an NSM client's pod ping", async () => {
+    const nsm = machine.pod("policy-n");
+    const { dev, ino } = statSync(nsm.path);
+    const plain = asked(nsm, { id: "nsm", service: "nsm" });
+    const parameters = { inodeURL: `inode://${dev}/${ino}` };
+    await world.serve(1, server, { name: "nsm", service: "nsm", src: ["172.16.9.1/32"], dst: ["172.16.9.0/32"] });
+    const answered = await world.request(1, { ...plain, mechanism: { cls: "LOCAL", type: "KERNEL", parameters } });
+    const range = (netns: Netns) => within(netns, () => readFileSync("/proc/sys/net/ipv4/ping_group_range", "utf8").trim());
+    assert.equal(range(nsm), "0\t2147483647");
+    assert.equal(range(server), "1\t0");
+    await world.close(1, answered);
   });
 
   it("leaves nothing of them in the pod when it is closed", async () => {

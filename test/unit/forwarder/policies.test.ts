@@ -144,4 +144,16 @@ describe("forwarder: parameters of a KERNEL mechanism", () => {
     });
     assert.equal(machine.text(), empty);
   });
+
+  it("lets the processes of an NSM client ping, once, and changes no setting for anybody else", async () => {
+    const { world, machine, client } = await served({ policies: [] });
+    await using _ = world;
+    machine.pods.alias("inode://4/77", client);
+    const plain = asked(client);
+    const parameters = { ...plain.mechanism?.parameters, inodeURL: "inode://4/77" };
+    const conn = await world.request(1, { ...plain, mechanism: { cls: "LOCAL", type: "KERNEL", parameters } });
+    assert.equal(conn.mechanism?.parameters.inodeURL, "inode://4/77");
+    await world.request(1, conn);
+    assert.deepEqual(machine.pods.pinging, ["/run/netns/client"]);
+  });
 });
