@@ -19,6 +19,15 @@ export async function serviceNamed(directory: Directory, name: string, signal: A
   throw new MeshError("not-found", `nobody serves a network service named ${quote(name)}; ${hint}`);
 }
 
+/** Refuses ("not-found", as NSM's registry finds nothing then) a service that carries something else than the client asked for. */
+export function mustCarry(service: NetworkService, payload: string): void {
+  if (payload === "" || service.payload === "" || payload === service.payload) return;
+  throw new MeshError(
+    "not-found",
+    `the network service ${quote(service.name)} carries ${service.payload}, not ${payload}; ask for that payload, or for none`,
+  );
+}
+
 /** The endpoint of that exact name. "no-endpoint" where it is not registered (any more). */
 export async function endpointNamed(directory: Directory, name: string, signal: AbortSignal): Promise<NetworkServiceEndpoint> {
   const endpoint = await directory.endpoint(name, signal);

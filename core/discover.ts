@@ -2,12 +2,13 @@ import type { Connection } from "../api/gen/connection/connection.js";
 import type { NetworkServiceEndpoint } from "../api/gen/registry/registry.js";
 import { firstSuccess } from "./attempts.js";
 import { background } from "./background.js";
-import { candidatesFor, endpointNamed, serviceNamed } from "./candidates.js";
+import { candidatesFor, endpointNamed, mustCarry, serviceNamed } from "./candidates.js";
 import type { Call, Element, Handler } from "./chain.js";
 import type { Clock } from "./clock.js";
 import { afresh, deadline } from "./deadline.js";
 import type { Directory } from "./directory.js";
 import { asMeshError, MeshError } from "./error.js";
+import type { Locality } from "./locality.js";
 import type { Log } from "./log.js";
 import { nextSegment, withoutNextSegments } from "./path.js";
 import { order } from "./select.js";
@@ -20,7 +21,7 @@ const patience = 6000;
 
 interface Parts {
   readonly directory: Directory;
-  readonly locality: (endpoint: NetworkServiceEndpoint) => number;
+  readonly locality: Locality;
   readonly load: (name: string) => number;
   readonly random: () => number;
   readonly log: Log;
@@ -59,7 +60,14 @@ export function discover(parts: Parts): Element {
   const askBest = async (call: Call, next: Handler, avoid?: string): Promise<Connection> => {
     const { networkService } = call.connection;
     const service = await serviceNamed(directory, networkService, call.signal);
-    const endpoints = order(await candidatesFor(directory, service, call.connection, call.signal), { ...parts, avoid });
+    // Later a service may come to carry something else, and the connection goes with it.
+    if (!call.established) mustCarry(service, call.connection.payload);
+    const candidates = await candidatesFor(directory, service, call.connection, call.signal);
+    const distance = await parts.locality(
+      candidates.map(({ endpoint }) => endpoint),
+      call.signal,
+    );
+    const endpoints = order(candidates, { ...parts, distance, avoid });
     const payload = service.payload || call.connection.payload;
     const asked = { ...call, connection: { ...call.connection, payload, state: UP } };
     return firstSuccess({

@@ -10,6 +10,8 @@ export interface KernelParameters {
   readonly netns: string;
   /** Empty: the forwarder takes the first free nsmN. */
   readonly name: string;
+  /** Whether it is to take packets from and to 127.0.0.0/8. */
+  readonly routeLocalnet: boolean;
 }
 
 /** One end of a VXLAN mechanism on the underlay. */
@@ -45,14 +47,19 @@ type Side = "src" | "dst";
 
 const biggestVni = 2 ** 24 - 1;
 
-/** Throws "invalid" without a namespace or with a name that the kernel would not take. */
+/** Throws "invalid" without a namespace or with a name that the kernel would not take, "unsupported" for NAT rules (decision 10). */
 export function kernelParameters(m: Mechanism): KernelParameters {
   const netns = text(m, "inodeURL");
   if (!/^(file:\/\/\/.|inode:\/\/\d+\/\d+$)/.test(netns))
     throw bad(m, "inodeURL", "a network namespace as file:///run/netns/NAME or inode://DEV/INO");
   const name = text(m, "name");
   if (name !== "") checkInterfaceName(name);
-  return { netns, name };
+  if (text(m, "IPTables4NatTemplate") !== "")
+    throw new MeshError(
+      "unsupported",
+      "IPTables4NatTemplate is not done here: set the NAT rules inside the pod, or leave the parameter out",
+    );
+  return { netns, name, routeLocalnet: /^(1|t|true)$/i.test(text(m, "routeLocalNet")) };
 }
 
 /** Throws "invalid" for an end that is there but not whole. */
@@ -72,7 +79,7 @@ export function vxlanParameters(m: Mechanism): VxlanParameters {
 }
 
 /** The mechanism with these parameters set; others that it has stay. */
-export function kernelMechanism({ netns, name }: KernelParameters, base?: Mechanism): Mechanism {
+export function kernelMechanism({ netns, name }: Pick<KernelParameters, "netns" | "name">, base?: Mechanism): Mechanism {
   return mechanism(LOCAL, KERNEL, { inodeURL: netns, name }, base);
 }
 

@@ -1,4 +1,5 @@
 import type { NetworkServiceEndpoint } from "../api/gen/registry/registry.js";
+import type { Distance } from "./locality.js";
 import type { WeightedEndpoint } from "./match.js";
 
 /** What decides between endpoints that all match. */
@@ -7,8 +8,8 @@ export interface Choice {
   readonly random: () => number;
   /** How many connections an endpoint has from here. */
   readonly load: (name: string) => number;
-  /** How far away it is: 0 the same node, 1 the same site, 2 elsewhere. Nearer is first. */
-  readonly locality: (endpoint: NetworkServiceEndpoint) => number;
+  /** Nearer is first. */
+  readonly distance: Distance;
   /** The endpoint that was just left; it goes last. */
   readonly avoid?: string | undefined;
 }
@@ -28,7 +29,7 @@ export function order(candidates: readonly WeightedEndpoint[], choice: Choice): 
     const left = endpoint.name === choice.avoid ? 1 : 0;
     // An exponential draw with rate `weight`: the smallest of several is this one with probability weight / sum of weights.
     const draw = -Math.log(1 - choice.random()) / weight;
-    return { endpoint, rank: [left, choice.locality(endpoint), choice.load(endpoint.name) / weight, draw] };
+    return { endpoint, rank: [left, choice.distance(endpoint), choice.load(endpoint.name) / weight, draw] };
   });
   return ranked.sort((a, b) => compare(a.rank, b.rank)).map(({ endpoint }) => endpoint);
 }

@@ -54,9 +54,14 @@ export function macOf(text: string): string {
   return ["02", ...Array.from(hash.subarray(0, 5), (byte) => byte.toString(16).padStart(2, "0"))].join(":");
 }
 
-function parseRoute(route: Route): NextHop {
-  const [address, bits] = parse(route.prefix);
-  const network = networkOf(address, bits);
+/** A prefix with the host's bits cleared, as `172.16.2.0/24`. */
+export function parsePrefix(text: string): string {
+  return networkOf(...parse(text));
+}
+
+/** A route as the endpoint wrote it. */
+export function parseRoute(route: Route): NextHop {
+  const network = parsePrefix(route.prefix);
   return route.nextHop === "" ? { prefix: network } : { prefix: network, via: host(parseAddress(route.nextHop)) };
 }
 

@@ -1,11 +1,14 @@
 import type { Clock } from "../core/clock.js";
 import type { KernelEvent, KernelObject } from "../kernel/model.js";
 import { Later } from "./later.js";
+import { Rounds } from "./rounds.js";
 
 /** What one pass is about. */
 export interface Work {
   /** Everything that is ours; else only the devices. */
   readonly full: boolean;
+  /** A glance at the mesh namespace first, for what a look at the wanted devices does not show. */
+  readonly survey: boolean;
   readonly devices: ReadonlySet<string>;
   /** Keys of what is to be written even if it looks right. */
   readonly forced: ReadonlySet<string>;
@@ -22,10 +25,9 @@ export interface AgendaParts {
   readonly allDevices: () => readonly string[];
 }
 
-const slowTickMs = 10_000;
-/** Each so many slow ticks everything that is ours is listed: what nobody wants shows up nowhere else. */
-const ticksPerFullPass = 6;
-/** Devices that are looked at between two chances for something urgent. */
+/** Each so many rounds everything that is ours is listed in one go: what somebody hung on devices of ours shows up nowhere else. */
+const roundsPerFullPass = 15;
+/** Devices that are looked at, when there is time, between two chances for something urgent. */
 const sweepSize = 16;
 const quietMs = 100;
 /** So long after a change of ours, what is heard of a device is most likely that change. It is looked at without haste. */
@@ -40,17 +42,17 @@ export class Agenda implements Disposable {
   readonly #quick: Later;
   readonly #verify: Later;
   readonly #retry: Later;
+  readonly #rounds: Rounds;
   /** When we changed a device last. */
   readonly #changed = new Map<string, number>();
   #devices = new Set<string>();
   #forced = new Set<string>();
   #left: KernelObject[] = [];
   #full = false;
+  #survey = false;
   /** For when there is nothing else to do. */
   #sweep: string[] = [];
   #setbacks = 0;
-  #ticks = 0;
-  #tick: Disposable | undefined;
 
   constructor(parts: AgendaParts) {
     this.#parts = parts;
@@ -61,10 +63,16 @@ export class Agenda implements Disposable {
     this.#quick = new Later(parts.clock, now);
     this.#retry = new Later(parts.clock, now);
     this.#verify = new Later(parts.clock, (devices) => this.#putOff(devices));
+    this.#rounds = new Rounds({
+      clock: parts.clock,
+      devices: parts.allDevices,
+      begin: (round) => (round % roundsPerFullPass === 0 ? this.all() : this.#lookRound()),
+      look: (devices) => this.add(devices),
+    });
   }
 
   get isEmpty(): boolean {
-    return !this.#full && this.#devices.size === 0 && this.#left.length === 0 && this.#sweep.length === 0;
+    return !this.#full && !this.#survey && this.#devices.size === 0 && this.#left.length === 0 && this.#sweep.length === 0;
   }
 
   add(devices: Iterable<string>): void {
@@ -88,8 +96,9 @@ export class Agenda implements Disposable {
   /** The most urgent work, which is off the agenda with that. */
   take(): Work {
     if (!this.#full && this.#devices.size === 0) this.#devices = new Set(this.#sweep.splice(0, sweepSize));
-    const work = { full: this.#full, devices: this.#devices, forced: this.#forced, left: this.#left };
+    const work = { full: this.#full, survey: this.#survey, devices: this.#devices, forced: this.#forced, left: this.#left };
     this.#full = false;
+    this.#survey = false;
     this.#devices = new Set();
     this.#forced = new Set();
     this.#left = [];
@@ -118,23 +127,23 @@ export class Agenda implements Disposable {
     this.#setbacks = 0;
   }
 
-  /** From now on everything is looked at now and then. */
-  startTicking(): void {
-    this.#tick = this.#parts.clock.after(slowTickMs, () => {
-      this.#ticks++;
-      if (this.#ticks % ticksPerFullPass === 0) this.all();
-      else this.#putOff(this.#parts.allDevices());
-      this.startTicking();
-    });
+  /** From now on everything is looked at, all of it once in a round. */
+  startRounds(): void {
+    this.#rounds.start();
   }
 
   [Symbol.dispose](): void {
-    for (const timer of [this.#quick, this.#verify, this.#retry, this.#tick]) timer?.[Symbol.dispose]();
+    for (const timer of [this.#quick, this.#verify, this.#retry, this.#rounds]) timer[Symbol.dispose]();
   }
 
   #isEcho(device: string): boolean {
     const at = this.#changed.get(device);
     return at !== undefined && this.#parts.clock.monotonic() - at < echoMs;
+  }
+
+  #lookRound(): void {
+    this.#survey = true;
+    this.#parts.wake();
   }
 
   /** A pod may have answered our change with one of its own, so what we heard is looked at all the same, when there is time. */

@@ -6,6 +6,7 @@ import type { Directory } from "../core/directory.js";
 import { discover } from "../core/discover.js";
 import { follow } from "../core/follow.js";
 import { hop } from "../core/hop.js";
+import { bySite } from "../core/locality.js";
 import type { Log } from "../core/log.js";
 import type { Monitor } from "../core/monitor.js";
 import { sharedWatch } from "../core/sharedWatch.js";
@@ -21,6 +22,8 @@ export interface ChainParts extends ConnectParts {
   readonly name: string;
   readonly node: string;
   readonly site: string;
+  /** The network service of forwarders. */
+  readonly service: string;
   readonly tokens: TokenSource;
   readonly peers: PeerSet;
   readonly directory: Directory;
@@ -41,7 +44,7 @@ export function forwarderChain(parts: ChainParts): Handler {
     ...parts,
     elements: [
       hop({ ...parts, program: "forwarder" }),
-      discover({ ...parts, tail, locality: ({ url }) => (url.startsWith("unix:") ? 0 : 1), load: (name) => parts.wanted.load(name) }),
+      discover({ ...parts, tail, locality: bySite(parts), load: (name) => parts.wanted.load(name) }),
       up(),
       counters(parts),
       parts.liveness.element,

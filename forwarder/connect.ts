@@ -1,6 +1,6 @@
 import type { Connection } from "../api/gen/connection/connection.js";
 import type { Call, Element, Handler } from "../core/chain.js";
-import { contextOf, withContext } from "../core/context.js";
+import { contextOf, ipContextOf, withContext } from "../core/context.js";
 import { ETHERNET } from "../core/mechanism.js";
 import { withOwnMetrics } from "../core/path.js";
 import { addressesOf, host } from "./addresses.js";
@@ -13,6 +13,7 @@ import { localMtu, lower } from "./mtu.js";
 import type { Role } from "./names.js";
 import { podMac } from "./pod.js";
 import type { Pods } from "./pods.js";
+import { policiesOf } from "./policies.js";
 import type { Kept, Wanted } from "./wanted.js";
 
 /** Tells a pod's new neighbours where it is: gratuitous ARP, unsolicited neighbour advertisements. */
@@ -92,7 +93,7 @@ function crossConnect(id: string, client: Side, endpoint: Side, answer: Connecti
     id,
     payload: answer.payload === ETHERNET ? "ETHERNET" : "IP",
     mtu: lower(mtu, localMtu),
-    addresses: addressesOf(answer),
+    addresses: { ...addressesOf(answer), ...policiesOf(ipContextOf(answer).policies) },
     client,
     endpoint,
   };

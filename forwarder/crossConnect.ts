@@ -1,5 +1,6 @@
 import type { Mechanism } from "../api/gen/connection/connection.js";
 import type { Netns } from "../kernel/model.js";
+import type { Ports } from "../kernel/netlink/rule.js";
 
 /** One connection through this node, as everything in the kernel follows from it. Plain JSON: it is kept on disk. */
 export interface CrossConnect {
@@ -24,6 +25,8 @@ export interface KernelSide {
   readonly mechanism: Mechanism;
   readonly pod: Netns;
   readonly name: string;
+  /** Whether the interface takes packets from and to 127.0.0.0/8. */
+  readonly routeLocalnet?: boolean | undefined;
 }
 
 /** A VXLAN device inside the node tunnel. */
@@ -67,8 +70,18 @@ export interface Addresses {
   readonly srcRoutes: readonly NextHop[];
   readonly dstRoutes: readonly NextHop[];
   readonly neighbours: readonly { readonly address: string; readonly mac: string }[];
+  readonly policies?: readonly Policy[] | undefined;
   readonly srcMac?: string | undefined;
   readonly dstMac?: string | undefined;
+}
+
+/** Packets of the client that match all that is said take these routes; none is a default route. */
+export interface Policy {
+  readonly from?: string | undefined;
+  readonly protocol?: number | undefined;
+  readonly sourcePorts?: Ports | undefined;
+  readonly destinationPorts?: Ports | undefined;
+  readonly routes: readonly NextHop[];
 }
 
 /** A route as the endpoint asked for it; without `via` it goes to the peer. */

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../core/clock.js";
 import { asMeshError, MeshError } from "../core/error.js";
 import type { Log } from "../core/log.js";
@@ -26,8 +27,8 @@ interface Outcome {
 }
 
 /**
- * Makes the kernel have what is wanted: one pass at a time, over the devices that something happened to; over everything at the start,
- * after lost events and on a slow tick. What is wanted is somebody else's to keep on disk, before it is set here.
+ * Makes the kernel have what is wanted: one pass at a time, over the devices that something happened to, and in rounds over all of
+ * them; over everything in one go at the start and after lost events. What is wanted is somebody else's to keep on disk, before it is set here.
  */
 export class Dataplane implements AsyncDisposable {
   readonly #parts: DataplaneParts;
@@ -55,7 +56,7 @@ export class Dataplane implements AsyncDisposable {
     this.#events = this.#listen();
     this.#agenda.all();
     await this.settled("");
-    this.#agenda.startTicking();
+    this.#agenda.startRounds();
   }
 
   /** Wants these objects, in place of what the unit wanted before. */
@@ -88,13 +89,13 @@ export class Dataplane implements AsyncDisposable {
     this.#waiters.end(new MeshError("cancelled", "the forwarder stops"));
   }
 
-  /** Remembers what a look at the unit's devices would not show: entries of the filter, and endpoints that were set anew. */
+  /** Remembers what a look at the unit's devices would not show: what hangs on no device, and endpoints that were set anew. */
   #noteChange(old: readonly KernelObject[], now: readonly KernelObject[]): void {
     const wanted = byKey(now);
     for (const object of old) {
       const key = keyOf(object);
       const next = wanted.get(key);
-      if (next === undefined && object.kind === "vxlan-source") this.#agenda.leave(object);
+      if (next === undefined && (object.kind === "vxlan-source" || object.kind === "rule")) this.#agenda.leave(object);
       if (next?.kind !== "wireguard-peer" || object.kind !== "wireguard-peer") continue;
       if (next.endpoint !== undefined && next.endpoint !== object.endpoint) this.#agenda.force(key);
     }
@@ -103,7 +104,7 @@ export class Dataplane implements AsyncDisposable {
   #wake(): void {
     if (this.#running !== undefined || this.#stop.signal.aborted) return;
     // A turn later, so that requests that come together share a pass.
-    this.#running = new Promise((resolve) => setImmediate(resolve)).then(() => this.#run());
+    this.#running = setImmediate().then(() => this.#run());
   }
 
   async #run(): Promise<void> {
@@ -111,6 +112,7 @@ export class Dataplane implements AsyncDisposable {
       const work = this.#agenda.take();
       const waiting = this.#waiters.take();
       try {
+        if (work.survey) await this.#survey();
         const outcome = await this.#pass(work);
         for (const unit of waiting.units) waiting.settle(unit, this.#errorOf(unit, outcome));
       } catch (thrown) {
@@ -119,6 +121,8 @@ export class Dataplane implements AsyncDisposable {
         waiting.fail(error);
         this.#agenda.failed({ ...work, full: true });
       }
+      // A pass may end without having waited for anything; the rest of the process has its turn too.
+      if (!this.#agenda.isEmpty) await setImmediate();
     }
     this.#running = undefined;
   }
@@ -136,6 +140,15 @@ export class Dataplane implements AsyncDisposable {
       for (const unit of gone) this.#parts.onPodGone(unit);
       return { failures, gone };
     }
+  }
+
+  /** Puts on the agenda what nobody wants, and what the filter lacks. */
+  async #survey(): Promise<void> {
+    const { devices, sources } = await this.#parts.kernel.overview();
+    const known = new Set(this.#units.allDevices());
+    const { missing, unwanted } = this.#units.compareSources(sources);
+    for (const source of unwanted) this.#agenda.leave(source);
+    this.#agenda.add([...devices.filter((device) => !known.has(device)), ...missing]);
   }
 
   async #look(work: Work): Promise<Step[]> {

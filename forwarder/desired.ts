@@ -126,6 +126,7 @@ function port(connect: CrossConnect, role: Role, side: KernelSide, mtu: number):
     podInterface: side.name,
     podMac: podMac(connect, role),
     mtu,
+    ...(side.routeLocalnet === true ? { routeLocalnet: true } : {}),
   };
 }
 

@@ -11,6 +11,7 @@ const ranks = {
   address: 2,
   neighbour: 3,
   route: 4,
+  rule: 5,
   redirect: 5,
   "vxlan-source": 5,
 } as const satisfies Record<KernelObject["kind"], number>;

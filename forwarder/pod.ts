@@ -1,19 +1,21 @@
 import type { Address, KernelObject, Neighbour, Route } from "../kernel/model.js";
 import { contains, host, hostPrefix, isV6, macOf } from "./addresses.js";
-import type { Addresses, CrossConnect, KernelSide, NextHop } from "./crossConnect.js";
-import type { Role } from "./names.js";
+import type { Addresses, CrossConnect, KernelSide, NextHop, Policy } from "./crossConnect.js";
+import { deviceOf, type Role } from "./names.js";
+import { policyObjects } from "./policies.js";
 
 /** One pod's end, seen from inside: what is its own and what is the peer's. */
 interface View {
   readonly own: readonly string[];
   readonly peer: readonly string[];
   readonly routes: readonly NextHop[];
+  readonly policies: readonly Policy[];
 }
 
 function viewOf(addresses: Addresses, role: Role): View {
   return role === "client"
-    ? { own: addresses.src, peer: addresses.dst, routes: addresses.srcRoutes }
-    : { own: addresses.dst, peer: addresses.src, routes: addresses.dstRoutes };
+    ? { own: addresses.src, peer: addresses.dst, routes: addresses.srcRoutes, policies: addresses.policies ?? [] }
+    : { own: addresses.dst, peer: addresses.src, routes: addresses.dstRoutes, policies: [] };
 }
 
 /**
@@ -30,7 +32,7 @@ export function hasV6(connect: CrossConnect): boolean {
   return [...connect.addresses.src, ...connect.addresses.dst].some(isV6);
 }
 
-/** Addresses, neighbours and routes inside the pod of one side. */
+/** Addresses, neighbours, routes and policies inside the pod of one side. */
 export function podObjects(connect: CrossConnect, role: Role, side: KernelSide): KernelObject[] {
   const view = viewOf(connect.addresses, role);
   const at = { where: side.pod, device: side.name } as const;
@@ -38,6 +40,7 @@ export function podObjects(connect: CrossConnect, role: Role, side: KernelSide):
     ...view.own.map((address): Address => ({ kind: "address", ...at, address })),
     ...neighbours(connect, role, view).map(({ address, mac }): Neighbour => ({ kind: "neighbour", ...at, address, mac })),
     ...routes(view).map((route): Route => ({ kind: "route", ...at, ...route })),
+    ...policyObjects(view.policies, { ...at, port: deviceOf(connect.id, role, side) }, (route) => withNextHop(route, view)),
   ];
 }
 
@@ -47,7 +50,7 @@ function neighbours(connect: CrossConnect, role: Role, view: View): { address: s
   if (connect.payload === "IP") {
     const mac = podMac(connect, role === "client" ? "endpoint" : "client");
     for (const address of view.peer) entries.set(host(address), mac);
-    for (const route of view.routes) if (route.via !== undefined) entries.set(route.via, mac);
+    for (const { via } of [...view.routes, ...view.policies.flatMap(({ routes }) => routes)]) if (via !== undefined) entries.set(via, mac);
   }
   if (role === "client") for (const entry of connect.addresses.neighbours) entries.set(entry.address, entry.mac);
   for (const address of view.own) entries.delete(host(address));

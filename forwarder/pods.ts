@@ -10,6 +10,8 @@ export interface Pods {
   /** Names of all interfaces in it. Not the same namespace any more: "netns-gone". */
   interfaces(pod: Netns): readonly string[];
   exists(pod: Netns): boolean;
+  /** Lets everybody in it send ICMP echo requests: NSM's clients check their connections so, and rely on the forwarder for the right. */
+  allowPing(pod: Netns): void;
 }
 
 /** The machine's own. */
@@ -18,7 +20,12 @@ export const realPods: Pods = {
   // What /proc shows follows the thread's namespace, unlike /sys, which shows the one that mounted it.
   interfaces: (pod) => within(pod, () => namesIn(fs.readFileSync("/proc/thread-self/net/dev", "utf8"))),
   exists: netnsExists,
+  allowPing: (pod) => within(pod, () => writeIfOther("/proc/sys/net/ipv4/ping_group_range", "0\t2147483647")),
 };
+
+function writeIfOther(file: string, value: string): void {
+  if (fs.readFileSync(file, "utf8").trim() !== value) fs.writeFileSync(file, value);
+}
 
 function namesIn(table: string): string[] {
   return table

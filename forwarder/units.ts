@@ -1,6 +1,6 @@
 import { MultiMap } from "../core/multiMap.js";
 import { keyOf } from "../kernel/difference.js";
-import type { KernelObject } from "../kernel/model.js";
+import type { KernelObject, VxlanSource } from "../kernel/model.js";
 import { byKey } from "./plan.js";
 
 /** Answers the device of the mesh namespace that an object belongs to, as far as the given objects tell. */
@@ -26,6 +26,7 @@ export function ownersAmong(...lists: readonly (readonly KernelObject[])[]): (ob
         return vnis.get(object.vni);
       case "address":
       case "route":
+      case "rule":
       case "neighbour":
         return object.where === "mesh" ? object.device : pods.get(`${object.where.cookie} ${object.device}`);
       default:
@@ -99,6 +100,18 @@ export class Units {
 
   all(): KernelObject[] {
     return [...this.#units.values()].flatMap((unit) => unit.objects);
+  }
+
+  /** The filter's entries against the wanted ones: devices of those that are missing, and those that nobody wants. */
+  compareSources(found: readonly VxlanSource[]): { missing: Set<string>; unwanted: VxlanSource[] } {
+    const left = new Map(found.map((source) => [keyOf(source), source]));
+    const wanted = new Map<string, string>();
+    for (const { devices } of this.#units.values()) {
+      for (const [device, objects] of devices)
+        for (const object of objects) if (object.kind === "vxlan-source") wanted.set(keyOf(object), device);
+    }
+    const missing = new Set([...wanted].flatMap(([key, device]) => (left.has(key) ? [] : [device])));
+    return { missing, unwanted: [...left].flatMap(([key, source]) => (wanted.has(key) ? [] : [source])) };
   }
 
   /** The keys of all that a unit wants. */

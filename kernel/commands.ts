@@ -1,5 +1,6 @@
-import type { KernelObject, Netns, Step, Where } from "./model.js";
+import type { KernelObject, Netns, Port, Rule, Step, Where } from "./model.js";
 import { canonicalNetwork } from "./netlink/ip.js";
+import type { Ports } from "./netlink/rule.js";
 
 /** A step as the commands that an operator would type, run in the mesh namespace unless a line says `-n POD`. For logs and golden texts. */
 export function commandsOf(step: Step): string[] {
@@ -24,6 +25,7 @@ export function additions(value: KernelObject): string[] {
         `ip link add ${name} mtu ${mtu} type veth peer name ${podInterface} address ${podMac} mtu ${mtu} netns ${pod.path}`,
         `ip link set ${name} alias ${alias} up`,
         `ip${inPod(pod)} link set ${podInterface} up`,
+        ...localnet(value),
       ];
     }
     case "vxlan": {
@@ -51,9 +53,11 @@ export function additions(value: KernelObject): string[] {
       return [`ip${at(value.where)} address add ${value.address} dev ${value.device}${value.address.includes(":") ? " nodad" : ""}`];
     case "route": {
       const via = value.via === undefined ? "" : ` via ${value.via}`;
-      const rest = `${value.via === undefined ? "" : " onlink"}${word("src", value.source)}${word("mtu", value.mtu)}`;
+      const rest = `${value.via === undefined ? "" : " onlink"}${word("table", value.table)}${word("src", value.source)}${word("mtu", value.mtu)}`;
       return [`ip${at(value.where)} route add ${canonicalNetwork(value.prefix)}${via} dev ${value.device} proto 105${rest}`];
     }
+    case "rule":
+      return [ruleCommand("add", value)];
     case "neighbour":
       return [`ip${at(value.where)} neighbour replace ${value.address} lladdr ${value.mac} dev ${value.device} nud permanent`];
     case "redirect": {
@@ -75,6 +79,7 @@ function replacements(value: KernelObject, old: KernelObject): string[] {
       `ip link set ${name} alias ${alias} mtu ${mtu} up`,
       ...renamed,
       `ip${inPod(pod)} link set ${podInterface} address ${podMac} mtu ${mtu} up`,
+      ...localnet(value),
     ];
   }
   if (value.kind === "vxlan-remote") return [...additions(value), deletion(old)];
@@ -82,6 +87,11 @@ function replacements(value: KernelObject, old: KernelObject): string[] {
   if (value.kind === "redirect" || value.kind === "neighbour" || value.kind === "wireguard-peer") return additions(value);
   if (value.kind === "wireguard") return additions(value).slice(1);
   return [deletion(old), ...additions(value)];
+}
+
+/** By hand one would write the pod's setting. */
+function localnet({ podInterface, routeLocalnet }: Port): string[] {
+  return routeLocalnet === undefined ? [] : [`sysctl net.ipv4.conf.${podInterface}.route_localnet=${Number(routeLocalnet)}`];
 }
 
 function deletion(old: KernelObject): string {
@@ -97,7 +107,9 @@ function deletion(old: KernelObject): string {
     case "address":
       return `ip${at(old.where)} address delete ${old.address} dev ${old.device}`;
     case "route":
-      return `ip${at(old.where)} route delete ${canonicalNetwork(old.prefix)} dev ${old.device} proto 105`;
+      return `ip${at(old.where)} route delete ${canonicalNetwork(old.prefix)} dev ${old.device} proto 105${word("table", old.table)}`;
+    case "rule":
+      return ruleCommand("delete", old);
     case "neighbour":
       return `ip${at(old.where)} neighbour delete ${old.address} dev ${old.device}`;
     case "redirect":
@@ -107,6 +119,13 @@ function deletion(old: KernelObject): string {
     default:
       return old satisfies never;
   }
+}
+
+function ruleCommand(verb: "add" | "delete", rule: Rule): string {
+  const { family, from, protocol, sourcePorts, destinationPorts, table, priority } = rule;
+  const ports = (range: Ports | undefined) => range && `${range.first}-${range.last}`;
+  const what = `${word("from", from)}${word("ipproto", protocol)}${word("sport", ports(sourcePorts))}${word("dport", ports(destinationPorts))}`;
+  return `ip -${family}${inPod(rule.where)} rule ${verb} pref ${priority}${what} table ${table} protocol 105`;
 }
 
 function at(where: Where): string {

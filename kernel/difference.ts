@@ -1,5 +1,6 @@
 import type { KernelObject, Where, WireguardPeer } from "./model.js";
 import { canonicalAddress, canonicalIp, canonicalNetwork } from "./netlink/ip.js";
+import type { Ports } from "./netlink/rule.js";
 
 /** What an object is known by. Two objects with one key are two states of one thing. */
 export function keyOf(object: KernelObject): string {
@@ -15,7 +16,9 @@ export function keyOf(object: KernelObject): string {
     case "address":
       return `address ${place(object)} ${canonicalAddress(object.address)}`;
     case "route":
-      return `route ${place(object)} ${canonicalNetwork(object.prefix)}`;
+      return `route ${place(object)} ${canonicalNetwork(object.prefix)}${object.table === undefined ? "" : ` table ${object.table}`}`;
+    case "rule":
+      return `rule ${place(object)} IPv${object.family} table ${object.table}`;
     case "neighbour":
       return `neighbour ${place(object)} ${canonicalIp(object.address)}`;
     case "redirect":
@@ -50,7 +53,9 @@ function traits(object: KernelObject, wanted: KernelObject): Traits {
   switch (object.kind) {
     case "port": {
       const { alias, podInterface, mtu } = object;
-      return { alias, podInterface, mtu, namespace: object.pod.cookie, podMac: object.podMac.toLowerCase() };
+      const routeLocalnet =
+        wanted.kind === "port" && wanted.routeLocalnet !== undefined ? String(object.routeLocalnet ?? false) : undefined;
+      return { alias, podInterface, mtu, routeLocalnet, namespace: object.pod.cookie, podMac: object.podMac.toLowerCase() };
     }
     case "vxlan": {
       const { alias, vni, udpPort, madeIn, mtu } = object;
@@ -68,6 +73,16 @@ function traits(object: KernelObject, wanted: KernelObject): Traits {
       const { via, source, mtu } = object;
       return { via: via && canonicalIp(via), source: source && canonicalIp(source), mtu };
     }
+    case "rule": {
+      const { priority, protocol, from, sourcePorts, destinationPorts } = object;
+      return {
+        priority,
+        protocol,
+        from: from && canonicalNetwork(from),
+        sourcePorts: ports(sourcePorts),
+        destinationPorts: ports(destinationPorts),
+      };
+    }
     case "neighbour":
       return { mac: object.mac.toLowerCase() };
     case "redirect": {
@@ -80,6 +95,10 @@ function traits(object: KernelObject, wanted: KernelObject): Traits {
     default:
       return object satisfies never;
   }
+}
+
+function ports(range: Ports | undefined): string | undefined {
+  return range && `${range.first}-${range.last}`;
 }
 
 function allowed(cidrs: readonly string[]): string {

@@ -1,7 +1,8 @@
 import { additions, commandsOf } from "./commands.js";
 import { keyOf } from "./difference.js";
 import { FakeMachine } from "./fake/machine.js";
-import type { Counters, Kernel, KernelEvent, KernelObject, Port, Step, StepFailure } from "./model.js";
+import type { Counters, Kernel, KernelEvent, KernelObject, Overview, Port, Step, StepFailure } from "./model.js";
+import { samePort } from "./policyTable.js";
 import { EventQueue } from "./queue.js";
 
 const none: Counters = { rxBytes: 0, txBytes: 0, rxPackets: 0, txPackets: 0, drops: 0 };
@@ -36,16 +37,24 @@ export class FakeKernel implements Kernel {
 
   async list(wanted: readonly KernelObject[]): Promise<KernelObject[]> {
     const ports = new Set(wanted.flatMap((object) => (object.kind === "port" ? [object.name] : [])));
-    return this.#visible(ports);
+    return this.#visible(ports, wanted);
   }
 
   async find(devices: readonly string[], wanted: readonly KernelObject[]): Promise<KernelObject[]> {
     const keys = new Set(wanted.map(keyOf));
     const ports = new Set(wanted.flatMap((object) => (object.kind === "port" && devices.includes(object.name) ? [object.name] : [])));
-    return this.#visible(ports).filter((object) => {
+    return this.#visible(ports, wanted).filter((object) => {
       if (object.kind === "vxlan-source") return keys.has(keyOf(object));
       return "name" in object ? devices.includes(object.name) : devices.some((device) => this.machine.hangsOn(object, device));
     });
+  }
+
+  async overview(): Promise<Overview> {
+    const objects = this.machine.objects();
+    return {
+      devices: objects.flatMap((object) => ("name" in object ? [object.name] : [])),
+      sources: objects.filter((object) => object.kind === "vxlan-source"),
+    };
   }
 
   async apply(steps: readonly Step[]): Promise<StepFailure[]> {
@@ -82,9 +91,13 @@ export class FakeKernel implements Kernel {
     this.commands.push(...commandsOf(step));
   }
 
-  /** Pods' ends are seen only where somebody wants their port. */
-  #visible(ports: ReadonlySet<string>): KernelObject[] {
-    const objects = this.machine.objects();
+  /** Pods' ends are seen only where somebody wants their port, and a port's rules only where somebody wants one. */
+  #visible(ports: ReadonlySet<string>, wanted: readonly KernelObject[]): KernelObject[] {
+    const rules = wanted.filter((object) => object.kind === "rule");
+    const objects = this.machine.objects().filter((object) => {
+      if (object.kind !== "rule") return true;
+      return this.machine.port(object.where, object.device) !== undefined && rules.some(({ table }) => samePort(table, object.table));
+    });
     const hidden = objects.filter((object): object is Port => object.kind === "port" && !ports.has(object.name));
     return objects
       .filter((object) => !("where" in object && object.where !== "mesh" && hidden.some(({ name }) => this.machine.hangsOn(object, name))))

@@ -3,6 +3,8 @@
  * `kernel/real` and `kernel/fake` speak them; `forwarder/desired.ts` makes them.
  */
 
+import type { RuleValue } from "./netlink/rule.js";
+
 /** A network namespace by path. The cookie (SO_NETNS_COOKIE, decimal) says whether it is still the same one; an inode does not. */
 export interface Netns {
   readonly path: string;
@@ -31,6 +33,8 @@ export interface Port extends Faulty {
   readonly podInterface: string;
   readonly podMac: string;
   readonly mtu: number;
+  /** Whether the pod's end takes packets from and to 127.0.0.0/8. Not said: as the pod has it. */
+  readonly routeLocalnet?: boolean | undefined;
 }
 
 /** A VXLAN device in the mesh namespace, without learning, that receives on `vni`. */
@@ -94,10 +98,23 @@ export interface Route {
   readonly where: Where;
   readonly device: string;
   readonly prefix: string;
+  /** The main table unless told; others are of `policyTable`. */
+  readonly table?: number | undefined;
   readonly via?: string | undefined;
   /** The preferred source address. */
   readonly source?: string | undefined;
   readonly mtu?: number | undefined;
+}
+
+/**
+ * A pod's packets that match all that is said look into a table of their own first. Its table (`policyTable`) tells the port to whose
+ * end it belongs. It does not go with a device. Seen only where a rule of the same port is wanted.
+ */
+export interface Rule extends RuleValue {
+  readonly kind: "rule";
+  readonly where: Netns;
+  /** The pod's end. */
+  readonly device: string;
 }
 
 /** A permanent neighbour entry. */
@@ -129,7 +146,18 @@ export interface VxlanSource {
   readonly vni: number;
 }
 
-export type KernelObject = Port | Vxlan | VxlanRemote | Wireguard | WireguardPeer | Address | Route | Neighbour | Redirect | VxlanSource;
+export type KernelObject =
+  | Port
+  | Vxlan
+  | VxlanRemote
+  | Wireguard
+  | WireguardPeer
+  | Address
+  | Route
+  | Rule
+  | Neighbour
+  | Redirect
+  | VxlanSource;
 
 /** One change. "replace" turns `old` into `value` in place, keeping the device and its index wherever the kernel can. */
 export type Step =
@@ -158,12 +186,22 @@ export type KernelEvent =
   | { readonly kind: "gone"; readonly device: string }
   | { readonly kind: "resync" };
 
+/** What the mesh namespace has at a glance. */
+export interface Overview {
+  /** All devices of ours. */
+  readonly devices: readonly string[];
+  /** All that the filter lets in. */
+  readonly sources: readonly VxlanSource[];
+}
+
 /** The kernel, seen from one forwarder: its mesh namespace and the pods' ends of its ports. */
 export interface Kernel extends AsyncDisposable {
   /** All that is ours. `wanted` tells in which pods to look; a port's pod end that nobody wants is not read. */
   list(wanted: readonly KernelObject[]): Promise<KernelObject[]>;
   /** The same for the named devices of the mesh namespace alone, with all that hangs on them. Cost does not depend on how many others there are. */
   find(devices: readonly string[], wanted: readonly KernelObject[]): Promise<KernelObject[]>;
+  /** A glance, which shows what nobody wants. It puts the filter's own rules back, where somebody took them away. */
+  overview(): Promise<Overview>;
   /** Does the steps in the given order and goes on after a failure. Safe to repeat. */
   apply(steps: readonly Step[]): Promise<StepFailure[]>;
   /** Hears of changes until the signal ends it. */

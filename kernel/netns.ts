@@ -5,6 +5,7 @@ import { CLONE_NEWNET, close, MNT_DETACH, MS_BIND, MS_REC, MS_SHARED, mount, set
 import { AF_INET, getOption, SO_NETNS_COOKIE, SOCK_DGRAM, SOL_SOCKET, socket } from "./ffi/socket.js";
 import { errnoOf } from "./ffi/system.js";
 import type { Netns } from "./model.js";
+import { findByInode } from "./netnsInode.js";
 
 export type { Netns } from "./model.js";
 
@@ -28,7 +29,7 @@ export function resolveNetns(url: string): Netns {
   const file = /^file:\/\/(\/.+)$/.exec(url)?.[1];
   if (file !== undefined) return openNetns(decoded(file, url));
   const inode = /^inode:\/\/(\d+)\/(\d+)$/.exec(url);
-  if (inode !== null) return openNetns(findInode(Number(inode[1]), Number(inode[2]), url));
+  if (inode !== null) return openNetns(findByInode(folder, Number(inode[1]), Number(inode[2])));
   throw new MeshError("invalid", `a network namespace is named by file:///PATH or inode://DEV/INODE, got ${url}`);
 }
 
@@ -201,29 +202,4 @@ function decoded(file: string, url: string): string {
   } catch (cause) {
     throw new MeshError("invalid", `${url} is not a valid URL`, { cause });
   }
-}
-
-function findInode(device: number, inode: number, url: string): string {
-  for (const candidate of candidates()) {
-    const found = statOf(candidate);
-    if (found?.ino === inode && found.dev === device) return candidate;
-  }
-  throw new MeshError(
-    "not-found",
-    `no process and no name in ${folder} holds the network namespace ${url}; does the forwarder see the host's processes?`,
-  );
-}
-
-/** Processes end while we look, and some let nobody look. */
-function statOf(file: string): fs.Stats | undefined {
-  try {
-    return fs.statSync(file);
-  } catch {
-    return undefined;
-  }
-}
-
-function* candidates(): Generator<string> {
-  if (fs.existsSync(folder)) for (const name of fs.readdirSync(folder)) yield path.join(folder, name);
-  for (const name of fs.readdirSync("/proc")) if (/^\d+$/.test(name)) yield `/proc/${name}/ns/net`;
 }

@@ -8,6 +8,7 @@ import type { VxlanFilter } from "./parts.js";
 
 const OUTPUT_JSON = 1 << 4;
 const table = "isthmus";
+const chain = "input";
 const sets = { ipv4: { table, set: "sources4" }, ipv6: { table, set: "sources6" } } as const;
 
 /** What the filter threw away since the table was made, by reason. */
@@ -40,9 +41,19 @@ export interface CountingVxlanFilter extends VxlanFilter, Disposable {
  */
 export function openVxlanFilter(mesh: string, options: FilterOptions = {}): CountingVxlanFilter {
   const nft = new Nft(mesh);
-  nft.run(ruleset(options.port ?? 4789, options.from ?? "tunnel"));
+  const rules = ruleset(options.port ?? 4789, options.from ?? "tunnel");
+  nft.run(rules);
   const elements = within(mesh, () => new NftElements());
+  const right = elements.chain({ table, chain });
   return {
+    mend: () => {
+      if (elements.chain({ table, chain }).equals(right)) return;
+      try {
+        nft.run(rules);
+      } catch {
+        nft.run(`delete table inet ${table}\n${rules}`); // a chain of that name hangs elsewhere
+      }
+    },
     list: () => [sets.ipv4, sets.ipv6].flatMap((set) => elements.list(set)).map(sourceOf),
     has: (source) => elements.has(...elementOf(source)),
     add: (source) => elements.add(...elementOf(source)),
@@ -62,11 +73,11 @@ table inet ${table} {
   counter unknown { }
   counter outside { }
   counter fragments { }
-  chain input { type filter hook input priority raw; policy accept; }
+  chain ${chain} { type filter hook input priority raw; policy accept; }
 }
-flush chain inet ${table} input
+flush chain inet ${table} ${chain}
 table inet ${table} {
-  chain input {
+  chain ${chain} {
     exthdr frag exists counter name fragments drop
     ${from === "tunnel" ? outside : ""}
     udp dport ${port} ip saddr . @th,96,24 @${sets.ipv4.set} accept

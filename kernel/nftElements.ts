@@ -1,7 +1,8 @@
 /**
- * Elements of nftables sets by netlink, over sockets that stay open: closing one waits for the kernel to have freed what was
+ * Elements of nftables sets, and what a chain's rules are, by netlink, over sockets that stay open: closing one waits for the kernel to have freed what was
  * removed before, 10 ms and more, and libnftables opens and closes one for every command.
  */
+import os from "node:os";
 import { MeshError } from "../core/error.js";
 import { close } from "./ffi/file.js";
 import { AF_NETLINK, bind, recv, SO_RCVTIMEO, SOCK_RAW, SOL_SOCKET, send, setOption, socket, timeval } from "./ffi/socket.js";
@@ -14,10 +15,19 @@ const NETLINK_NETFILTER = 12;
 const NFNL_MSG_BATCH_BEGIN = 0x10;
 const NFNL_MSG_BATCH_END = 0x11;
 const NFNL_SUBSYS_NFTABLES = 10;
+const NFT_MSG_GETCHAIN = 4;
+const NFT_MSG_GETRULE = 7;
 const NFT_MSG_NEWSETELEM = 12;
 const NFT_MSG_GETSETELEM = 13;
 const NFT_MSG_DELSETELEM = 14;
 const NFPROTO_INET = 1;
+const NFTA_CHAIN_TABLE = 1;
+const NFTA_CHAIN_NAME = 3;
+const NFTA_CHAIN_HOOK = 4;
+const NFTA_CHAIN_POLICY = 5;
+const NFTA_RULE_TABLE = 1;
+const NFTA_RULE_CHAIN = 2;
+const NFTA_RULE_EXPRESSIONS = 4;
 const NFTA_SET_ELEM_LIST_TABLE = 1;
 const NFTA_SET_ELEM_LIST_SET = 2;
 const NFTA_SET_ELEM_LIST_ELEMENTS = 3;
@@ -32,6 +42,12 @@ const answer = Buffer.alloc(8192);
 export interface NftSet {
   readonly table: string;
   readonly set: string;
+}
+
+/** A chain of a table of family inet. */
+export interface NftChain {
+  readonly table: string;
+  readonly chain: string;
 }
 
 /** Changes and reads sets of the network namespace in which it was made. Keys are as nftables packs them: each part padded to four bytes. */
@@ -80,6 +96,24 @@ export class NftElements implements Disposable {
     return this.#reader.dump({ what: `read nftables set ${where.set}`, type: messageType(NFT_MSG_GETSETELEM), body }).flatMap(keysOf);
   }
 
+  /** Where the chain hangs and what its rules do, in bytes that are the same as long as those are; none without the chain. */
+  chain({ table, chain }: NftChain): Buffer {
+    const what = `read nftables chain ${chain}`;
+    const named = Buffer.concat([header(NFPROTO_INET, 0), text(NFTA_CHAIN_TABLE, table), text(NFTA_CHAIN_NAME, chain)]);
+    const [place] = this.#reader.request({
+      ...{ what, type: messageType(NFT_MSG_GETCHAIN), body: named },
+      absent: os.constants.errno.ENOENT,
+    });
+    if (place === undefined) return Buffer.alloc(0);
+    const body = Buffer.concat([header(NFPROTO_INET, 0), text(NFTA_RULE_TABLE, table), text(NFTA_RULE_CHAIN, chain)]);
+    const rules = this.#reader.dump({ what, type: messageType(NFT_MSG_GETRULE), body });
+    return Buffer.concat([
+      pick(place, NFTA_CHAIN_HOOK),
+      pick(place, NFTA_CHAIN_POLICY),
+      ...rules.map((rule) => pick(rule, NFTA_RULE_EXPRESSIONS)),
+    ]);
+  }
+
   [Symbol.dispose](): void {
     close(this.#fd);
     this.#reader[Symbol.dispose]();
@@ -122,6 +156,10 @@ function openNetfilter(): number {
 function encodeElement(where: NftSet, key: Uint8Array): Buffer {
   const element = nested(NFTA_LIST_ELEM, nested(NFTA_SET_ELEM_KEY, attribute(NFTA_DATA_VALUE, key)));
   return Buffer.concat([header(NFPROTO_INET, 0), ...names(where), nested(NFTA_SET_ELEM_LIST_ELEMENTS, element)]);
+}
+
+function pick(body: Buffer, type: number): Buffer {
+  return parseAttributes(body.subarray(nfgenmsg)).get(type) ?? Buffer.alloc(0);
 }
 
 function keysOf(body: Buffer): Buffer[] {

@@ -30,6 +30,8 @@ export interface VxlanFilter {
   list(): VxlanSource[];
   /** Whether it is in, at a cost that does not grow with the number of others. */
   has(source: VxlanSource): boolean;
+  /** Makes its rules anew where somebody took them away or changed them. The pairs that went with them stay away until they are added. */
+  mend(): void;
   /** There already: nothing to do. */
   add(source: VxlanSource): void;
   /** Not there: nothing to do. */

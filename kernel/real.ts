@@ -2,8 +2,8 @@ import fs from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../core/clock.js";
 import type { Log } from "../core/log.js";
-import type { Counters, Kernel, KernelEvent, KernelObject, Step, StepFailure, VxlanSource } from "./model.js";
-import { getLinks } from "./netlink/link.js";
+import type { Counters, Kernel, KernelEvent, KernelObject, Overview, Step, StepFailure, VxlanSource } from "./model.js";
+import { dumpLinks, getLinks } from "./netlink/link.js";
 import { ownNetns } from "./netns.js";
 import type { VxlanFilter, WireguardDevices } from "./parts.js";
 import { applyStep, doneBy } from "./real/apply.js";
@@ -11,7 +11,7 @@ import { countersOf } from "./real/counters.js";
 import { wantedPorts } from "./real/device.js";
 import { Events } from "./real/events.js";
 import { closeHome, type Home, openHome } from "./real/home.js";
-import { aliasPrefix } from "./real/owner.js";
+import { aliasPrefix, isOurs } from "./real/owner.js";
 import { removeDevices } from "./real/remove.js";
 import { Session } from "./real/session.js";
 import { findDevice, portions, readDevices, readMesh } from "./real/survey.js";
@@ -60,6 +60,7 @@ class RealKernel implements Kernel {
   }
 
   async list(wanted: readonly KernelObject[]): Promise<KernelObject[]> {
+    this.#parts.filter.mend();
     const wireguard = await this.#parts.wireguard.list(aliasPrefix);
     const tunnels = new Set(wireguard.flatMap((object) => (object.kind === "wireguard" ? [object.name] : [])));
     const { links, names, objects } = this.#work((session) => readMesh(session, tunnels, wanted));
@@ -78,6 +79,13 @@ class RealKernel implements Kernel {
     const found: KernelObject[] = await this.#parts.wireguard.find(others.map(({ name }) => name));
     found.push(...this.#work((session) => links.flatMap((link) => findDevice(session, link, wanted))));
     return [...found, ...this.#sources(wanted)];
+  }
+
+  async overview(): Promise<Overview> {
+    this.#parts.filter.mend();
+    const devices = dumpLinks(this.#home.meshSocket).filter(isOurs);
+    await setImmediate(); // with 1000 connections either half takes 25 ms
+    return { devices: devices.map(({ name }) => name), sources: this.#parts.filter.list() };
   }
 
   async apply(steps: readonly Step[]): Promise<StepFailure[]> {

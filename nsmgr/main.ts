@@ -1,6 +1,5 @@
 #!/usr/bin/env -S node --max-semi-space-size=2
 import { randomInt } from "node:crypto";
-import { MeshError } from "../core/error.js";
 import { createTokenSource } from "../identity/token.js";
 import { processKey } from "../program/key.js";
 import { nodeId } from "../program/nodeId.js";
@@ -13,6 +12,7 @@ import { realNamespaces } from "./namespaces.js";
 import { startNsmgr } from "./nsmgr.js";
 import { PrefixFile } from "./prefixFile.js";
 import { publishedUrl } from "./published.js";
+import { SocketFinder } from "./sockets.js";
 import { Stack } from "./stack.js";
 
 await runProgram("nsmgr", nsmgrSettings, async ({ config, log, clock, version }) => {
@@ -25,6 +25,7 @@ await runProgram("nsmgr", nsmgrSettings, async ({ config, log, clock, version })
   const store = started.use(openStore(config.stateDir));
   const prefixes = started.use(new PrefixFile({ path: config.excludedPrefixesFile, clock, log }));
   const peers = started.use(new Peers({ tokens, log, clock, dialTimeoutMs: config.dialTimeout }));
+  const sockets = new SocketFinder();
   started.use(
     await startNsmgr({
       ...{ peers, tokens, store, clock, log, namespaces: realNamespaces },
@@ -39,14 +40,9 @@ await runProgram("nsmgr", nsmgrSettings, async ({ config, log, clock, version })
       },
       listen: async (urls, services) => await serve({ urls, services, log, hop: config.name }),
       excludedPrefixes: () => prefixes.prefixes,
-      resolveUrl,
+      resolveUrl: (url) => sockets.resolve(url),
       random: () => randomInt(2 ** 32) / 2 ** 32,
     }),
   );
   return started.move();
 });
-
-async function resolveUrl(url: string): Promise<string> {
-  if (!url.startsWith("inode:")) return url;
-  throw new MeshError("unsupported", `this nsmgr cannot find the socket behind ${url}; register with its unix:///path, or tcp://host:port`);
-}

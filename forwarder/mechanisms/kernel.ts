@@ -11,10 +11,13 @@ import type { Way } from "./mechanism.js";
 /** An interface in a pod of this node, named by the pod's namespace (`inodeURL`) and a name that may be left to us. */
 export function kernelWay(parts: { readonly pods: Pods; readonly claims: Claims }): Way<KernelSide> {
   const side = async (id: string, mechanism: Mechanism, before: KernelSide | undefined): Promise<KernelSide> => {
-    const { netns, name } = kernelParameters(mechanism);
+    const { netns, name, routeLocalnet } = kernelParameters(mechanism);
     const pod = resolveAgain(parts.pods, netns, before?.pod);
+    // Only NSM's own name their namespace so. What is ours leaves a pod's settings alone.
+    if (netns.startsWith("inode:") && pod.cookie !== before?.pod.cookie) parts.pods.allowPing(pod);
     const chosen = chooseName(parts, id, pod, name, before);
-    return { kind: "kernel", mechanism: kernelMechanism({ netns, name: chosen }, mechanism), pod, name: chosen };
+    const made = kernelMechanism({ netns, name: chosen }, mechanism);
+    return { kind: "kernel", mechanism: made, pod, name: chosen, ...(routeLocalnet ? { routeLocalnet } : {}) };
   };
   return {
     type: KERNEL,

@@ -26,6 +26,7 @@ export class FakeMachine {
   /** The pod's namespace ends, and with it the ends in it and their ports. */
   removePod(pod: Netns): void {
     this.#pods.delete(pod.cookie);
+    for (const [key, object] of this.#objects) if (object.kind === "rule" && object.where.cookie === pod.cookie) this.#objects.delete(key);
     for (const port of this.#ports()) if (port.pod.cookie === pod.cookie) this.removeDevice(port.name);
   }
 
@@ -90,7 +91,9 @@ export class FakeMachine {
       this.removeDevice(port.name);
       return;
     }
-    this.#drop((object) => loses.includes(object.kind) && this.hangsOn(object, port.name));
+    for (const [key, object] of this.#objects) {
+      if (loses.includes(object.kind) && this.hangsOn(object, port.name)) this.#objects.delete(key);
+    }
     this.#objects.set(keyOf(port), { ...port, ...change });
     this.tell({ kind: "changed", device: port.name });
   }
@@ -152,8 +155,9 @@ export class FakeMachine {
     if (name !== undefined) this.tell({ kind: "changed", device: name });
   }
 
+  /** Rules go with no device. */
   #drop(which: (object: KernelObject) => boolean): void {
-    for (const [key, object] of this.#objects) if (which(object)) this.#objects.delete(key);
+    for (const [key, object] of this.#objects) if (object.kind !== "rule" && which(object)) this.#objects.delete(key);
   }
 
   #device(name: string): Device | undefined {

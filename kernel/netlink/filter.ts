@@ -4,8 +4,9 @@ import { NLM_F_CREATE, NLM_F_REPLACE, type Request } from "./message.js";
 import type { NetlinkSocket } from "./socket.js";
 
 const RTM_NEWQDISC = 36;
+export const RTM_DELQDISC = 37;
 const RTM_NEWTFILTER = 44;
-const RTM_DELTFILTER = 45;
+export const RTM_DELTFILTER = 45;
 const RTM_GETTFILTER = 46;
 const TCA_KIND = 1;
 const TCA_OPTIONS = 2;

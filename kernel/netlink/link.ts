@@ -1,6 +1,6 @@
 import os from "node:os";
 import { MeshError } from "../../core/error.js";
-import { AF_BRIDGE } from "../ffi/socket.js";
+import { AF_BRIDGE, AF_INET } from "../ffi/socket.js";
 import {
   type Attributes,
   attribute,
@@ -35,6 +35,7 @@ const IFLA_NET_NS_FD = 28;
 const IFLA_IFALIAS = 20;
 const IFLA_STATS64 = 23;
 const IFLA_GROUP = 27;
+const IFLA_AF_SPEC = 26;
 const IFLA_EXT_MASK = 29;
 const IFLA_LINK_NETNSID = 37;
 const IFLA_INFO_KIND = 1;
@@ -46,6 +47,8 @@ const IFLA_VXLAN_LEARNING = 7;
 const IFLA_VXLAN_PORT = 15;
 const IFLA_VXLAN_LOCAL6 = 17;
 const IFLA_VXLAN_UDP_CSUM = 18;
+const IFLA_INET_CONF = 1;
+const IPV4_DEVCONF_ROUTE_LOCALNET = 26;
 const RTEXT_FILTER_SKIP_STATS = 1 << 3; // those of IPv6; the device's own always come
 const IFF_UP = 1;
 const HEADER = 16;
@@ -68,6 +71,8 @@ export interface Link {
   readonly peer: number | undefined;
   /** The other end's, or the encapsulating, namespace as this namespace numbers it; absent when it is the same one. */
   readonly peerNetnsId: number | undefined;
+  /** Whether it takes packets from and to 127.0.0.0/8. */
+  readonly routeLocalnet: boolean;
   /** What only this kind has. */
   readonly data: Attributes;
   readonly stats: Buffer | undefined;
@@ -89,6 +94,7 @@ export interface LinkSettings {
   readonly mtu?: number;
   readonly up?: boolean;
   readonly group?: number;
+  readonly routeLocalnet?: boolean;
   /** A descriptor of the namespace to be born in, or to move to. */
   readonly netns?: number;
 }
@@ -173,6 +179,7 @@ export function decodeLink(body: Buffer): Link {
     group: readU32(attributes, IFLA_GROUP) ?? 0,
     peer: readU32(attributes, IFLA_LINK),
     peerNetnsId: readI32(attributes, IFLA_LINK_NETNSID),
+    routeLocalnet: inet(attributes, IPV4_DEVCONF_ROUTE_LOCALNET) !== 0,
     data: parseNested(info, IFLA_INFO_DATA),
     stats: attributes.get(IFLA_STATS64),
   };
@@ -191,6 +198,12 @@ export function vxlanData(link: Link): VxlanData {
     local: local === undefined ? "" : ipText(local),
     learning: readU8(link.data, IFLA_VXLAN_LEARNING) !== 0,
   };
+}
+
+/** A setting of net.ipv4.conf.DEVICE by its number; 0 where the device has no IPv4. */
+function inet(attributes: Attributes, setting: number): number {
+  const values = parseNested(parseNested(attributes, IFLA_AF_SPEC), AF_INET).get(IFLA_INET_CONF);
+  return values === undefined || values.length < setting * 4 ? 0 : values.readUInt32LE((setting - 1) * 4);
 }
 
 function creation(what: string, link: LinkSettings & { index?: number }, kind: string, data: readonly Uint8Array[]): Request {
@@ -217,6 +230,10 @@ function settings(link: LinkSettings): Buffer[] {
   if (link.mac !== undefined) attributes.push(attribute(IFLA_ADDRESS, macBytes(link.mac)));
   if (link.mtu !== undefined) attributes.push(u32(IFLA_MTU, link.mtu));
   if (link.group !== undefined) attributes.push(u32(IFLA_GROUP, link.group));
+  if (link.routeLocalnet !== undefined) {
+    const setting = u32(IPV4_DEVCONF_ROUTE_LOCALNET, Number(link.routeLocalnet));
+    attributes.push(nested(IFLA_AF_SPEC, nested(AF_INET, nested(IFLA_INET_CONF, setting))));
+  }
   if (link.netns !== undefined) attributes.push(u32(IFLA_NET_NS_FD, link.netns));
   return attributes;
 }

@@ -1,5 +1,4 @@
 import { AF_INET, AF_INET6 } from "../ffi/socket.js";
-import { errnoOf } from "../ffi/system.js";
 import { attribute, nested, parseAttributes, parseNested, readU32, u32 } from "./attributes.js";
 import { familyOf, ipBytes, ipText, networkOf, parsePrefix, prefixText } from "./ip.js";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Request } from "./message.js";
@@ -27,9 +26,11 @@ const HEADER = 12;
 /** Routes of ours bear it as their protocol, as those of a routing daemon bear its number. */
 export const ourProtocol = 105;
 
-/** A route of the main table over one device. */
+/** A route over one device. */
 export interface RouteValue {
   readonly prefix: string;
+  /** The main table unless told. */
+  readonly table?: number | undefined;
   readonly via?: string | undefined;
   readonly source?: string | undefined;
   readonly mtu?: number | undefined;
@@ -47,10 +48,10 @@ export function addRoute(what: string, index: number, route: RouteValue, how: "a
 }
 
 export function deleteRoute(what: string, index: number, route: RouteValue): Request {
-  return { what, type: RTM_DELROUTE, body: routeBody(index, { prefix: route.prefix }, SCOPE_NOWHERE) };
+  return { what, type: RTM_DELROUTE, body: routeBody(index, { prefix: route.prefix, table: route.table }, SCOPE_NOWHERE) };
 }
 
-/** Our routes in the main table over one device, or over all with index 0. */
+/** Our routes over one device, or over all with index 0, in whatever table. */
 export function dumpRoutes(socket: NetlinkSocket, index: number): FoundRoute[] {
   return [AF_INET, AF_INET6].flatMap((family) => dumpFamily(socket, family, index));
 }
@@ -63,10 +64,12 @@ export function decodeRoute(body: Buffer): FoundRoute | undefined {
   const bytes = attributes.get(RTA_DST) ?? Buffer.alloc(body.readUInt8(0) === AF_INET ? 4 : 16);
   const gateway = attributes.get(RTA_GATEWAY) ?? attributes.get(RTA_VIA)?.subarray(2);
   const source = attributes.get(RTA_PREFSRC);
+  const table = readU32(attributes, RTA_TABLE) ?? body.readUInt8(4);
   const mtu = readU32(parseNested(attributes, RTA_METRICS), RTAX_MTU);
   return {
     index,
     prefix: prefixText(bytes, body.readUInt8(1)),
+    ...(table === TABLE_MAIN ? {} : { table }),
     ...(gateway === undefined ? {} : { via: ipText(gateway) }),
     ...(source === undefined ? {} : { source: ipText(source) }),
     ...(mtu === undefined ? {} : { mtu }),
@@ -74,28 +77,25 @@ export function decodeRoute(body: Buffer): FoundRoute | undefined {
 }
 
 function dumpFamily(socket: NetlinkSocket, family: number, index: number): FoundRoute[] {
-  const filter = [u32(RTA_TABLE, TABLE_MAIN), ...(index === 0 ? [] : [u32(RTA_OIF, index)])];
+  const filter = index === 0 ? [] : [u32(RTA_OIF, index)];
   const body = Buffer.concat([header(family, 0, { protocol: ourProtocol }), ...filter]);
-  try {
-    return socket
-      .dump({ what: "list the routes", type: RTM_GETROUTE, body })
-      .map(decodeRoute)
-      .filter((route) => route !== undefined);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return []; // the table comes with the namespace's first route
-    throw error;
-  }
+  return socket
+    .dump({ what: "list the routes", type: RTM_GETROUTE, body })
+    .map(decodeRoute)
+    .filter((route) => route !== undefined);
 }
 
 function routeBody(index: number, route: RouteValue, scope: number): Buffer {
   const { family, bytes, length } = networkOf(parsePrefix(route.prefix));
   const flags = route.via === undefined ? 0 : RTNH_F_ONLINK;
   const attributes = [attribute(RTA_DST, bytes), u32(RTA_OIF, index)];
+  const { table = TABLE_MAIN } = route;
+  if (table > 255) attributes.push(u32(RTA_TABLE, table));
   if (route.via !== undefined) attributes.push(gatewayAttribute(family, ipBytes(route.via)));
   if (route.source !== undefined) attributes.push(attribute(RTA_PREFSRC, ipBytes(route.source)));
   if (route.mtu !== undefined) attributes.push(nested(RTA_METRICS, u32(RTAX_MTU, route.mtu)));
   return Buffer.concat([
-    header(family, length, { protocol: ourProtocol, table: TABLE_MAIN, scope, type: TYPE_UNICAST, flags }),
+    header(family, length, { protocol: ourProtocol, table: table > 255 ? 0 : table, scope, type: TYPE_UNICAST, flags }),
     ...attributes,
   ]);
 }

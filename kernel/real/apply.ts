@@ -1,7 +1,16 @@
 import type { KernelObject, Step } from "../model.js";
 import type { VxlanFilter } from "../parts.js";
 import type { RedirectMode } from "../tc.js";
-import { removeAddress, removeNeighbour, removeRoute, settleAddress, settleNeighbour, settleRoute } from "./onDevice.js";
+import {
+  removeAddress,
+  removeNeighbour,
+  removeRoute,
+  removeRule,
+  settleAddress,
+  settleNeighbour,
+  settleRoute,
+  settleRule,
+} from "./onDevice.js";
 import { settlePort } from "./port.js";
 import { dropRedirect, settleRedirect } from "./redirect.js";
 import type { Session } from "./session.js";
@@ -47,6 +56,9 @@ function settle(session: Session, value: Settled, means: Means): void {
     case "route":
       settleRoute(session, value);
       break;
+    case "rule":
+      settleRule(session, value);
+      break;
     case "neighbour":
       settleNeighbour(session, value);
       break;
@@ -71,6 +83,9 @@ function remove(session: Session, value: Removed, means: Means): void {
       break;
     case "route":
       removeRoute(session, value);
+      break;
+    case "rule":
+      removeRule(session, value);
       break;
     case "neighbour":
       removeNeighbour(session, value);

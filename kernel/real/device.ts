@@ -1,18 +1,32 @@
 import { MeshError } from "../../core/error.js";
-import type { KernelObject, Netns, Port } from "../model.js";
+import type { KernelObject, Netns, Port, Rule } from "../model.js";
 import type { Link } from "../netlink/link.js";
+import { dumpRules } from "../netlink/rule.js";
+import { samePort } from "../policyTable.js";
 import type { OnDevice } from "./contents.js";
 import { podEnd } from "./port.js";
 import type { Session } from "./session.js";
 import { foundVxlan } from "./vxlan.js";
 
-/** The wanted port of each name: who looks, and in which pod. */
-export type WantedPorts = ReadonlyMap<string, Port>;
+/** A port that somebody wants: that tells in which pod to look, and for which tables' rules. */
+export interface WantedPort extends Port {
+  readonly tables: readonly number[];
+}
+
+/** By name. */
+export type WantedPorts = ReadonlyMap<string, WantedPort>;
 
 const nowhere: Netns = { path: "", cookie: "" };
 
 export function wantedPorts(wanted: readonly KernelObject[]): WantedPorts {
-  return new Map(wanted.filter((object) => object.kind === "port").map((port) => [port.name, port]));
+  const tables = new Map<string, number[]>();
+  for (const object of wanted) {
+    if (object.kind !== "rule") continue;
+    const end = `${object.where.cookie} ${object.device}`;
+    tables.set(end, [...(tables.get(end) ?? []), object.table]);
+  }
+  const ports = wanted.filter((object) => object.kind === "port");
+  return new Map(ports.map((port) => [port.name, { ...port, tables: tables.get(`${port.pod.cookie} ${port.podInterface}`) ?? [] }]));
 }
 
 /** One device of the mesh namespace with what it is by itself: a port with its pod's end and all on it, or a VXLAN device. */
@@ -21,7 +35,7 @@ export function readDevice(session: Session, link: Link, ports: WantedPorts, rea
   return link.kind === "vxlan" ? [foundVxlan(link)] : [];
 }
 
-function readPort(session: Session, link: Link, wanted: Port | undefined, read: OnDevice): KernelObject[] {
+function readPort(session: Session, link: Link, wanted: WantedPort | undefined, read: OnDevice): KernelObject[] {
   const { name, alias, mtu } = link;
   const base = { kind: "port" as const, name, alias, mtu };
   if (wanted === undefined) return [{ ...base, pod: nowhere, podInterface: "", podMac: "" }];
@@ -30,15 +44,29 @@ function readPort(session: Session, link: Link, wanted: Port | undefined, read: 
   try {
     const end = podEnd(session, link, wanted);
     if (end === undefined) return lost("its end is not in the pod's namespace any more");
-    const port = { ...base, mtu: end.mtu === wanted.mtu ? mtu : end.mtu, pod, podInterface: end.name, podMac: end.mac };
+    const port = {
+      ...base,
+      mtu: end.mtu === wanted.mtu ? mtu : end.mtu,
+      pod,
+      podInterface: end.name,
+      podMac: end.mac,
+      routeLocalnet: end.routeLocalnet,
+    };
     const fault = faultOf(link, end);
     // By the wanted name, also where the pod renamed its end: renaming back is then all there is to do.
-    return [{ ...port, ...(fault === undefined ? {} : { fault }) }, ...read(pod, podInterface, end.index)];
+    return [{ ...port, ...(fault === undefined ? {} : { fault }) }, ...read(pod, podInterface, end.index), ...readRules(session, wanted)];
   } catch (error) {
     if (error instanceof MeshError && error.code === "netns-gone")
       return lost(`there is another network namespace, or none, at ${pod.path}`);
     throw error;
   }
+}
+
+/** Rules bear no device: the table tells whose they are. */
+function readRules(session: Session, { pod, podInterface, tables: [table] }: WantedPort): Rule[] {
+  if (table === undefined) return [];
+  const rules = dumpRules(session.socket(pod)).filter((rule) => samePort(rule.table, table));
+  return rules.map((rule) => ({ kind: "rule", where: pod, device: podInterface, ...rule }));
 }
 
 function faultOf(link: Link, end: Link): string | undefined {

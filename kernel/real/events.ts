@@ -42,6 +42,8 @@ export class Events implements Disposable {
       this.#tell({ kind: "resync" });
     } else if (notice.kind === "on-device") {
       this.#tellOf(notice.netnsId, notice.index);
+    } else if (notice.kind === "rules") {
+      this.#tellOfPod(notice.netnsId);
     } else if (notice.netnsId !== undefined) {
       this.#tellOf(notice.netnsId, notice.link.index);
     } else {
@@ -62,6 +64,14 @@ export class Events implements Disposable {
     const own = netnsId === undefined ? index : this.#ends.get(`${netnsId}/${index}`);
     const device = own === undefined ? undefined : this.#names.get(own);
     if (device !== undefined) this.#tell({ kind: "changed", device });
+  }
+
+  /** Whoever has an end in that namespace may be meant. */
+  #tellOfPod(netnsId: number | undefined): void {
+    for (const [end, own] of this.#ends) {
+      const device = end.startsWith(`${netnsId}/`) ? this.#names.get(own) : undefined;
+      if (device !== undefined) this.#tell({ kind: "changed", device });
+    }
   }
 
   #tell(event: KernelEvent): void {

@@ -1,13 +1,15 @@
 import fs from "node:fs";
 import { MeshError } from "../../core/error.js";
+import { same } from "../difference.js";
 import { errnoOf } from "../ffi/system.js";
-import type { Address, Neighbour, Route, Where } from "../model.js";
+import type { Address, Neighbour, Route, Rule, Where } from "../model.js";
 import { addAddress, deleteAddress } from "../netlink/address.js";
 import { canonicalNetwork } from "../netlink/ip.js";
 import { getLink } from "../netlink/link.js";
 import type { Request } from "../netlink/message.js";
 import { addNeighbour, deleteNeighbour } from "../netlink/neighbour.js";
 import { addRoute, deleteRoute, dumpRoutes } from "../netlink/route.js";
+import { addRule, deleteRule, dumpRules, type RuleValue } from "../netlink/rule.js";
 import type { Session } from "./session.js";
 
 /** Puts the address on, and IPv6 where the device has none: pods often come with `disable_ipv6`, and devices of the mesh do. */
@@ -39,7 +41,7 @@ export function settleRoute(session: Session, route: Route): void {
   } catch (cause) {
     if (errnoOf(cause) !== "EEXIST") throw cause;
     const prefix = canonicalNetwork(route.prefix);
-    if (!dumpRoutes(socket, index).some((ours) => ours.prefix === prefix)) {
+    if (!dumpRoutes(socket, index).some((ours) => ours.prefix === prefix && ours.table === route.table)) {
       throw new MeshError(
         "exists",
         `${what}: there is a route to that prefix already, and it is not ours; remove it or leave the prefix out`,
@@ -53,6 +55,28 @@ export function settleRoute(session: Session, route: Route): void {
 /** Gone already: nothing to do. */
 export function removeRoute(session: Session, route: Route): void {
   remove(session, route, (index) => deleteRoute(`remove the route to ${route.prefix} over ${place(route)}`, index, route));
+}
+
+/** Makes it the only one of its family and table. The new one is in before the other goes. */
+export function settleRule(session: Session, rule: Rule): void {
+  const socket = session.socket(rule.where);
+  const others = dumpRules(socket).filter(({ family, table }) => family === rule.family && table === rule.table);
+  const right = (other: RuleValue) => same(rule, { kind: "rule", where: rule.where, device: rule.device, ...other });
+  if (!others.some(right)) socket.request(addRule(`add ${ruleText(rule)}`, rule));
+  for (const other of others) if (!right(other)) socket.request(deleteRule(`remove another rule than ${ruleText(rule)}`, other));
+}
+
+/** Gone already, also with its pod: nothing to do. */
+export function removeRule(session: Session, rule: Rule): void {
+  try {
+    session.socket(rule.where).request(deleteRule(`remove ${ruleText(rule)}`, rule));
+  } catch (error) {
+    if (!(error instanceof MeshError) || error.code !== "netns-gone") throw error;
+  }
+}
+
+function ruleText(rule: Rule): string {
+  return `the rule that leads to table ${rule.table} in the pod at ${rule.where.path}`;
 }
 
 export function settleNeighbour(session: Session, neighbour: Neighbour): void {

@@ -51,7 +51,8 @@ function repair(session: Session, port: Port, link: Link, end: Link): void {
   const socket = session.socket(port.pod);
   const what = `the pod's end ${port.podInterface} of the port ${port.name}`;
   if (end.name !== port.podInterface) rename(socket, what, end, port.podInterface);
-  change(socket, what, end, { mac: port.podMac, mtu, up: true });
+  const { routeLocalnet } = port;
+  change(socket, what, end, { mac: port.podMac, mtu, up: true, ...(routeLocalnet === undefined ? {} : { routeLocalnet }) });
   session.learnIndex("mesh", port.name, link.index);
   session.learnIndex(port.pod, port.podInterface, end.index);
 }

@@ -41,7 +41,7 @@ export function findDevice(session: Session, link: Link, wanted: readonly Kernel
   const device = link.name;
   const read = readOne(session);
   const remote = link.kind === "vxlan" ? getRemote(socket, link.index) : undefined;
-  const ports = wantedPorts(wanted.filter((object) => object.kind === "port" && object.name === device));
+  const ports = wantedPorts(wanted.filter((object) => object.kind === "rule" || (object.kind === "port" && object.name === device)));
   return [
     ...(isOurs(link) ? readDevice(session, link, ports, read) : []),
     ...readRedirect(session, link, (index) => getLink(socket, index)?.name),

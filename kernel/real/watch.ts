@@ -15,20 +15,36 @@ import {
 import { errnoOf } from "../ffi/system.js";
 import { RTM_DELADDR, RTM_NEWADDR } from "../netlink/address.js";
 import { parseAttributes, readU32 } from "../netlink/attributes.js";
+import { RTM_DELQDISC, RTM_DELTFILTER } from "../netlink/filter.js";
 import { decodeLink, isBridgeMessage, type Link, RTM_DELLINK, RTM_NEWLINK } from "../netlink/link.js";
 import { decodeMessages, type Message } from "../netlink/message.js";
+import { RTM_DELNEIGH } from "../netlink/neighbour.js";
 import { RTM_DELROUTE, RTM_NEWROUTE } from "../netlink/route.js";
+import { RTM_DELRULE, RTM_NEWRULE } from "../netlink/rule.js";
 import { NETLINK_ROUTE, netlinkAddress } from "../netlink/socket.js";
 import { onReadable } from "../signal.js";
 
 const SOL_NETLINK = 270;
 const NETLINK_LISTEN_ALL_NSID = 8;
 const RTMGRP_LINK = 0x1;
+const RTMGRP_NEIGH = 0x4;
+const RTMGRP_TC = 0x8;
 const RTMGRP_IPV4_IFADDR = 0x10;
 const RTMGRP_IPV4_ROUTE = 0x40;
+const RTMGRP_IPV4_RULE = 0x80;
 const RTMGRP_IPV6_IFADDR = 0x100;
 const RTMGRP_IPV6_ROUTE = 0x400;
-const groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE;
+const RTMGRP_IPV6_RULE = 0x40000;
+const groups =
+  RTMGRP_LINK |
+  RTMGRP_NEIGH |
+  RTMGRP_TC |
+  RTMGRP_IPV4_IFADDR |
+  RTMGRP_IPV4_ROUTE |
+  RTMGRP_IPV6_IFADDR |
+  RTMGRP_IPV6_ROUTE |
+  RTMGRP_IPV4_RULE |
+  RTMGRP_IPV6_RULE;
 const RTA_OIF = 4;
 const routeHeader = 12;
 const bufferBytes = 4 * 1024 * 1024;
@@ -40,6 +56,8 @@ const patienceMs = 5;
 export type Notice =
   | { readonly kind: "link"; readonly netnsId: number | undefined; readonly link: Link; readonly gone: boolean }
   | { readonly kind: "on-device"; readonly netnsId: number | undefined; readonly index: number }
+  /** Rules bear no device. */
+  | { readonly kind: "rules"; readonly netnsId: number | undefined }
   | { readonly kind: "lost" };
 
 /** Listens in the namespace of the moment, and through it in every namespace that has a number there. */
@@ -126,7 +144,15 @@ function notice(message: Message, netnsId: number | undefined, hear: (notice: No
       break;
     case RTM_NEWADDR:
     case RTM_DELADDR:
+    // Of what pods do all the time (neighbours that come and change) nothing is heard, only that something went.
+    case RTM_DELNEIGH:
+    case RTM_DELTFILTER:
+    case RTM_DELQDISC:
       hear({ kind: "on-device", netnsId, index: message.body.readUInt32LE(4) });
+      break;
+    case RTM_NEWRULE:
+    case RTM_DELRULE:
+      hear({ kind: "rules", netnsId });
       break;
     case RTM_NEWROUTE:
     case RTM_DELROUTE: {

@@ -212,7 +212,7 @@ export class Hops {
       const tail = this.#dial(hop.name);
       // The far nsmgr's url is where node 1 finds the endpoints; on node 2 they are found where they are.
       const directory = node === 2 ? this.directory : new Elsewhere(this.directory, "tcp://nsmgr-2");
-      const parts = { clock: this.clock, log: silent, random: () => 0.5, load: () => 0, locality: () => 0 };
+      const parts = { clock: this.clock, log: silent, random: () => 0.5, load: () => 0, locality: async () => () => 0 };
       return { elements: [discover({ directory, tail, ...parts }), this.#follow(hop)], tail };
     });
   }

@@ -14,6 +14,8 @@ export interface MeshOptions {
   /** The longest life of an endpoint that is not registered again; a minute unless given. */
   readonly expirePeriodMs?: number | undefined;
   readonly log?: Log | undefined;
+  /** The site of each node, from the first one on; "test" where none is given. */
+  readonly sites?: readonly string[] | undefined;
 }
 
 /** What the parts of a mesh share. */
@@ -24,6 +26,7 @@ export interface MeshWorld {
   readonly log: Log;
   readonly tokenLifetimeMs: number;
   readonly expirePeriodMs: number;
+  readonly siteOf: (nodeName: string) => string;
 }
 
 /**
@@ -45,7 +48,7 @@ export class Mesh implements AsyncDisposable {
   }
 
   static async start(options: MeshOptions = {}): Promise<Mesh> {
-    const { nodes = 1, tokenLifetimeMs = 600_000, expirePeriodMs = 60_000, log = silent } = options;
+    const { nodes = 1, tokenLifetimeMs = 600_000, expirePeriodMs = 60_000, log = silent, sites = [] } = options;
     const world = {
       network: new MemoryNetwork(),
       namespaces: new FakeNamespaces(),
@@ -53,6 +56,7 @@ export class Mesh implements AsyncDisposable {
       expirePeriodMs,
       clock: new FakeClock(),
       log,
+      siteOf: (nodeName: string) => sites[Number(nodeName.replace("node-", "")) - 1] ?? "test",
     };
     const mesh = new Mesh(world, nodes);
     await mesh.registry.start();

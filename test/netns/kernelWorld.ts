@@ -123,6 +123,7 @@ export async function realWorld(redirects: RedirectMode): Promise<KernelWorld> {
       removeAddress: (pod, device, address) => ip(pod, "address", "delete", address, "dev", device),
       addAddress: (pod, device, address) => ip(pod, "address", "add", address, "dev", device),
       removeRoute: (pod, device, prefix) => ip(pod, "route", "delete", prefix, "dev", device),
+      removeRule: (pod, _device, table) => ip(pod, "rule", "delete", "table", String(table)),
     },
     [Symbol.asyncDispose]: () => node[Symbol.asyncDispose](),
   };

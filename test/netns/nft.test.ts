@@ -169,4 +169,46 @@ describe("the VXLAN filter", () => {
       }
     }
   });
+
+  describe("when somebody meddles with its rules", () => {
+    const nft = (command: string) => inside(mesh, `nft '${command}'`);
+    const meddlings: readonly (readonly [what: string, commands: readonly string[], left: number])[] = [
+      ["deletes the table", ["delete table inet isthmus"], 0],
+      ["deletes the chain", ["flush chain inet isthmus input", "delete chain inet isthmus input"], 1],
+      ["flushes the chain", ["flush chain inet isthmus input"], 1],
+      ["puts a rule in front", ["insert rule inet isthmus input accept"], 1],
+      [
+        "hangs the chain elsewhere",
+        [
+          "flush chain inet isthmus input",
+          "delete chain inet isthmus input",
+          "add chain inet isthmus input { type filter hook output priority 0; }",
+        ],
+        0,
+      ],
+    ];
+    for (const [what, commands, left] of meddlings) {
+      it(`mends them when he ${what}`, async () => {
+        const wanted: VxlanSource = { kind: "vxlan-source", source: "10.88.0.2", vni: 77 };
+        filter.add(wanted);
+        for (const command of commands) await nft(command);
+        filter.mend();
+        equal(filter.list().length, left, "entries that are left");
+        const before = filter.drops().unknown;
+        forge("10.88.0.3", own.ipv4, 77);
+        await dropped(before + 1);
+        filter.add(wanted);
+        const { vx77 = 0 } = await arrived();
+        forge("10.88.0.2", own.ipv4, 77);
+        await until("the friend's frame is there", 1_000, async () => (await arrived()).vx77 === vx77 + 1);
+        filter.remove(wanted);
+      });
+    }
+
+    it("leaves them alone while nobody changes them", async () => {
+      const listing = await inside(mesh, "nft -a list chain inet isthmus input");
+      filter.mend();
+      equal(await inside(mesh, "nft -a list chain inet isthmus input"), listing);
+    });
+  });
 });

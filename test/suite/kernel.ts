@@ -1,7 +1,21 @@
 import assert from "node:assert/strict";
 import type { MeshError } from "../../core/error.js";
 import { difference, keyOf } from "../../kernel/difference.js";
-import type { Kernel, KernelEvent, KernelObject, Netns, Port, Redirect, Route, Step, Vxlan, VxlanRemote } from "../../kernel/model.js";
+import type {
+  Kernel,
+  KernelEvent,
+  KernelObject,
+  Netns,
+  Port,
+  Redirect,
+  Route,
+  Rule,
+  Step,
+  Vxlan,
+  VxlanRemote,
+} from "../../kernel/model.js";
+import type { Ports, RuleValue } from "../../kernel/netlink/rule.js";
+import { policyTable } from "../../kernel/policyTable.js";
 
 /** A machine to test a kernel on, and what pods and strangers do to it. */
 export interface KernelWorld extends AsyncDisposable {
@@ -22,6 +36,7 @@ export interface KernelWorld extends AsyncDisposable {
     removeAddress(pod: Netns, device: string, address: string): void;
     addAddress(pod: Netns, device: string, address: string): void;
     removeRoute(pod: Netns, device: string, prefix: string): void;
+    removeRule(pod: Netns, device: string, table: number): void;
   };
 }
 
@@ -41,6 +56,7 @@ export function kernelSuite(name: string, create: () => Promise<KernelWorld>): v
 
     describe("making and reading", () => making(() => ({ world, kernel })));
     describe("changing in place", () => changing(() => ({ world, kernel })));
+    describe("policies and settings of a pod", () => policies(() => ({ world, kernel })));
     describe("pods that meddle", () => meddling(() => ({ world, kernel })));
     describe("refusals", () => refusals(() => ({ world, kernel })));
     describe("events", () => events(() => ({ world, kernel })));
@@ -118,6 +134,14 @@ function making(test: Test): void {
     assert.equal(world.index("p-a"), undefined);
   });
 
+  it("shows at a glance all devices of ours and all entries of the filter", async () => {
+    const { world, kernel } = test();
+    await make(kernel, connection(world.pod("a"), world.pod("b")));
+    const { devices, sources } = await kernel.overview();
+    assert.deepEqual([...devices].sort(), ["p-a", "p-b", "x-1"]);
+    assert.deepEqual(sources, [{ kind: "vxlan-source", source: "fd00:1::2", vni: 77 }]);
+  });
+
   it("counts by device and leaves out what is not there", async () => {
     const { world, kernel } = test();
     await make(kernel, [port("p-a", world.pod("a"))]);
@@ -191,6 +215,62 @@ function changing(test: Test): void {
   });
 }
 
+function policies(test: Test): void {
+  const tables = [0, 1].map((n) => policyTable("p-a", n));
+  const rules = (pod: Netns): Rule[] => tables.map((table, n) => rule(pod, { family: 4, table, priority: 32765 - n, protocol: 6 + n }));
+
+  it("changes a rule in place of the old one", async () => {
+    const { world, kernel } = test();
+    const pod = world.pod("a");
+    const [old, other] = rules(pod) as [Rule, Rule];
+    await make(kernel, [port("p-a", pod), old, other]);
+    const value: Rule = { ...old, from: "10.1.0.0/16", destinationPorts: ports(1, 1) };
+    await replace(kernel, old, value);
+    const wanted = [port("p-a", pod), value, other];
+    assert.deepEqual(differences(wanted, await kernel.list(wanted)), []);
+  });
+
+  it("shows a rule that is not wanted any more while another one of the port is, and never one of another port", async () => {
+    const { world, kernel } = test();
+    const pod = world.pod("a");
+    const [first, second] = rules(pod) as [Rule, Rule];
+    const another = { ...port("p-b", pod), podInterface: "nsm1" };
+    const foreign: Rule = { ...rule(pod, { family: 4, table: policyTable("p-b", 0), priority: 32765 }), device: "nsm1" };
+    await make(kernel, [port("p-a", pod), another, first, second, foreign]);
+    assert.deepEqual(differences([port("p-a", pod), first], await kernel.find(["p-a"], [port("p-a", pod), first])), [
+      `unwanted: ${keyOf(second)}`,
+    ]);
+    assert.deepEqual(differences([another, foreign], await kernel.find(["p-b"], [another, foreign])), []);
+  });
+
+  it("takes rules away also when the port, or the whole pod, went before them", async () => {
+    const { world, kernel } = test();
+    const [a, b] = [world.pod("a"), world.pod("b")];
+    const [ofA] = rules(a) as [Rule];
+    const ofB: Rule = rule(b, { family: 4, table: policyTable("p-b", 0), priority: 32765 });
+    await make(kernel, [port("p-a", a), port("p-b", b), ofA, ofB]);
+    world.removePod(b);
+    await gone(kernel, "p-b", () => world.index("p-b") === undefined);
+    const deletes = [port("p-a", a), ofA, ofB].map((old): Step => ({ op: "delete", key: keyOf(old), old }));
+    assert.deepEqual(await kernel.apply(deletes), []);
+    await make(kernel, [port("p-a", a)]);
+    const wanted = [port("p-a", a), ofA];
+    assert.deepEqual(differences(wanted, await kernel.list(wanted)), [`missing: ${keyOf(ofA)}`]);
+  });
+
+  it("lets a pod's end take packets of 127.0.0.0/8, and leaves alone what is not said", async () => {
+    const { world, kernel } = test();
+    const pod = world.pod("a");
+    const plain = port("p-a", pod);
+    const open: Port = { ...plain, routeLocalnet: true };
+    await make(kernel, [plain]);
+    assert.deepEqual(differences([open], await kernel.list([open])), ["port p-a: routeLocalnet is false, wanted true"]);
+    await replace(kernel, plain, open);
+    assert.deepEqual(differences([open], await kernel.list([open])), []);
+    assert.deepEqual(differences([plain], await kernel.list([plain])), []);
+  });
+}
+
 function meddling(test: Test): void {
   const cases: [name: string, seen: RegExp, meddle: (world: KernelWorld, pod: Netns) => void][] = [
     ["sets its end down", /the pod's end is down/, (world, pod) => world.meddle.down(pod, "nsm0")],
@@ -202,6 +282,7 @@ function meddling(test: Test): void {
     ["removes its address", /missing: address .*172.16.1.1\/32/, (world, pod) => world.meddle.removeAddress(pod, "nsm0", "172.16.1.1/32")],
     ["adds an address", /unwanted: address .*10.9.9.9\/32/, (world, pod) => world.meddle.addAddress(pod, "nsm0", "10.9.9.9/32")],
     ["removes a route", /missing: route .*172.16.1.2\/32/, (world, pod) => world.meddle.removeRoute(pod, "nsm0", "172.16.1.2/32")],
+    ["removes a rule", /missing: rule .*IPv4 table \d+/, (world, pod) => world.meddle.removeRule(pod, "nsm0", policyTable("p-a", 0))],
   ];
   for (const [name, seen, meddle] of cases) {
     it(`sees that a pod ${name}, and repairs it`, async () => {
@@ -321,6 +402,19 @@ function connection(a: Netns, b: Netns): KernelObject[] {
     route(a, "2001:db8::2/128"),
     { ...route(a, "10.99.0.0/16"), via: "172.16.1.2", mtu: 1350 },
     { ...route(b, "172.16.1.1/32"), source: "172.16.1.2" },
+    { ...route(a, "10.7.0.0/16"), table: policyTable("p-a", 0), via: "172.16.1.2" },
+    { ...route(a, "10.7.0.0/16"), table: policyTable("p-a", 1) },
+    { ...route(a, "2001:db8:7::/48"), table: policyTable("p-a", 1) },
+    rule(a, {
+      family: 4,
+      table: policyTable("p-a", 0),
+      priority: 32765,
+      from: "172.16.1.0/24",
+      protocol: 6,
+      destinationPorts: ports(80, 89),
+    }),
+    rule(a, { family: 4, table: policyTable("p-a", 1), priority: 32764, sourcePorts: ports(53, 53), protocol: 17 }),
+    rule(a, { family: 6, table: policyTable("p-a", 1), priority: 32764, from: "2001:db8::1/128" }),
     { kind: "redirect", from: "p-a", to: "p-b", by: "peer" },
     { kind: "redirect", from: "p-b", to: "p-a", by: "peer" },
     { kind: "redirect", from: "x-1", to: "p-b", by: "peer" },
@@ -346,6 +440,14 @@ export function address(where: Netns, text: string): KernelObject {
 
 export function route(where: Netns, prefix: string): Route {
   return { kind: "route", where, device: "nsm0", prefix };
+}
+
+function rule(where: Netns, value: RuleValue): Rule {
+  return { kind: "rule", where, device: "nsm0", ...value };
+}
+
+function ports(first: number, last: number): Ports {
+  return { first, last };
 }
 
 export function add(value: KernelObject): Step {

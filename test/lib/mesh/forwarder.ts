@@ -6,6 +6,7 @@ import type { Call, Element } from "../../../core/chain.js";
 import { discover } from "../../../core/discover.js";
 import { follow } from "../../../core/follow.js";
 import { hop } from "../../../core/hop.js";
+import { bySite } from "../../../core/locality.js";
 import { DATAPATH, DEAD } from "../../../core/metrics.js";
 import { Monitor } from "../../../core/monitor.js";
 import { withOwnMetrics } from "../../../core/path.js";
@@ -57,15 +58,17 @@ export class StubForwarder {
     const registries = { services: peers.services(this.#nsmgrUrl), endpoints: peers.endpoints(this.#nsmgrUrl) };
     const onDown = (conn: Connection, reason: string) =>
       reason === "deleted" || this.dataPath === "dead" ? withOwnMetrics(conn, { [DATAPATH]: DEAD }) : conn;
+    const directory = new WatchedDirectory({ ...registries, clock, log });
+    const site = this.#world.siteOf(this.#nodeName);
     const server = serverChain({
       ...{ name: this.name, tokens, clock, log, monitor, begin: connections, tail },
       timeout: timeout({ clock, log, end: (id, due) => connections.end(id, undefined, due) }),
       elements: [
-        hop({ program: "forwarder", node: this.#nodeName, site: "test", clock }),
+        hop({ program: "forwarder", node: this.#nodeName, site, clock }),
         this.#interference,
         discover({
-          ...{ directory: new WatchedDirectory({ ...registries, clock, log }), log, clock, tail },
-          ...{ locality: () => 0, load: () => 0, random: () => 0 },
+          ...{ directory, log, clock, tail },
+          ...{ locality: bySite({ directory, service: "forwarder", site, log }), load: () => 0, random: () => 0 },
         }),
         up(),
         this.interfaces.element,
@@ -118,7 +121,7 @@ export class StubForwarder {
   async #register({ peers }: Mortal): Promise<void> {
     const { signal } = new AbortController();
     await peers.services(this.#nsmgrUrl).register(NetworkService.fromPartial({ name: "forwarder", payload: "IP" }), { signal });
-    const labels = { p2p: "true", nodeName: this.#nodeName, site: "test" };
+    const labels = { p2p: "true", nodeName: this.#nodeName, site: this.#world.siteOf(this.#nodeName) };
     const endpoint = {
       name: this.name,
       url: this.url,

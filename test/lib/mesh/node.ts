@@ -18,6 +18,8 @@ export class MeshNode implements AsyncDisposable {
   readonly disk = new Disk();
   readonly forwarder: StubForwarder;
   excludedPrefixes: readonly string[] = [];
+  /** Sockets that are known by their inode. */
+  readonly sockets = new Map<string, string>();
   readonly #world: MeshWorld;
   readonly #caller: Mortal;
   #run: { readonly mortal: Mortal; readonly nsmgr: Nsmgr } | undefined;
@@ -48,14 +50,22 @@ export class MeshNode implements AsyncDisposable {
     const name = `nsmgr-${this.name}`;
     const nsmgr = await startNsmgr({
       config: {
-        ...{ name, site: "test", nodeName: this.name, nodeId: this.name, version: "test", tokenLifetimeMs, registryUrl },
+        ...{
+          name,
+          site: this.#world.siteOf(this.name),
+          nodeName: this.name,
+          nodeId: this.name,
+          version: "test",
+          tokenLifetimeMs,
+          registryUrl,
+        },
         ...{ listenOn: [this.urls.unix, this.urls.tcp], publishedUrl: this.urls.tcp, nodeSocket: this.urls.node },
         ...{ endpointsUrl: this.urls.endpoints, forwarderService: "forwarder" },
       },
       ...{ peers: mortal.peers, tokens, store: mortal.store(this.disk), clock: mortal.clock, namespaces },
       listen: async (urls, services) => mortal.listen(urls, services, name),
       excludedPrefixes: () => this.excludedPrefixes,
-      resolveUrl: async (url) => url,
+      resolveUrl: async (url) => this.sockets.get(url) ?? url,
       log: log.child({ program: name }),
       random: () => 0.5,
     });

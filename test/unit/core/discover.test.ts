@@ -32,7 +32,7 @@ function hop(answer: (call: Call) => Connection | Promise<Connection> = behind) 
     directory,
     tail,
     ...{ clock, log: silent, random: () => 0.5, load: () => 0 },
-    locality: ({ name }) => Number(name.at(-1)),
+    locality: async () => (endpoint) => Number(endpoint.name.at(-1)),
   });
   const local = {
     name: "local",
@@ -68,10 +68,18 @@ describe("discover", () => {
 
   it("chooses the best of those that match, with the service's payload", async () => {
     const { handler, tail } = hop();
-    const answer = await handler.request(first({ payload: "IP" }));
+    const answer = await handler.request(first());
     assert.equal(answer.networkServiceEndpointName, "nse-1");
     assert.equal(tail.requests[0]?.target, "tcp://nse-1");
     assert.equal(answer.payload, "ETHERNET");
+  });
+
+  it("refuses a service that carries something else than was asked for, but only at first", async () => {
+    const { handler } = hop();
+    const words = '"intranet" carries ETHERNET, not IP; ask for that payload, or for none';
+    await failsWith("not-found", words, handler.request(first({ payload: "IP" })));
+    const conn = await handler.request(first({ payload: "ETHERNET" }));
+    assert.equal((await handler.request(again(conn, { payload: "IP", networkServiceEndpointName: "" }))).payload, "ETHERNET");
   });
 
   it("leaves a target alone that is set already", async () => {

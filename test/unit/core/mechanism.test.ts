@@ -37,7 +37,7 @@ describe("mechanism", () => {
   });
 
   it("reads what it writes", () => {
-    const kernel = { netns: "file:///run/netns/pod", name: "nsm0" };
+    const kernel = { netns: "file:///run/netns/pod", name: "nsm0", routeLocalnet: false };
     const ends = { source, destination, mtu: 1370 };
     const { vni: _, ...wireguardSource } = source;
     const half = { source: wireguardSource, destination: undefined, mtu: 0 };
@@ -63,7 +63,18 @@ describe("mechanism", () => {
     assert.deepEqual(kernelParameters(mechanism("KERNEL", { inodeURL: "inode://4/4026532281" })), {
       netns: "inode://4/4026532281",
       name: "",
+      routeLocalnet: false,
     });
+  });
+
+  it("takes NSM's routeLocalNet as Go writes it, and no NAT rules", () => {
+    const asked = (routeLocalNet: string) => mechanism("KERNEL", { inodeURL: "file:///run/netns/pod", routeLocalNet });
+    assert.deepEqual(
+      ["true", "True", "1", "t", "false", "0", "", "yes"].map((value) => kernelParameters(asked(value)).routeLocalnet),
+      [true, true, true, true, false, false, false, false],
+    );
+    const nat = mechanism("KERNEL", { inodeURL: "file:///run/netns/pod", IPTables4NatTemplate: "-N NSM" });
+    assert.throws(() => kernelParameters(nat), { code: "unsupported", message: /IPTables4NatTemplate is not done here/ });
   });
 
   const bad: [string, string, () => unknown][] = [

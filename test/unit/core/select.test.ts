@@ -5,7 +5,7 @@ import { type Choice, order } from "../../../core/select.js";
 import { endpoint } from "../../lib/chainKit.js";
 
 const weighted = (name: string, weight = 1) => ({ endpoint: endpoint(name, ["s"]), weight });
-const choice = (part: Partial<Choice> = {}): Choice => ({ random: () => 0.5, load: () => 0, locality: () => 0, ...part });
+const choice = (part: Partial<Choice> = {}): Choice => ({ random: () => 0.5, load: () => 0, distance: () => 0, ...part });
 const names = (...args: Parameters<typeof order>) => order(...args).map(({ name }) => name);
 
 /** A small generator, so that a test draws the same every time. */
@@ -19,9 +19,9 @@ function drawing(seed: number): () => number {
 
 describe("order", () => {
   it("puts the nearest first, whatever it carries", () => {
-    const locality = ({ name }: { name: string }) => ["here", "site", "far"].indexOf(name);
+    const distance = ({ name }: { name: string }) => ["here", "site", "far"].indexOf(name);
     const load = (name: string) => (name === "here" ? 100 : 0);
-    assert.deepEqual(names([weighted("far", 9), weighted("site"), weighted("here")], choice({ locality, load })), ["here", "site", "far"]);
+    assert.deepEqual(names([weighted("far", 9), weighted("site"), weighted("here")], choice({ distance, load })), ["here", "site", "far"]);
   });
 
   it("puts the least loaded first at one distance", () => {
@@ -56,8 +56,8 @@ describe("order", () => {
   });
 
   it("puts the endpoint that was left last, also when it is the nearest", () => {
-    const locality = ({ name }: { name: string }) => (name === "left" ? 0 : 2);
-    assert.deepEqual(names([weighted("left"), weighted("other")], choice({ locality, avoid: "left" })), ["other", "left"]);
+    const distance = ({ name }: { name: string }) => (name === "left" ? 0 : 2);
+    assert.deepEqual(names([weighted("left"), weighted("other")], choice({ distance, avoid: "left" })), ["other", "left"]);
     assert.deepEqual(names([weighted("left")], choice({ avoid: "left" })), ["left"]);
   });
 
@@ -71,7 +71,7 @@ describe("order", () => {
           candidates,
           choice({
             random: drawing(Math.abs(seed)),
-            locality: ({ name }) => drawn[Number(name)]?.[0] ?? 0,
+            distance: ({ name }) => drawn[Number(name)]?.[0] ?? 0,
             load: (name) => drawn[Number(name)]?.[1] ?? 0,
           }),
         );

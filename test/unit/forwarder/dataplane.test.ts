@@ -92,25 +92,76 @@ describe("forwarder: data plane", () => {
     assert.equal(bench.kernel.text().match(/isthmus:(\w):client/)?.[1], "b");
   });
 
-  it("looks at everything in slices each 10 s, and for strangers each minute", async () => {
-    await using bench = new Bench();
-    const { dataplane, pod, clock, kernel } = bench;
-    for (let n = 0; n < 100; n++) dataplane.set(`u${n}`, portOf(`u${n}`, pod));
-    await dataplane.start();
-    assert.equal(bench.lists, 1);
-    await clock.advance(2000); // it hears of its own changes
-    bench.asked.splice(0);
-    await clock.advance(10_000);
-    assert.deepEqual(
-      bench.asked.map((devices) => devices.length),
-      [16, 16, 16, 16, 16, 16, 4],
-    );
-    assert.equal(bench.lists, 1);
-    kernel.machine.settle({ ...portOf("stray", pod)[0], alias: "isthmus:old:client" } as KernelObject);
-    bench.done();
-    await clock.advance(50_000);
-    assert.equal(bench.lists, 2);
-    assert.deepEqual(bench.done(), ["ip link delete stray"]);
+  describe("in rounds", () => {
+    it("looks at every device once in 20 s, a few at a time and evenly", async () => {
+      await using bench = new Bench();
+      const { dataplane, pod, clock } = bench;
+      for (let n = 0; n < 100; n++) dataplane.set(`u${n}`, portOf(`u${n}`, pod));
+      await dataplane.start();
+      for (let second = 0; second < 19; second++) await clock.advance(1000); // it hears of its own changes
+      bench.asked.splice(0);
+      await clock.advance(11_000);
+      assert.deepEqual(
+        bench.asked.map((devices) => devices.length),
+        [8, 8, 8, 8, 8, 8, 8],
+      );
+      await clock.advance(9_900);
+      assert.equal(new Set(bench.asked.flat()).size, 100);
+      assert.equal(bench.asked.flat().length, 100);
+      assert.equal(bench.lists, 1);
+    });
+
+    it("also looks while there is more urgent work all the time", async () => {
+      await using bench = new Bench();
+      const { dataplane, pod, clock, kernel } = bench;
+      for (const name of ["a", "b"]) dataplane.set(name, portOf(name, pod));
+      await dataplane.start();
+      await clock.advance(20_000);
+      for (let n = 0; n < 40; n++) {
+        kernel.machine.tell({ kind: "changed", device: "a" });
+        await clock.advance(500);
+      }
+      assert.ok(bench.asked.filter((devices) => devices.includes("b")).length >= 2);
+    });
+
+    it("deletes devices and entries of the filter that nobody wants", async () => {
+      await using bench = new Bench();
+      const { dataplane, pod, clock, kernel } = bench;
+      dataplane.set("a", portOf("a", pod));
+      await dataplane.start();
+      kernel.machine.settle({ ...portOf("stray", pod)[0], alias: "isthmus:old:client" } as KernelObject);
+      kernel.machine.settle({ kind: "vxlan-source", source: "fd00:1::2", vni: 9 });
+      await clock.advance(19_999);
+      bench.done();
+      await clock.advance(1);
+      assert.deepEqual(bench.done(), ["nft delete element inet isthmus sources6 { fd00:1::2 . 9 }", "ip link delete stray"]);
+      assert.equal(bench.lists, 1);
+    });
+
+    it("puts all entries of the filter back at once, as somebody may have deleted its table", async () => {
+      await using bench = new Bench();
+      const { dataplane, clock, kernel } = bench;
+      const sources: KernelObject[] = [];
+      for (let n = 0; n < 50; n++) {
+        const vxlan = { kind: "vxlan", name: `x${n}`, alias: `isthmus:x${n}:client`, vni: n, udpPort: 4789 } as const;
+        const source = { kind: "vxlan-source", source: "fd00:1::2", vni: n } as const;
+        sources.push(source);
+        dataplane.set(`x${n}`, [{ ...vxlan, local: "fd00:1::1", madeIn: "mesh", mtu: 1400 }, source]);
+      }
+      await dataplane.start();
+      await clock.advance(10_000);
+      for (const source of sources) kernel.machine.remove(source);
+      await clock.advance(10_000);
+      assert.equal((await kernel.overview()).sources.length, 50);
+    });
+
+    it("lists everything in one go now and then", async () => {
+      await using bench = new Bench();
+      bench.dataplane.set("a", portOf("a", bench.pod));
+      await bench.dataplane.start();
+      await bench.clock.advance(15 * 20_000);
+      assert.equal(bench.lists, 2);
+    });
   });
 
   it("does not make the port of a pod that is gone, and says so", async () => {

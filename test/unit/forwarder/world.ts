@@ -270,6 +270,18 @@ export class FakePods implements Pods {
     return ["lo", "eth0", ...ours];
   }
 
+  /** The pods whose processes may ping. */
+  readonly pinging: string[] = [];
+
+  allowPing(pod: Netns): void {
+    this.pinging.push(pod.path);
+  }
+
+  /** The same namespace under another URL. */
+  alias(url: string, pod: Netns): void {
+    this.#there.set(url, pod);
+  }
+
   exists(pod: Netns): boolean {
     return this.#there.get(`file://${pod.path}`)?.cookie === pod.cookie;
   }
@@ -458,7 +470,6 @@ export function asked(pod: Netns, options: AskedOptions = {}): Connection {
   return Connection.fromPartial({
     id,
     networkService: service,
-    payload: "IP",
     mechanism: { cls: "LOCAL", type: "KERNEL", parameters: { inodeURL: `file://${pod.path}`, name } },
     context: { ipContext: {}, extraContext: mechanism === "" ? {} : { [PREFERRED]: mechanism } },
     path: { index: 0, pathSegments: [{ name: "client", id, metrics: {} }] },

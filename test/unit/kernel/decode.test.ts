@@ -27,6 +27,7 @@ import { decodeLink, isBridgeMessage, vxlanData } from "../../../kernel/netlink/
 import { decodeError, decodeMessages, encodeMessage } from "../../../kernel/netlink/message.js";
 import { decodeNeighbour, decodeRemote } from "../../../kernel/netlink/neighbour.js";
 import { decodeRoute } from "../../../kernel/netlink/route.js";
+import { decodeRule } from "../../../kernel/netlink/rule.js";
 import { bytes, answeredByLinux as golden } from "./netlinkBytes.js";
 
 describe("answers of netlink", () => {
@@ -43,6 +44,7 @@ describe("answers of netlink", () => {
       group: 0x6973,
       peer: 2,
       peerNetnsId: 0,
+      routeLocalnet: false,
       stats: undefined,
     });
     assert.equal(isBridgeMessage(bytes(golden.port)), false);
@@ -64,6 +66,15 @@ describe("answers of netlink", () => {
     const body = bytes(golden.address6);
     body.writeUInt8(0, body.length - 4); // no longer permanent
     assert.equal(decodeAddress(body), undefined);
+  });
+
+  it("show our rules, and leave out the kernel's", () => {
+    assert.deepEqual(decodeRule(bytes(golden.rule)), {
+      ...{ family: 4, table: 2147483713, priority: 32764, from: "172.16.2.0/24", protocol: 6 },
+      ...{ sourcePorts: { first: 1000, last: 2000 }, destinationPorts: { first: 6666, last: 6666 } },
+    });
+    assert.deepEqual(decodeRule(bytes(golden.rule6)), { family: 6, table: 2147483714, priority: 32763 });
+    assert.equal(decodeRule(bytes(golden.ruleOfTheKernel)), undefined);
   });
 
   it("show our routes, and leave out the kernel's", () => {

@@ -6,6 +6,7 @@ import { changeLink, createVeth, createVxlan, deleteGroup, deleteLink } from "..
 import { encodeMessage } from "../../../kernel/netlink/message.js";
 import { addNeighbour, addRemote, deleteRemote } from "../../../kernel/netlink/neighbour.js";
 import { addRoute, deleteRoute } from "../../../kernel/netlink/route.js";
+import { addRule, deleteRule } from "../../../kernel/netlink/rule.js";
 import { bytes, readable, sentByIproute2 } from "./netlinkBytes.js";
 
 /** Says the same as iproute2 does; attributes may come in another order. */
@@ -54,6 +55,33 @@ describe("requests to netlink", () => {
     assert.deepEqual(withoutFlags(six), readable(bytes(sentByIproute2.address6), 8).slice(1));
     assert.deepEqual(readable(six, 8).at(-1), [8, "82000000"]);
     assert.equal(deleteAddress("", 2, "172.16.1.1").body[1], 32);
+  });
+
+  it("add and delete rules as iproute2 does", () => {
+    const ports = { sourcePorts: { first: 1000, last: 2000 }, destinationPorts: { first: 6666, last: 6666 } };
+    const rule = { family: 4, table: 2147483713, priority: 32764, from: "172.16.2.7/24", protocol: 6, ...ports } as const;
+    sameAs(addRule("", rule).body, sentByIproute2.rule, 12);
+    sameAs(deleteRule("", rule).body, sentByIproute2.ruleDeleted, 12);
+    sameAs(addRule("", { family: 6, table: 2147483714, priority: 32763 }).body, sentByIproute2.rule6, 12);
+  });
+
+  it("put routes into a table of their own, by its number in an attribute where it does not fit the header", () => {
+    const route = { prefix: "10.9.0.0/16", table: 2147483713 };
+    for (const { body } of [addRoute("", 2, route, "add"), deleteRoute("", 2, route)]) {
+      assert.equal(body[4], 0);
+      assert.deepEqual(
+        readable(body, 12).find((attribute) => Array.isArray(attribute) && attribute[0] === 15),
+        [15, "41000080"],
+      );
+    }
+    assert.equal(addRoute("", 2, { prefix: "10.9.0.0/16", table: 77 }, "add").body[4], 77);
+  });
+
+  it("set a device's route_localnet without /proc", () => {
+    assert.equal(
+      Buffer.from(changeLink("", 3, { routeLocalnet: true }).body.subarray(16)).toString("hex"),
+      "14001a80100002800c00018008001a0001000000",
+    );
   });
 
   it("add routes as iproute2 does", () => {

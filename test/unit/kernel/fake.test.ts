@@ -75,6 +75,7 @@ function world(): KernelWorld {
       removeAddress: (pod, device, text) => machine.remove({ kind: "address", ...on(pod, device), address: text }),
       addAddress: (pod, device, text) => machine.settle({ kind: "address", ...on(pod, device), address: text }),
       removeRoute: (pod, device, prefix) => machine.remove({ kind: "route", ...on(pod, device), prefix }),
+      removeRule: (pod, device, table) => machine.remove({ kind: "rule", where: pod, device, table, family: 4, priority: 0 }),
     },
     [Symbol.asyncDispose]: async () => {},
   };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { commandsOf } from "../../../kernel/commands.js";
 import { difference, keyOf, same } from "../../../kernel/difference.js";
-import type { KernelEvent, KernelObject, Netns, Wireguard, WireguardPeer } from "../../../kernel/model.js";
+import type { KernelEvent, KernelObject, Netns, Rule, Wireguard, WireguardPeer } from "../../../kernel/model.js";
 import { checkDeviceName, deviceName } from "../../../kernel/names.js";
 import {
   canonicalAddress,
@@ -116,6 +116,10 @@ describe("differences", () => {
     peer,
     address(pod, "10.0.0.1/32"),
     route(pod, "10.0.0.2/32"),
+    { ...route(pod, "10.0.0.2/32"), table: 2147483648 },
+    { kind: "rule", where: pod, device: "nsm0", family: 4, table: 2147483648, priority: 32765, sourcePorts: { first: 1, last: 9 } },
+    { kind: "rule", where: pod, device: "nsm0", family: 6, table: 2147483648, priority: 32765, from: "fd00::/64", protocol: 6 },
+    { ...port("p-b", pod), routeLocalnet: true },
     { kind: "neighbour", where: pod, device: "nsm0", address: "10.0.0.2", mac: "02:00:00:00:00:0b" },
     { kind: "redirect", from: "p-a", to: "x-1", by: "device" },
     { kind: "vxlan-source", source: "fd00::1", vni: 7 },
@@ -143,6 +147,13 @@ describe("differences", () => {
     );
   });
 
+  it("of a rule are its selectors and its priority", () => {
+    const rule: Rule = { kind: "rule", where: pod, device: "nsm0", family: 6, table: 2147483648, priority: 32765, from: "FD00::/64" };
+    assert.equal(same(rule, { ...rule, from: "fd00::1/64" }), true);
+    const other = { ...rule, priority: 1, protocol: 6, destinationPorts: { first: 1, last: 2 } };
+    assert.equal(difference(rule, other), "priority is 1, wanted 32765; protocol is 6, wanted none; destinationPorts is 1-2, wanted none");
+  });
+
   it("of a peer's endpoint count only where none is known", () => {
     const wanted = { ...peer, endpoint: "192.0.2.1:1" };
     assert.equal(same(wanted, { ...peer, endpoint: "192.0.2.9:9" }), true);
@@ -156,7 +167,8 @@ describe("differences", () => {
       ...commandsOf({ op: "replace", key: "", value, old: value }),
       ...commandsOf({ op: "delete", key: "", old: value }),
     ]);
-    for (const line of lines) assert.match(line, /^(ip|wg|tc|bridge|nft) /);
+    for (const line of lines) assert.match(line, /^(ip|wg|tc|bridge|nft|sysctl) /);
+    assert.ok(lines.includes("ip -4 -n a rule add pref 32765 sport 1-9 table 2147483648 protocol 105"));
     assert.ok(lines.includes("wg set w-1 peer B allowed-ips fd00::1/128"));
     assert.ok(lines.includes("nft add element inet isthmus sources6 { fd00::1 . 7 }"));
     assert.ok(lines.includes("ip -n a route replace 10.0.0.2/32 dev nsm0 proto 105"));

@@ -42,6 +42,15 @@ function listen(mesh: Mesh, registry: Awaited<ReturnType<typeof start>>["one"], 
 }
 
 describe("the registry as a node sees it", () => {
+  it("finds the socket behind an inode, and answers its registrant with his own words", async () => {
+    const { mesh, one, two, urls } = await start();
+    await using _ = mesh;
+    mesh.node(1).sockets.set("inode://4/77", ownUrl);
+    assert.equal((await one.register(endpoint("web-1", "inode://4/77"), context)).url, "inode://4/77");
+    assert.deepEqual(await urls(one, ofWeb), [ownUrl]);
+    assert.deepEqual(await urls(two, ofWeb), [mesh.node(1).urls.tcp]);
+  });
+
   it("has an endpoint of its own under its real url, everywhere else under nsmgr's", async () => {
     const { mesh, one, two, upstream, urls } = await start();
     await using _ = mesh;
