@@ -58,6 +58,11 @@ export class Running implements AsyncDisposable {
     });
   }
 
+  /** Sends a signal that does not end it, such as SIGSTOP. */
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
   async stop(signal: NodeJS.Signals = "SIGINT"): Promise<Finished> {
     this.#child.kill(signal);
     return this.done;
