@@ -1,6 +1,6 @@
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
-import { Running } from "./command.js";
+import { check, Running } from "./command.js";
 import { newFolder } from "./folder.js";
 
 export interface EtcdOptions {
@@ -52,6 +52,11 @@ export class Etcd implements AsyncDisposable {
     const member = this.members[at];
     if (member === undefined) throw new Error(`there is no member ${at}`);
     return member;
+  }
+
+  /** What `etcdctl` prints, asked of the first member. */
+  ctl(...args: readonly string[]): Promise<string> {
+    return check("env", ["ETCDCTL_API=3", "etcdctl", "--endpoints", this.member(0).url, ...args]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
