@@ -54,6 +54,11 @@ export function neverSent(cause: unknown): boolean {
 
 function reason(cause: unknown): string {
   const said = cause instanceof Error ? cause.message : String(cause);
-  // gRPC puts its status before it.
-  return said.replace(/^\d+ [A-Z_]+: /, "").trim() || "no reason given";
+  // gRPC puts its status before it, and after it when that was and what it knows of the name.
+  return (
+    said
+      .replace(/^\d+ [A-Z_]+: /, "")
+      .replace(/\s*\([^()]*\)\. Resolution note:.*$/s, "")
+      .trim() || "no reason given"
+  );
 }
