@@ -19,6 +19,8 @@ const channel = {
   "grpc.keepalive_timeout_ms": 3_000,
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 1_000,
+  // A proxy for the web is none for etcd.
+  "grpc.enable_http_proxy": 0,
   // A watch that catches up gets many changes in one message.
   "grpc.max_receive_message_length": -1,
 };

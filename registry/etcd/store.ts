@@ -124,14 +124,18 @@ class EtcdStore implements Store {
   /** A member that carries watches may be silent without an end; so it is asked for the marker again and again. */
   async #guard(): Promise<void> {
     const { members, space, clock } = this.#parts;
+    let said = "";
     while (!members.closed.aborted) {
       await clock.sleep(watchdogMs, members.closed).catch(() => {});
       try {
         const { kvs } = await members.once((client, options) => client.kv.range({ key: space.marker }, options));
         if (kvs[0]?.create_revision !== `${this.#era.made}`) await this.#begin();
+        said = "";
       } catch (error) {
+        const { code, message } = asMeshError(error);
         // That a member is gone was said when it was left.
-        if (asMeshError(error).code !== "unreachable") this.#log.error("store in etcd not usable", { error });
+        if (code !== "unreachable" && message !== said) this.#log.error("store in etcd not usable", { error });
+        said = message;
       }
     }
   }

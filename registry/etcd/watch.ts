@@ -21,21 +21,21 @@ export async function* watch(
 ): AsyncGenerator<Batch> {
   const { members, space, clock } = parts;
   let position = after;
-  let heard = clock.monotonic();
+  let failing: number | undefined;
   while (!signal.aborted) {
     const member = members.current();
     const era = parts.era();
     if (position < era.first) throw new Compacted(position, era.first);
-    let why: unknown;
+    let why: unknown = new Error("the watch ended");
     try {
       // From the last known revision on, not after it: etcd forgets the deletes of the revision up to which it was compacted.
       const request = { ...space.range(prefix), start_revision: theirsOf(position, era) };
       for await (const response of responses(member, request, signal)) {
+        failing = undefined;
         if (response.canceled) throw cancelled(response, position, era);
         const batch = batchOf(parts, response.events, { era, after: position });
         if (batch !== undefined) yield batch;
         position = batch?.revision ?? position;
-        heard = clock.monotonic();
       }
     } catch (error) {
       if (error instanceof MeshError) throw error;
@@ -43,7 +43,8 @@ export async function* watch(
     }
     if (signal.aborted) return;
     members.leave(member, why);
-    if (clock.monotonic() - heard > patienceMs) throw told(why, members.place);
+    failing ??= clock.monotonic();
+    if (clock.monotonic() - failing > patienceMs) throw told(why, members.place);
     await clock.sleep(pauseMs, AbortSignal.any([signal, members.closed])).catch(() => {});
   }
 }
