@@ -58,7 +58,7 @@ function reason(cause: unknown): string {
   return (
     said
       .replace(/^\d+ [A-Z_]+: /, "")
-      .replace(/\s*\([^()]*\)\. Resolution note:.*$/s, "")
+      .replace(/\s*(\([^()]*\))?\. Resolution note:.*$/s, "")
       .trim() || "no reason given"
   );
 }
