@@ -6,7 +6,7 @@ export type ErrorCode =
   | "no-endpoint" // nobody serves it, or no endpoint has the labels
   | "no-forwarder" // this node has none that can do it
   | "no-mechanism" // the two sides share no mechanism
-  | "exhausted" // an address range is used up
+  | "exhausted" // an address range is used up, or a store is full
   | "netns-gone" // the pod's network namespace is not there any more
   | "unreachable" // a program or host did not answer
   | "timeout" // it took longer than the caller waits

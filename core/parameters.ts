@@ -47,7 +47,7 @@ type Side = "src" | "dst";
 
 const biggestVni = 2 ** 24 - 1;
 
-/** Throws "invalid" without a namespace or with a name that the kernel would not take, "unsupported" for NAT rules (decision 10). */
+/** Throws "invalid" without a namespace or with a name that the kernel would not take, "unsupported" for NAT rules (decision 12). */
 export function kernelParameters(m: Mechanism): KernelParameters {
   const netns = text(m, "inodeURL");
   if (!/^(file:\/\/\/.|inode:\/\/\d+\/\d+$)/.test(netns))

@@ -1,5 +1,5 @@
 import { type ConfigOf, setting } from "../program/config.js";
-import { duration, list, oneOf, text } from "../program/values.js";
+import { duration, list, oneOf, optionalText, text } from "../program/values.js";
 
 const life = duration.refine((ms) => ms >= 1_000 && ms <= 86_400_000, "a duration from 1s to 24h");
 
@@ -13,7 +13,17 @@ export const registrySettings = {
     list.refine((urls) => urls.length > 0, "at least one URL"),
     "unix:///run/isthmus/registry.sock,tcp://:5002",
   ),
-  store: setting("NSM_STORE", "where it keeps its data", oneOf("lmdb", "memory"), "lmdb"),
+  store: setting("NSM_STORE", "where it keeps its data", oneOf("lmdb", "memory", "etcd"), "lmdb"),
+  etcdEndpoints: setting(
+    "NSM_ETCD_ENDPOINTS",
+    "the members of the etcd, in the order in which they are tried",
+    list,
+    "http://127.0.0.1:2379",
+  ),
+  etcdPrefix: setting("NSM_ETCD_PREFIX", "before every key in etcd; registries with the same are one (isthmus/SITE/)", optionalText, ""),
+  etcdCa: setting("NSM_ETCD_CA", "the file with the certificate that etcd's own are signed by", optionalText, ""),
+  etcdCert: setting("NSM_ETCD_CERT", "the file with this registry's certificate for etcd", optionalText, ""),
+  etcdKey: setting("NSM_ETCD_KEY", "the file with the key of that certificate", optionalText, ""),
   stateDir: setting("NSM_STATE_DIR", "the folder for what must survive a restart", text, "/var/lib/isthmus/registry"),
   maxTokenLifetime: setting("NSM_MAX_TOKEN_LIFETIME", "how long a token of this registry lasts", life, "10m"),
   expirePeriod: setting("NSM_EXPIRE_PERIOD", "the longest life of an endpoint that is not registered again", life, "1m"),

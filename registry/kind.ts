@@ -1,4 +1,5 @@
 import { NetworkService, NetworkServiceEndpoint } from "../api/gen/registry/registry.js";
+import { MeshError } from "../core/error.js";
 import { matchesEndpoint, matchesService } from "../core/match.js";
 import { fromTimestamp, toTimestamp } from "../core/timestamp.js";
 import type { Entry } from "./store.js";
@@ -14,6 +15,7 @@ export interface Kind<T> {
   terms(value: T): readonly string[];
   matches(query: T, value: T): boolean;
   encode(value: T): Uint8Array;
+  /** Throws "exists" for a record that is none of this kind. */
   decode(entry: Entry): T;
 }
 
@@ -24,7 +26,7 @@ export const serviceKind: Kind<NetworkService> = {
   terms: () => [],
   matches: matchesService,
   encode: (service) => NetworkService.encode(service).finish(),
-  decode: ({ value }) => NetworkService.decode(value),
+  decode: (entry) => record("network service", entry, () => NetworkService.decode(entry.value)),
 };
 
 export const endpointKind: Kind<NetworkServiceEndpoint> = {
@@ -34,13 +36,28 @@ export const endpointKind: Kind<NetworkServiceEndpoint> = {
   terms: endpointTerms,
   matches: matchesEndpoint,
   encode: (endpoint) => NetworkServiceEndpoint.encode(endpoint).finish(),
-  decode: ({ value, expires }) => {
-    const endpoint = NetworkServiceEndpoint.decode(value);
+  decode: (entry) => {
+    const { value, expires } = entry;
+    const endpoint = record("endpoint", entry, () => NetworkServiceEndpoint.decode(value));
     // After a restart the store gives it a little longer than was written down.
     const written = endpoint.expirationTime === undefined ? 0 : fromTimestamp(endpoint.expirationTime);
     return expires !== undefined && expires > written ? { ...endpoint, expirationTime: toTimestamp(expires) } : endpoint;
   },
 };
+
+/** Other programs can write to a store that is shared: what is not readable, or has another's name, is not touched. */
+function record<T extends { readonly name: string }>(word: string, { key }: Entry, decode: () => T): T {
+  const unreadable = (cause?: unknown) =>
+    new MeshError("exists", `what the store has under ${key} is no ${word} that this registry can read; remove it there`, { cause });
+  let value: T;
+  try {
+    value = decode();
+  } catch (error) {
+    throw unreadable(error);
+  }
+  if (value.name !== key.slice(key.indexOf("/") + 1)) throw unreadable();
+  return value;
+}
 
 /** One term for each service, and one for each label of a service. NUL keeps the parts apart: names have none. */
 function endpointTerms({ networkServiceNames, networkServiceLabels }: NetworkServiceEndpoint): readonly string[] {

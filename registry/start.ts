@@ -8,6 +8,7 @@ import type { EndpointRegistry, ServiceRegistry } from "../rpc/registry.js";
 import { serve } from "../rpc/server.js";
 import type { RegistryConfig } from "./config.js";
 import { Endpoints } from "./endpoints.js";
+import type { EtcdOptions } from "./etcd/store.js";
 import { endpointKind, serviceKind } from "./kind.js";
 import { openLmdbStore } from "./lmdb.js";
 import { openMemoryStore } from "./memory.js";
@@ -30,7 +31,7 @@ export interface RunningRegistry extends AsyncDisposable {
 export async function start(config: RegistryConfig, parts: RegistryParts): Promise<RunningRegistry> {
   const opened: AsyncDisposable[] = [];
   try {
-    const store = keep(opened, openStore(config, parts));
+    const store = keep(opened, await openStore(config, parts));
     const tokens = tokensOf(config, parts.clock);
     const registries = keep(opened, await openRegistries({ ...parts, store, tokens, expirePeriodMs: config.expirePeriod }));
     const server = keep(opened, await serve({ urls: config.listenOn, services: registries, log: parts.log, hop: config.name }));
@@ -70,13 +71,33 @@ export async function openRegistries(
   }
 }
 
-function openStore({ store, stateDir }: RegistryConfig, parts: RegistryParts): Store {
-  return store === "lmdb" ? openLmdbStore(stateDir, parts) : openMemoryStore(parts);
+async function openStore(config: RegistryConfig, parts: RegistryParts): Promise<Store> {
+  switch (config.store) {
+    case "lmdb":
+      return openLmdbStore(config.stateDir, parts);
+    case "memory":
+      return openMemoryStore(parts);
+    case "etcd": {
+      // Loaded only where it is used: its protocol buffers cost every start time and memory.
+      const { openEtcdStore } = await import("./etcd/store.js");
+      return openEtcdStore(etcdOptions(config), parts);
+    }
+  }
+}
+
+function etcdOptions({ site, etcdEndpoints, etcdPrefix, etcdCa, etcdCert, etcdKey }: RegistryConfig): EtcdOptions {
+  return {
+    endpoints: etcdEndpoints,
+    prefix: etcdPrefix || `isthmus/${site}/`,
+    ca: etcdCa || undefined,
+    cert: etcdCert || undefined,
+    key: etcdKey || undefined,
+  };
 }
 
 function tokensOf({ site, stateDir, store, maxTokenLifetime }: RegistryConfig, clock: Clock): TokenSource {
   // A registry that keeps nothing keeps no id either.
-  const id = store === "lmdb" ? nodeId(stateDir) : "memory";
+  const id = store === "memory" ? "memory" : nodeId(stateDir);
   return createTokenSource({ subject: `spiffe://${site}/${id}/registry`, key: processKey(), lifetimeMs: maxTokenLifetime, clock });
 }
 

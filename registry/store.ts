@@ -1,6 +1,9 @@
 import { MeshError } from "../core/error.js";
 
-/** A moment in the life of a store. Every commit that changes something makes the next one; an empty store is at 0. */
+/**
+ * A moment in the life of a store. Every commit that changes something makes the next one, and so may others who use the same cluster;
+ * a new store is at 0.
+ */
 export type Revision = number;
 
 /** Something that ends by itself unless it is renewed, and takes the keys with it that were written with it. */
@@ -68,15 +71,16 @@ export interface StoreAbilities {
   readonly leaseResolutionMs: number;
 }
 
-/** The most conditions, and the most writes, that one transaction may have: etcd's default. */
-export const transactionLimit = 128;
+/** The most conditions, and the most writes, that one transaction may have: etcd's default, less one condition that is the store's own. */
+export const transactionLimit = 127;
 
 /**
  * Where a registry keeps its data: keys in order, revisions, leases, watches. The shape is etcd's, so that an embedded store and a
  * cluster are the same to everybody above.
  *
  * Errors, of every method: "unreachable" when the store is closed or does not answer (try again; a commit may have happened),
- * "invalid" for a transaction that can never work, "not-found" for a lease that has ended.
+ * "invalid" for a transaction that can never work, "not-found" for a lease that has ended, "exhausted" when it is full and "denied"
+ * when it does not let us in, where it says so.
  */
 export interface Store extends AsyncDisposable {
   readonly abilities: StoreAbilities;

@@ -145,8 +145,9 @@ export class View<T> implements AsyncDisposable {
       const value = kind.decode(entry);
       this.#watchers.tell(this.#index.put(value), value);
     } catch (error) {
-      // One bad record must not hide all others.
+      // One bad record must not hide all others, nor show what was there before it.
       log.error("record not readable", { key: entry.key, error });
+      this.#delete(this.#nameOf(entry.key));
     }
   }
 

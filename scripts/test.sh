@@ -11,9 +11,9 @@ npm run --silent ok || failed=1
 npm run --silent build || failed=1
 if [ "$(id -u)" = 0 ]; then
   npx --no-install mocha --exit --reporter test/lib/reporter.ts --require ./test/lib/hygiene.ts \
-    'test/netns/**/*.test.ts' 'test/e2e/**/*.test.ts' 'test/qemu/**/*.test.ts' || failed=1
+    'test/etcd/**/*.test.ts' 'test/netns/**/*.test.ts' 'test/e2e/**/*.test.ts' 'test/qemu/**/*.test.ts' || failed=1
 else
-  echo "test: netns, e2e and qemu need root; they were not run" >&2
+  echo "test: etcd, netns, e2e and qemu are run as root; they were not run" >&2
   failed=1
 fi
 node scripts/totals.mjs "$totals" "$failed"

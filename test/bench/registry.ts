@@ -1,52 +1,49 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
+import type { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import { silent } from "../../core/log.js";
-import { toTimestamp } from "../../core/timestamp.js";
 import { systemClock } from "../../program/clock.js";
-import { endpointKind } from "../../registry/kind.js";
-import { openLmdbStore } from "../../registry/lmdb.js";
-import { type Store, transactionLimit } from "../../registry/store.js";
 import { Peers } from "../../rpc/client.js";
 import type { EndpointRegistry } from "../../rpc/registry.js";
 import { Running } from "../lib/command.js";
 import { newFolder } from "../lib/folder.js";
 import { until } from "../lib/until.js";
-import { quantile, rounded } from "./stats.js";
+import { endpoints, example, inParallel, labelled, perService, query, services } from "./registryData.js";
+import { type Figure, quantiles } from "./registryFigures.js";
+import { type FilledStore, width } from "./registryStores.js";
 
-const endpoints = 100_000;
-const perService = 10;
-const services = endpoints / perService;
 const finds = 1_000;
+const registers = 2_000;
+const watchers = 1_000;
+const tellings = 20;
 /** Before the clock runs: the compilers of both processes have to see the code first. */
 const warmUp = 300;
 const tokens = async () => ({ token: "", expires: Date.now() + 600_000 });
 
-/** One figure. */
-export interface Figure {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: string;
-}
-
-/** Finds among 100,000 endpoints that a registry of its own process keeps in LMDB, asked over gRPC; and what registering costs beside them. */
-export async function benchRegistry(): Promise<Figure[]> {
+/**
+ * Finds among 100,000 endpoints in 10,000 services that a registry of its own process keeps in `store`, asked over gRPC; what
+ * registering costs, what telling many watchers; and what the store does by itself. Names of figures begin with `name`.
+ */
+export async function benchRegistry(name: string, create: () => Promise<FilledStore>): Promise<Figure[]> {
   using folder = newFolder();
-  await fill(join(folder.path, "state"));
+  await using store = await create();
   const url = `unix://${folder.path}/registry.sock`;
   await using peers = new Peers({ tokens, log: silent, clock: systemClock, dialTimeoutMs: 2_000 });
   const started = performance.now();
-  await using _registry = new Running(process.execPath, [...program(), "--listen-on", url, "--state-dir", join(folder.path, "state")]);
-  await until("the registry serves", 15_000, () => peers.health(url, AbortSignal.timeout(500)));
+  await using registry = new Running(process.execPath, [...program(), "--listen-on", url, ...store.flags]);
+  await until("the registry serves", 30_000, () => peers.health(url, AbortSignal.timeout(500)));
   const served = performance.now() - started;
   const remote = peers.endpoints(url);
   return [
-    ...(await findTimes("registry-find-by-service", remote, (at) => query({ networkServiceNames: [`service-${at % services}`] }))),
-    ...(await findTimes("registry-find-by-name", remote, (at) => query({ name: `endpoint-${(at * 7_919) % endpoints}` }))),
-    ...(await findTimes("registry-find-by-label", remote, (at) => query(labelled(at % services, `pod-${at % perService}`)))),
-    ...(await registerTimes(remote)),
-    ...(await floorTimes(peers, url)),
-    { name: "registry-start", value: rounded(served), unit: "ms" },
+    ...(await findTimes(`${name}-find-by-service`, remote, (at) => query({ networkServiceNames: [`service-${at % services}`] }))),
+    ...(await findTimes(`${name}-find-by-name`, remote, (at) => query({ name: `endpoint-${(at * 7_919) % endpoints}` }))),
+    ...(await findTimes(`${name}-find-by-label`, remote, (at) => query(labelled(at % services, `pod-${at % perService}`)))),
+    ...(await registerTimes(name, remote)),
+    ...(await fanOut(name, remote)),
+    ...(await floorTimes(name, peers, url)),
+    ...(await store.raw(name)),
+    { name: `${name}-start`, value: served, unit: "ms" },
+    { name: `${name}-memory`, value: registry.memory() / 2 ** 20, unit: "MB" },
   ];
 }
 
@@ -69,67 +66,56 @@ async function findTimes(name: string, registry: EndpointRegistry, asked: (at: n
   return quantiles(name, times);
 }
 
-async function registerTimes(registry: EndpointRegistry): Promise<Figure[]> {
+/** One after the other, and many at a time. */
+async function registerTimes(name: string, registry: EndpointRegistry): Promise<Figure[]> {
   const times: number[] = [];
   for (let at = 0; at < 500; at++) {
     const started = performance.now();
     await registry.register(example(at), { signal: AbortSignal.timeout(5_000) });
     times.push(performance.now() - started);
   }
-  return quantiles("registry-register", times);
+  const started = performance.now();
+  await inParallel(registers, width, (at) => registry.register(example(1_000 + at), { signal: AbortSignal.timeout(30_000) }));
+  const rate = (registers / (performance.now() - started)) * 1_000;
+  return [...quantiles(`${name}-register`, times), { name: `${name}-register-rate`, value: rate, unit: "per second" }];
+}
+
+/** From a registration to the last of 1,000 watchers who is told. */
+async function fanOut(name: string, registry: EndpointRegistry): Promise<Figure[]> {
+  const stop = new AbortController();
+  const service = { networkServiceNames: ["watched"] };
+  let told = 0;
+  let all: () => void = () => {};
+  const watch = async () => {
+    for await (const _ of registry.find(query(service), { watch: true }, { signal: stop.signal })) if (++told % watchers === 0) all();
+  };
+  const watching = Array.from({ length: watchers }, watch);
+  const times: number[] = [];
+  for (let at = 0; at < 1 + tellings; at++) {
+    const everybody = new Promise<void>((resolve) => {
+      all = resolve;
+    });
+    const started = performance.now();
+    await registry.register(
+      { ...example(0), ...service, name: "watched", networkServiceLabels: {} },
+      { signal: AbortSignal.timeout(30_000) },
+    );
+    await everybody;
+    // The first is told while the watches begin.
+    if (at > 0) times.push(performance.now() - started);
+  }
+  stop.abort();
+  await Promise.allSettled(watching);
+  return quantiles(`${name}-tell-1000-watchers`, times);
 }
 
 /** A call that asks for nothing: what gRPC and the machine take of the above. */
-async function floorTimes(peers: Peers, url: string): Promise<Figure[]> {
+async function floorTimes(name: string, peers: Peers, url: string): Promise<Figure[]> {
   const times: number[] = [];
   for (let at = 0; at < finds; at++) {
     const started = performance.now();
     await peers.health(url, AbortSignal.timeout(5_000));
     times.push(performance.now() - started);
   }
-  return quantiles("registry-empty-call", times);
-}
-
-function quantiles(name: string, times: readonly number[]): Figure[] {
-  return [
-    { name: `${name}-p50`, value: rounded(quantile(times, 0.5)), unit: "ms" },
-    { name: `${name}-p99`, value: rounded(quantile(times, 0.99)), unit: "ms" },
-  ];
-}
-
-/** Writes them past the registry's rules, which would take as long as it takes 100,000 clients. */
-async function fill(folder: string): Promise<void> {
-  await using store = openLmdbStore(folder, { clock: systemClock, log: silent });
-  const lease = await store.grant(600_000);
-  const writing: Promise<unknown>[] = [];
-  for (let at = 0; at < endpoints; at += transactionLimit) writing.push(write(store, lease, at));
-  await Promise.all(writing);
-}
-
-function write(store: Store, lease: string, from: number): Promise<unknown> {
-  const count = Math.min(transactionLimit, endpoints - from);
-  const writes = Array.from({ length: count }, (_, at) => {
-    const one = example(from + at);
-    return { op: "put" as const, key: endpointKind.prefix + one.name, value: endpointKind.encode(one), lease };
-  });
-  return store.commit({ writes });
-}
-
-function example(at: number): NetworkServiceEndpoint {
-  const service = Math.floor(at / perService);
-  return query({
-    name: `endpoint-${at}`,
-    networkServiceNames: [`service-${service}`],
-    url: `tcp://10.101.${at % 250}.11:5001`,
-    expirationTime: toTimestamp(Date.now() + 600_000),
-    ...labelled(service, `pod-${at % perService}`),
-  });
-}
-
-function labelled(service: number, podName: string): Partial<NetworkServiceEndpoint> {
-  return { networkServiceLabels: { [`service-${service}`]: { labels: { podName } } } };
-}
-
-function query(more: Partial<NetworkServiceEndpoint>): NetworkServiceEndpoint {
-  return { ...NetworkServiceEndpoint.decode(new Uint8Array()), ...more };
+  return quantiles(`${name}-empty-call`, times);
 }

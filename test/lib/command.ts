@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 
 /** What a finished command printed and how it ended. `code` is null when a signal ended it. */
 export interface Finished {
@@ -56,6 +57,17 @@ export class Running implements AsyncDisposable {
       this.#child.stderr?.on("data", look);
       this.done.then((end) => reject(new Error(`it ended before it printed ${pattern}: ${end.stderr}`)), reject);
     });
+  }
+
+  /** Sends a signal that does not end it, such as SIGSTOP. */
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** The bytes that it has in memory now (resident). */
+  memory(): number {
+    const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.#child.pid}/status`, "utf8")) ?? [];
+    return Number(kilobytes) * 1024;
   }
 
   async stop(signal: NodeJS.Signals = "SIGINT"): Promise<Finished> {

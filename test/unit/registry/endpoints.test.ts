@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { sameMessage } from "../../../core/equal.js";
 import { fromTimestamp } from "../../../core/timestamp.js";
+import { endpointKind } from "../../../registry/kind.js";
 import {
   at,
   by,
@@ -34,6 +35,29 @@ describe("the registry of endpoints", () => {
   const find = (query: Parameters<Site["endpoints"]["find"]>[0]) => names(site.endpoints.find(query, { watch: false }, by(bob)));
   const expires = async (more: Parameters<typeof endpoint>[1], context = by(alice)) =>
     fromTimestamp((await register(endpoint("e", more), context)).expirationTime ?? { seconds: 0, nanos: 0 }) - now();
+
+  describe("beside records that are not its own", () => {
+    const junk = (value: string, key = "endpoints/junk") => site.store.commit({ writes: [{ op: "put", key, value: Buffer.from(value) }] });
+    const sentence = /^what the store has under endpoints\/junk is no endpoint that this registry can read; remove it there$/;
+
+    it("finds all others, and no more what such a record took the place of", async () => {
+      await register(serving("good", "db"));
+      await register(serving("junk", "db"));
+      const watch = reading(site.endpoints.find(endpoint("junk"), { watch: true }, by(bob)));
+      assert.equal(await watch.next(), "+junk");
+      await junk("not an endpoint");
+      assert.equal(await watch.next(), "-junk");
+      assert.deepEqual(await find(endpoint("")), ["good"]);
+    });
+
+    it("refuses to overwrite or to remove them", async () => {
+      await junk("not an endpoint");
+      await refused("exists", () => register(endpoint("junk")), sentence);
+      await refused("exists", () => site.endpoints.unregister(endpoint("junk"), by(alice)), sentence);
+      await junk(Buffer.from(endpointKind.encode(endpoint("another"))).toString());
+      await refused("exists", () => register(endpoint("junk")), sentence);
+    });
+  });
 
   describe("finds", () => {
     beforeEach(async () => {

@@ -13,6 +13,7 @@ const context = () => ({ signal: AbortSignal.timeout(5_000) });
 
 function config(folder: string, more: { readonly store?: "lmdb" | "memory"; readonly listenOn?: string[] } = {}) {
   const listenOn = [`unix://${folder}/registry.sock`, "tcp://127.0.0.1:0"];
+  const etcd = { etcdEndpoints: [], etcdPrefix: "", etcdCa: "", etcdCert: "", etcdKey: "" };
   const lives = { maxTokenLifetime: 600_000, expirePeriod: 60_000 };
   return {
     name: "registry-paris",
@@ -21,6 +22,7 @@ function config(folder: string, more: { readonly store?: "lmdb" | "memory"; read
     store: "lmdb" as const,
     stateDir: join(folder, "state"),
     logLevel: "INFO" as const,
+    ...etcd,
     ...lives,
     ...more,
   };
