@@ -6,16 +6,14 @@ import type { PeerSet } from "../rpc/peers.js";
 
 // A socket that nobody serves refuses at once; this is for a machine that is busy.
 const dialTimeoutMs = 5_000;
-const tokenLifetimeMs = 60_000;
 
 /** What nsmctl asks programs for. */
-export type Session = Pick<PeerSet, "node" | "health">;
+export type Session = Pick<PeerSet, "node" | "site" | "health">;
 
-/** Runs `use` with connections to programs and closes them. What they need is loaded only now: completion must be quick. */
+/** Runs `use` with connections to sockets of isthmus.v1 and closes them. What they need is loaded only now: completion must be quick. */
 export async function withPeers<T>(clock: Clock, use: (peers: Session) => Promise<T>): Promise<T> {
-  const [{ Peers }, { createTokenSource, generateKey }] = await Promise.all([import("../rpc/client.js"), import("../identity/token.js")]);
-  const tokens = createTokenSource({ subject: "spiffe://local/nsmctl", key: generateKey(), lifetimeMs: tokenLifetimeMs, clock });
-  await using peers = new Peers({ tokens, log: silent, clock, dialTimeoutMs });
+  const { Peers } = await import("../rpc/client.js");
+  await using peers = new Peers({ log: silent, clock, dialTimeoutMs });
   return await use(peers);
 }
 

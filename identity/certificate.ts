@@ -70,3 +70,8 @@ export function spiffeUris(certificate: X509Certificate): string[] {
   const names = (certificate.subjectAltName ?? "").split(", ").filter((name) => name.startsWith("URI:"));
   return names.map((name) => name.slice("URI:".length)).filter((uri) => uri.startsWith("spiffe:") || uri.startsWith('"'));
 }
+
+/** SHA-256 of a certificate, hexadecimal, without colons. */
+export function fingerprintOf(certificate: X509Certificate): string {
+  return certificate.fingerprint256.replaceAll(":", "").toLowerCase();
+}

@@ -1,14 +1,13 @@
 import type { X509Certificate } from "node:crypto";
 import { MeshError } from "../core/error.js";
 import type { Peer } from "../core/peer.js";
+import { offBy } from "../core/skew.js";
 import type { Bundles } from "./bundles.js";
 import { spiffeUris, validity } from "./certificate.js";
 import { parseSpiffeId, type SpiffeId } from "./spiffe.js";
 
 /** Authorities between a certificate and one of the bundle. */
 const deepest = 4;
-/** Clocks are seldom off by more: beyond it, it is the certificate. */
-const skewMs = 10 * 60_000;
 
 /**
  * Who shows this chain (the own certificate first), checked against the bundle of its own trust domain and no other.
@@ -56,12 +55,6 @@ export function checkTime(certificate: X509Certificate, what: string, now: numbe
   const { notBefore, notAfter } = validity(certificate);
   if (now > notAfter) throw denied(`${what} expired at ${new Date(notAfter).toISOString()}, ${offBy(now - notAfter)}`);
   if (now < notBefore) throw denied(`${what} is not valid before ${new Date(notBefore).toISOString()}, ${offBy(notBefore - now)}`);
-}
-
-/** For sentences: how far a moment is away, and whether clocks may be why. */
-export function offBy(ms: number): string {
-  const away = `${Math.ceil(ms / 1000)} s off by this machine's clock`;
-  return ms <= skewMs ? `${away}: do the clocks of both machines agree?` : away;
 }
 
 function isIssued(

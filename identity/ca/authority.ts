@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import * as x509 from "@peculiar/x509";
 import type { Clock } from "../../core/clock.js";
 import { MeshError } from "../../core/error.js";
-import { parsePem } from "../certificate.js";
+import { fingerprintOf, parsePem } from "../certificate.js";
 import { readPrivate, writePrivate } from "../privateFile.js";
 import { parseTrustDomain, type SpiffeId } from "../spiffe.js";
 import { parseKey } from "../svid.js";
@@ -96,11 +96,6 @@ export class Authority {
     });
     return { chain: [new X509Certificate(Buffer.from(certificate.rawData))], authorities: [this.certificate] };
   }
-}
-
-/** SHA-256 of a certificate, hexadecimal, without colons. */
-export function fingerprintOf(certificate: X509Certificate): string {
-  return certificate.fingerprint256.replaceAll(":", "").toLowerCase();
 }
 
 async function make<T>(parts: AuthorityParts, use: (certificate: X509Certificate, key: webcrypto.CryptoKey) => T): Promise<T> {

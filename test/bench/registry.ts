@@ -11,6 +11,7 @@ import { Peers } from "../../rpc/client.js";
 import type { EndpointRegistry } from "../../rpc/registry.js";
 import { Running } from "../lib/command.js";
 import { newFolder } from "../lib/folder.js";
+import { anybody, siteIdentity } from "../lib/siteIdentity.js";
 import { until } from "../lib/until.js";
 import { quantile, rounded } from "./stats.js";
 
@@ -20,7 +21,6 @@ const services = endpoints / perService;
 const finds = 1_000;
 /** Before the clock runs: the compilers of both processes have to see the code first. */
 const warmUp = 300;
-const tokens = async () => ({ token: "", expires: Date.now() + 600_000 });
 
 /** One figure. */
 export interface Figure {
@@ -34,9 +34,18 @@ export async function benchRegistry(): Promise<Figure[]> {
   using folder = newFolder();
   await fill(join(folder.path, "state"));
   const url = `unix://${folder.path}/registry.sock`;
-  await using peers = new Peers({ tokens, log: silent, clock: systemClock, dialTimeoutMs: 2_000 });
+  const identity = await siteIdentity(join(folder.path, "state"), "spiffe://default/bench");
+  await using peers = new Peers({ identity, expect: anybody, log: silent, clock: systemClock, dialTimeoutMs: 2_000 });
   const started = performance.now();
-  await using _registry = new Running(process.execPath, [...program(), "--listen-on", url, "--state-dir", join(folder.path, "state")]);
+  await using _registry = new Running(process.execPath, [
+    ...program(),
+    "--listen-on",
+    url,
+    "--state-dir",
+    join(folder.path, "state"),
+    "--admin-socket",
+    `unix://${folder.path}/admin.sock`,
+  ]);
   await until("the registry serves", 15_000, () => peers.health(url, AbortSignal.timeout(500)));
   const served = performance.now() - started;
   const remote = peers.endpoints(url);
