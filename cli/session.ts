@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.js";
 import { MeshError } from "../core/error.js";
 import { silent } from "../core/log.js";
+import type { SiteApi } from "../rpc/identityApi.js";
 import type { NodeClient } from "../rpc/node.js";
 import type { PeerSet } from "../rpc/peers.js";
 
@@ -15,6 +16,22 @@ export async function withPeers<T>(clock: Clock, use: (peers: Session) => Promis
   const { Peers } = await import("../rpc/client.js");
   await using peers = new Peers({ log: silent, clock, dialTimeoutMs });
   return await use(peers);
+}
+
+/** Runs `use` with the registry behind an isthmus.v1 socket. */
+export async function withSite<T>(clock: Clock, url: string, use: (site: SiteApi) => Promise<T>): Promise<T> {
+  try {
+    return await withPeers(clock, (peers) => use(peers.site(url)));
+  } catch (error) {
+    if (!(error instanceof MeshError) || error.code !== "unreachable" || error.hop !== undefined) throw error;
+    throw new MeshError(
+      "unreachable",
+      `no registry answers at ${url}; does it run on this machine? name its admin socket with --registry`,
+      {
+        cause: error,
+      },
+    );
+  }
 }
 
 /** Runs `use` with the node behind an isthmus.v1 socket. */

@@ -50,7 +50,7 @@ export function accept(raw: Socket, parts: AcceptParts, letIn: (socket: TLSSocke
   const late = parts.identity.clock.after(handshakeMs, () => void socket.destroy(new Error(`no TLS handshake within ${handshakeMs} ms`)));
   const refused = (error: Error) => {
     late[Symbol.dispose]();
-    parts.log.info("connection refused", { from: raw.remoteAddress ?? "unix socket", reason: asMeshError(error).message });
+    parts.log.info("connection refused", { from: raw.remoteAddress ?? "unix socket", reason: reasonOf(error) });
   };
   socket.once("error", refused);
   socket.once("close", () => late[Symbol.dispose]());
@@ -69,6 +69,12 @@ export function accept(raw: Socket, parts: AcceptParts, letIn: (socket: TLSSocke
       socket.destroy();
     }
   });
+}
+
+/** OpenSSL says the most usual one in words of its own. */
+function reasonOf(error: Error): string {
+  const { message } = asMeshError(error);
+  return message.includes("peer did not return a certificate") ? "it showed no certificate" : message.trim();
 }
 
 function receive(socket: TLSSocket, { identity, joiners }: AcceptParts, self: string, tokens: Link["tokens"]): Guest {
