@@ -1,6 +1,6 @@
 import type { Connection } from "../api/gen/connection/connection.js";
 import type { Call, Element } from "./chain.js";
-import { checkTokens, type HopToken, type Prover } from "./checkTokens.js";
+import { checkTokens, type HopToken, isProven, type Prover } from "./checkTokens.js";
 import type { Clock } from "./clock.js";
 import { MeshError } from "./error.js";
 import { subjectOf } from "./jwt.js";
@@ -21,8 +21,9 @@ export function authorize(parts: AuthorizeParts): Element {
   const check = (call: Call) => {
     const { link } = call;
     if (link === undefined) return;
-    const tokens = checkTokens(tokensBefore(call), link, parts.clock.now(), parts.prover);
-    for (const held of parts.touched(call.connection)) mustBeOnPath(held, link, tokens[0]?.subject ?? "");
+    const [first] = checkTokens(tokensBefore(call), link, parts.clock.now(), parts.prover);
+    const client = first !== undefined && isProven(first, parts.prover) ? first.subject : undefined;
+    for (const held of parts.touched(call.connection)) mustBeOnPath(held, link, client);
   };
   return {
     name: "authorize",
@@ -42,11 +43,11 @@ export function idsBefore({ path }: Connection): readonly string[] {
   return (path?.pathSegments ?? []).slice(0, path?.index ?? 0).map(({ token }) => subjectOf(token) ?? "");
 }
 
-/** Throws "denied" for a peer whom this connection does not concern. */
-function mustBeOnPath(held: Connection, { peer }: Link, client: string): void {
+/** Throws "denied" for a peer whom this connection does not concern. `client` is who asked first, where that is proven. */
+function mustBeOnPath(held: Connection, { peer }: Link, client: string | undefined): void {
   const ids = idsBefore(held);
-  // Another forwarder of the client's node is another peer.
-  if (ids.includes(peer.id) || (client !== "" && client === ids[0])) return;
+  // Another forwarder of the client's node is another peer, but comes for the same client.
+  if (ids.includes(peer.id) || (client !== undefined && client === ids[0])) return;
   throw new MeshError("denied", `${peer.id} is not on the path of connection ${held.id}, and may not change or close it`);
 }
 

@@ -1,6 +1,7 @@
+import type { X509Certificate } from "node:crypto";
 import type { Prover } from "../core/checkTokens.js";
 import type { Clock } from "../core/clock.js";
-import { MeshError } from "../core/error.js";
+import { asMeshError, MeshError } from "../core/error.js";
 import { isSignedBy, type Jwt } from "../core/jwt.js";
 import { parseDer } from "./certificate.js";
 import type { IdentitySource } from "./source.js";
@@ -41,15 +42,22 @@ export class BundleProver implements Prover, Disposable {
 
   #prove(token: Jwt, now: number): string {
     const what = `the certificate in the token of ${token.subject}`;
-    const chain = parseDer(
-      token.certificates.map((text) => Buffer.from(text, "base64")),
-      what,
-    );
-    const { id, publicKey } = verifyChain(chain, this.#source.bundles, now);
+    const { id, publicKey } = verifyChain(chainOf(token, what), this.#source.bundles, now);
     if (isSignedBy(token, publicKey)) return id;
     throw new MeshError(
       "denied",
       `the token of ${token.subject} is not signed with the key of the certificate of ${id} that it brings along`,
     );
+  }
+}
+
+function chainOf({ certificates }: Jwt, what: string): X509Certificate[] {
+  try {
+    return parseDer(
+      certificates.map((text) => Buffer.from(text, "base64")),
+      what,
+    );
+  } catch (error) {
+    throw new MeshError("denied", asMeshError(error).message, { cause: error });
   }
 }
