@@ -4,6 +4,7 @@ import { completeCommand, completionCommand } from "./commands/completion.js";
 import { closeCommand, requestCommand } from "./commands/connect.js";
 import { describeCommand, getCommand } from "./commands/get.js";
 import { labCommand } from "./commands/lab.js";
+import { nodeCommand } from "./commands/node.js";
 import { serveCommand, unserveCommand } from "./commands/serve.js";
 import { traceCommand } from "./commands/trace.js";
 import type { Context } from "./context.js";
@@ -50,6 +51,7 @@ export function build(shell: Shell): Command {
     getCommand,
     describeCommand,
     traceCommand,
+    nodeCommand,
     labCommand,
     completionCommand,
   ];

@@ -37,6 +37,14 @@ export function targetOf(context: Context, options: GlobalOptions, preferred?: (
   return inLab(lab, name);
 }
 
+/** The isthmus.v1 socket of a registry: the one that is named, else the first of the lab, else that of this machine. */
+export function registryTarget(options: GlobalOptions & { readonly registry?: string }): string {
+  if (options.registry !== undefined) return socketUrl(options.registry);
+  const lab = readLab(options.prefix);
+  const node = lab?.sites.find((site) => site.registryNode !== undefined)?.registryNode;
+  return `unix://${node === undefined ? "/run/isthmus/registry-admin.sock" : nodeFiles(options.prefix, node).admin("registry")}`;
+}
+
 /** The pod that the options name, as nsmgr wants it. Exactly one of --pod, --netns and --pid. */
 export function podOf(options: GlobalOptions & PodOptions): { readonly name: string; readonly netnsUrl: string } {
   const given = [options.pod, options.netns, options.pid].filter((one) => one !== undefined);

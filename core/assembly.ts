@@ -1,6 +1,8 @@
 import { abandonment } from "./abandon.js";
+import { authorize } from "./authorize.js";
 import type { Begin } from "./begin.js";
 import { chain, type Element, type Handler } from "./chain.js";
+import type { Prover } from "./checkTokens.js";
 import type { Clock } from "./clock.js";
 import type { Log } from "./log.js";
 import type { Monitor } from "./monitor.js";
@@ -9,12 +11,14 @@ import { undoOnFailure } from "./rollback.js";
 import { type TokenSource, updateToken } from "./token.js";
 
 /**
- * What every program does with a request that comes in: path, begin, token, timeout, monitor, and then its own elements,
+ * What every program does with a request that comes in: path, authorize, begin, token, timeout, monitor, and then its own elements,
  * each of which is undone when a first request fails.
  */
 export function serverChain(parts: {
   readonly name: string;
   readonly tokens: TokenSource;
+  /** Checks tokens of hops that are no peers of this one. */
+  readonly prover?: Prover | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly monitor: Monitor;
@@ -26,7 +30,7 @@ export function serverChain(parts: {
   const { begin, timeout, monitor, elements } = parts;
   const { element: abandoned, tail } = abandonment(parts.tail, parts.log);
   return around(
-    parts,
+    [updatePath(parts.name), authorize({ ...parts, touched: (conn) => begin.touched(conn) })],
     begin,
     chain([updateToken(parts.tokens), abandoned, ...[timeout, monitor.element, ...elements].map(undoOnFailure)], tail),
   );
@@ -46,10 +50,14 @@ export function clientChain(parts: {
   const { begin, refresh, heal, elements } = parts;
   const { element: abandoned, tail } = abandonment(parts.tail, parts.log);
   const keeping = [refresh, heal].filter((element) => element !== undefined);
-  return around(parts, begin, chain([updateToken(parts.tokens), abandoned, ...[...keeping, ...elements].map(undoOnFailure)], tail));
+  return around(
+    [updatePath(parts.name)],
+    begin,
+    chain([updateToken(parts.tokens), abandoned, ...[...keeping, ...elements].map(undoOnFailure)], tail),
+  );
 }
 
-function around(parts: { readonly name: string }, begin: Begin, inner: Handler): Handler {
+function around(outer: readonly Element[], begin: Begin, inner: Handler): Handler {
   begin.bind(inner);
-  return chain([updatePath(parts.name), begin], inner);
+  return chain([...outer, begin], inner);
 }

@@ -24,6 +24,8 @@ export interface Begin extends Element {
   /** As the last successful request left it, with this hop's own id and index. */
   current(id: string): Connection | undefined;
   list(): Connection[];
+  /** The connections that a call with this one would change: the one of its id, and the one that its caller had before. */
+  touched(conn: Connection): Connection[];
   /** Runs the rest of the chain again with the last connection and preferences. "not-found" for an unknown id. */
   again(id: string, change?: (call: Call) => Call, signal?: AbortSignal): Promise<Connection>;
   /** Closes from inside; success for an unknown id. With `still`, only where that holds when the close's turn comes. */
@@ -74,6 +76,11 @@ class Connections implements Begin {
 
   list(): Connection[] {
     return [...this.#entries.values()].map(({ current }) => current);
+  }
+
+  touched(conn: Connection): Connection[] {
+    const ids = new Set([conn.id, this.#byCaller.get(callersKey(conn) ?? "") ?? conn.id]);
+    return [...ids].flatMap((id) => this.current(id) ?? []);
   }
 
   adopt(connection: Connection, preferences: readonly Mechanism[] = []): void {

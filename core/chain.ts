@@ -1,4 +1,5 @@
 import type { Connection, Mechanism } from "../api/gen/connection/connection.js";
+import type { Link } from "./peer.js";
 
 /** A bearer token of a hop and the moment (milliseconds since 1970) when it ends. */
 export interface Token {
@@ -15,6 +16,8 @@ export interface Call {
   readonly signal: AbortSignal;
   /** What the caller's transport presented. Absent where the path starts in this process. */
   readonly caller?: Token | undefined;
+  /** The authenticated connection that it came by. Absent where the path starts in this process, and where this process asks again. */
+  readonly link?: Link | undefined;
   /** The URL of the next hop, for the tail that dials. Set by whichever element chose it. */
   readonly target?: string | undefined;
   /**

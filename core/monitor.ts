@@ -1,5 +1,7 @@
 import type { Connection, ConnectionEvent, ConnectionEventType, MonitorScopeSelector } from "../api/gen/connection/connection.js";
+import { idsBefore } from "./authorize.js";
 import type { Element } from "./chain.js";
+import { MeshError } from "./error.js";
 import { MultiMap } from "./multiMap.js";
 import { DELETE, DOWN, INITIAL_STATE_TRANSFER, UP, UPDATE } from "./states.js";
 import { pathIds, pinnedId, selects, Watcher } from "./watcher.js";
@@ -41,9 +43,11 @@ export class Monitor {
   /**
    * First always INITIAL_STATE_TRANSFER, as of the first read, then what changes. Ends with the signal.
    * A reader that is slow gets the latest per id and not what was in between, so what waits for it is bounded by the connections there are.
+   * A `viewer` (a SPIFFE id) sees the connections whose path it is on; one that asks by id for another's only is refused ("denied").
    */
-  async *watch(selector: MonitorScopeSelector, signal: AbortSignal): AsyncIterable<ConnectionEvent> {
-    const watcher = new Watcher(selector);
+  async *watch(selector: MonitorScopeSelector, signal: AbortSignal, viewer?: string): AsyncIterable<ConnectionEvent> {
+    const watcher = new Watcher(selector, viewer === undefined ? undefined : (conn) => idsBefore(conn).includes(viewer));
+    if (viewer !== undefined) this.#mustConcern(watcher, viewer);
     const stop = () => {
       this.#remove(watcher);
       watcher.wake();
@@ -51,7 +55,7 @@ export class Monitor {
     signal.addEventListener("abort", stop);
     if (!signal.aborted) this.#add(watcher);
     try {
-      yield event(INITIAL_STATE_TRANSFER, this.#selected(selector));
+      yield event(INITIAL_STATE_TRANSFER, this.#selected(watcher));
       while (!signal.aborted) {
         const change = watcher.take();
         if (change === undefined) await watcher.something();
@@ -108,10 +112,21 @@ export class Monitor {
     for (const id of pathIds(connection)) for (const watcher of this.#pinned.get(id)) watcher.offer(change);
   }
 
-  #selected(selector: MonitorScopeSelector): Connection[] {
+  #selected(watcher: Watcher): Connection[] {
+    return this.#candidates(watcher.selector).filter((conn) => watcher.wants(conn));
+  }
+
+  #candidates(selector: MonitorScopeSelector): Connection[] {
     const id = pinnedId(selector);
-    const candidates = id === undefined ? this.list() : [...this.#byId.get(id)].flatMap((own) => this.get(own) ?? []);
-    return candidates.filter((conn) => selects(selector, conn));
+    return id === undefined ? this.list() : [...this.#byId.get(id)].flatMap((own) => this.get(own) ?? []);
+  }
+
+  #mustConcern(watcher: Watcher, viewer: string): void {
+    const { selector } = watcher;
+    if (pinnedId(selector) === undefined) return;
+    const asked = this.#candidates(selector).filter((conn) => selects(selector, conn));
+    if (asked.length === 0 || asked.some((conn) => watcher.wants(conn))) return;
+    throw new MeshError("denied", `${viewer} is not on the path of connection ${pinnedId(selector)}, and may not watch it`);
   }
 
   #add(watcher: Watcher): void {

@@ -4,22 +4,24 @@ import { MeshError } from "./error.js";
 import { ownSegment, previousSegment, withOwnSegment, withSegment } from "./path.js";
 import { toTimestamp } from "./timestamp.js";
 
-/** Gives this process's token for `audience` (a SPIFFE id; absent where the peer is not authenticated). */
+/** Gives a token for `audience` (a SPIFFE id; absent where the peer is not authenticated). */
 export type TokenSource = (audience?: string) => Promise<Token>;
 
 /**
- * Copies the caller's token into the previous segment and writes our own into ours.
+ * Copies the caller's token into the previous segment and writes our own into ours, on the way there and, for the caller to check, back.
  * A request whose previous segment has no expiry after that is refused ("invalid"), and so is one from a caller that is not in the path.
  */
 export function updateToken(tokens: TokenSource): Element {
-  const signed = async (call: Call) => withOwnToken(withCallersToken(call), await tokens());
+  const own = ({ link }: Call) => (link?.tokens ?? tokens)(link?.peer.id);
   return {
     name: "updateToken",
     async request(call, next) {
       check(call);
-      return next.request({ ...call, connection: await signed(call) });
+      const token = await own(call);
+      const answer = await next.request({ ...call, connection: withOwnToken(withCallersToken(call), token) });
+      return withOwnToken(answer, token);
     },
-    close: async (call, next) => next.close({ ...call, connection: await signed(call) }),
+    close: async (call, next) => next.close({ ...call, connection: withOwnToken(withCallersToken(call), await own(call)) }),
   };
 }
 
@@ -43,17 +45,4 @@ function withCallersToken({ connection, caller }: Call): Connection {
 
 function withOwnToken(conn: Connection, { token, expires }: Token): Connection {
   return withOwnSegment(conn, { ...ownSegment(conn), token, expires: toTimestamp(expires) });
-}
-
-/** The `sub` of a JWT, without checking its signature; undefined where there is none to read. */
-export function subjectOf(token: string): string | undefined {
-  const payload = token.split(".")[1];
-  if (payload === undefined) return undefined;
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(payload, "base64url").toString("utf8"));
-    if (typeof claims !== "object" || claims === null || !("sub" in claims)) return undefined;
-    return typeof claims.sub === "string" ? claims.sub : undefined;
-  } catch {
-    return undefined; // no JSON: a token that we cannot read has no subject that we know
-  }
 }

@@ -10,14 +10,21 @@ export interface Change {
 export class Watcher {
   readonly selector: MonitorScopeSelector;
   readonly #waiting = new Map<string, Change>();
+  readonly #concerns: (conn: Connection) => boolean;
   #wake: () => void = () => {};
 
-  constructor(selector: MonitorScopeSelector) {
+  /** `concerns` says which connections its reader may see; all unless given. */
+  constructor(selector: MonitorScopeSelector, concerns: (conn: Connection) => boolean = () => true) {
     this.selector = selector;
+    this.#concerns = concerns;
+  }
+
+  wants(conn: Connection): boolean {
+    return selects(this.selector, conn) && this.#concerns(conn);
   }
 
   offer(change: Change): void {
-    if (!selects(this.selector, change.connection)) return;
+    if (!this.wants(change.connection)) return;
     this.#waiting.set(change.connection.id, change);
     this.wake();
   }

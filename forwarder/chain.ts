@@ -1,6 +1,7 @@
 import { serverChain } from "../core/assembly.js";
 import type { Begin } from "../core/begin.js";
 import type { Element, Handler } from "../core/chain.js";
+import type { Prover } from "../core/checkTokens.js";
 import type { Clock } from "../core/clock.js";
 import type { Directory } from "../core/directory.js";
 import { discover } from "../core/discover.js";
@@ -25,6 +26,7 @@ export interface ChainParts extends ConnectParts {
   /** The network service of forwarders. */
   readonly service: string;
   readonly tokens: TokenSource;
+  readonly prover: Prover;
   readonly peers: PeerSet;
   readonly directory: Directory;
   readonly monitor: Monitor;

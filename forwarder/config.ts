@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { setting } from "../program/config.js";
+import { memberSettings } from "../program/identity.js";
 import { bool, duration, integer, labels, list, optionalText, text } from "../program/values.js";
 import type { PortRange } from "./mechanisms/wireguard.js";
 
@@ -19,10 +20,17 @@ const ports = z
 /** What the forwarder can be told. */
 export const settings = {
   name: setting("NSM_NAME", "the name of this forwarder, its name in paths too", text, "forwarder"),
+  ...memberSettings,
   site: setting("NSM_SITE", "the site this node belongs to", text, "default"),
   nodeName: setting("NSM_NODE_NAME", "the name of this node; NSM_NAME unless given", optionalText, ""),
   connectTo: setting("NSM_CONNECT_TO", "the URL of this node's nsmgr", text, "unix:///run/isthmus/nsmgr.sock"),
   listenOn: setting("NSM_LISTEN_ON", "where it serves, the first URL is published", list, "unix:///run/isthmus/forwarder.sock"),
+  adminSocket: setting(
+    "NSM_ADMIN_SOCKET",
+    "the unix socket of its health, for this node's administrator",
+    text,
+    "unix:///run/isthmus/forwarder-admin.sock",
+  ),
   service: setting("NSM_NS_NAME", "the network service of forwarders", text, "forwarder"),
   labels: setting("NSM_LABELS", "labels of this forwarder", labels, "p2p:true"),
   tunnelIp: setting("NSM_TUNNEL_IP", "this node's address for tunnels; its first address unless given", optionalText, ""),

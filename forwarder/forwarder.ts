@@ -4,7 +4,7 @@ import type { Clock } from "../core/clock.js";
 import type { Log } from "../core/log.js";
 import { Monitor } from "../core/monitor.js";
 import { timeout } from "../core/timeout.js";
-import type { TokenSource } from "../core/token.js";
+import type { Identity } from "../identity/identity.js";
 import type { Kernel } from "../kernel/model.js";
 import type { StateStore } from "../program/state.js";
 import { WatchedDirectory } from "../rpc/directory.js";
@@ -54,7 +54,7 @@ export interface ForwarderParts {
   readonly ping: Ping;
   readonly announce: Announce;
   readonly store: StateStore;
-  readonly tokens: TokenSource;
+  readonly identity: Pick<Identity, "tokens" | "prover">;
   readonly peers: PeerSet;
   readonly listen: (urls: readonly string[], services: Services) => Promise<RunningServer>;
   readonly random: () => number;
@@ -102,7 +102,20 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
     ...{ clock, log },
   });
   const handler = forwarderChain({
-    ...{ ...parts, ...config, clock, monitor, begin: connections, timeout: timer, liveness, wanted, view, directory },
+    ...{
+      ...parts,
+      tokens: parts.identity.tokens,
+      prover: parts.identity.prover,
+      ...config,
+      clock,
+      monitor,
+      begin: connections,
+      timeout: timer,
+      liveness,
+      wanted,
+      view,
+      directory,
+    },
     ways: ways({ ...parts, clock }, wanted, tunnel),
   });
 
@@ -145,9 +158,10 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
 /** What this node can do, the best first. */
 function ways(parts: ForwarderParts, { claims }: Wanted, tunnel: NodeTunnel) {
   const { config, underlay, link, clock, keys, pods } = parts;
+  const { prover } = parts.identity;
   return [
     way(kernelWay({ pods, claims })),
-    way(nodeTunnelWay({ tunnel, claims, underlay })),
+    way(nodeTunnelWay({ tunnel, claims, underlay, prover })),
     way(wireguardWay({ claims, underlay, link, clock, keys, ports: config.wireguardPorts })),
     way(vxlanWay({ claims, underlay, port: config.vxlanPort, allowPlain: config.allowPlain })),
   ];

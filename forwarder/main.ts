@@ -1,7 +1,6 @@
 #!/usr/bin/env -S node --max-semi-space-size=2
 import { randomInt } from "node:crypto";
 import path from "node:path";
-import { createTokenSource } from "../identity/token.js";
 import { announce } from "../kernel/announce.js";
 import { ping } from "../kernel/icmp.js";
 import { openMesh } from "../kernel/mesh.js";
@@ -11,10 +10,11 @@ import { openKernel } from "../kernel/real.js";
 import { ensureKeyFile } from "../kernel/wireguard/keys.js";
 import { detectWireguard, openWireguard } from "../kernel/wireguard/open.js";
 import { outsideOf } from "../kernel/wireguard/outside.js";
-import { processKey } from "../program/key.js";
+import { openIdentity } from "../program/identity.js";
 import { nodeId } from "../program/nodeId.js";
 import { runProgram } from "../program/run.js";
 import { openStore } from "../program/state.js";
+import { authorityClient } from "../rpc/authority.js";
 import { Peers } from "../rpc/client.js";
 import { serve } from "../rpc/server.js";
 import { settings } from "./config.js";
@@ -22,6 +22,7 @@ import { startForwarder } from "./forwarder.js";
 import { ConnectionKeys } from "./mechanisms/keys.js";
 import { realPods } from "./pods.js";
 import { Started } from "./started.js";
+import { tunnelKeyClaim } from "./tunnel/address.js";
 import { tunnelNode, tunnelVxlanPort } from "./tunnel/node.js";
 import { findUnderlay } from "./underlay.js";
 
@@ -29,10 +30,19 @@ const probes = 4;
 /** For an echo between two nodes that answer at all. */
 const quick = { timeoutMs: 400, count: 2 };
 
-await runProgram("nsm-forwarder", settings, async ({ config, log, clock }) => {
+await runProgram("nsm-forwarder", settings, async ({ config, log, clock, signal }) => {
   await using started = new Started();
-  const subject = `spiffe://${config.site}/${nodeId(config.stateDir)}/forwarder`;
-  const tokens = createTokenSource({ subject, key: processKey(), lifetimeMs: config.maxTokenLifetime, clock });
+  const keyFile = path.join(config.stateDir, "wireguard.key");
+  const publicKey = ensureKeyFile(keyFile);
+  const member = {
+    program: "forwarder",
+    authority: authorityClient(clock),
+    claims: { [tunnelKeyClaim]: publicKey },
+    clock,
+    log,
+    signal,
+  } as const;
+  const { identity, roles } = started.use(await openIdentity(config, member));
   const store = started.use(openStore(path.join(config.stateDir, "store")));
   const underlay = findUnderlay(config.tunnelIp, detectWireguard());
 
@@ -41,12 +51,14 @@ await runProgram("nsm-forwarder", settings, async ({ config, log, clock }) => {
   const filter = started.use(openVxlanFilter(mesh.path, { port: tunnelVxlanPort }));
   const kernel = started.use(await openKernel({ mesh: config.mesh, clock, log, wireguard, filter }));
 
-  const keyFile = path.join(config.stateDir, "wireguard.key");
-  const tunnel = tunnelNode({ subject, keyFile, publicKey: ensureKeyFile(keyFile), listenPort: config.wireguardPort, underlay });
-  const peers = started.use(new Peers({ tokens, log, clock, dialTimeoutMs: config.dialTimeout }));
+  const own = { id: identity.id, node: nodeId(config.stateDir) };
+  const tunnel = tunnelNode({ ...own, keyFile, publicKey, listenPort: config.wireguardPort, underlay });
+  // What is here is an endpoint, or nsmgr; what is elsewhere is reached through its nsmgr.
+  const expect = (url: string) => (url === config.connectTo || url.startsWith("tcp:") ? roles.nsmgr : roles.endpoint);
+  const peers = started.use(new Peers({ identity, expect, log, clock, dialTimeoutMs: config.dialTimeout }));
   started.use(
     await startForwarder({
-      ...{ kernel, pods: realPods, tunnel, underlay, store, tokens, peers, clock, log },
+      ...{ kernel, pods: realPods, tunnel, underlay, store, identity, peers, clock, log },
       config: {
         ...config,
         node: config.nodeName || config.name,
@@ -65,9 +77,10 @@ await runProgram("nsm-forwarder", settings, async ({ config, log, clock }) => {
       ping: (from, device, source, destination, timeoutMs, signal) =>
         ping(from, { device, source, destination, timeoutMs, count: probes, clock, signal }),
       announce: ({ pod, name }, addresses) => announce(pod, name, addresses),
-      listen: async (urls, services) => await serve({ urls: [...urls], services, log, hop: config.name }),
+      listen: async (urls, services) => await serve({ urls: [...urls], services, identity, log, hop: config.name }),
       random: () => randomInt(2 ** 32) / 2 ** 32,
     }),
   );
+  started.use(await serve({ urls: [config.adminSocket], services: {}, log, hop: config.name }));
   return started.move();
 });

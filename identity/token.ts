@@ -1,45 +1,61 @@
-import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { SignJWT } from "jose";
 import type { Token } from "../core/chain.js";
 import type { Clock } from "../core/clock.js";
 import type { TokenSource } from "../core/token.js";
+import type { Svid } from "./svid.js";
 
-/** A P-256 key pair. The private half never leaves the process. */
-export interface KeyPair {
-  readonly privateKey: KeyObject;
-  readonly publicKey: KeyObject;
-}
-
-export function generateKey(): KeyPair {
-  return generateKeyPairSync("ec", { namedCurve: "P-256" });
-}
-
-export interface TokenParts {
-  /** The SPIFFE id, `sub` of every token. */
-  readonly subject: string;
-  readonly key: KeyPair;
+export interface SignerParts {
   readonly lifetimeMs: number;
   readonly clock: Clock;
+  /** What each token says besides who, for whom and until when. */
+  readonly claims?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** Signs ES256 tokens as NSM does; one is handed out again for a tenth of its life, per audience. */
-export function createTokenSource(parts: TokenParts): TokenSource {
-  const made = new Map<string, { readonly token: Promise<Token>; readonly until: number }>();
-  return (audience) => {
-    const now = parts.clock.now();
-    const held = made.get(audience ?? "");
+interface Made {
+  readonly token: Promise<Token>;
+  readonly until: number;
+}
+
+/** Signs ES256 tokens as NSM does, with the certificate in their header; one is handed out again for a tenth of its life. */
+export class Signer {
+  readonly #parts: SignerParts;
+  readonly #made = new WeakMap<Svid, Map<string, Made>>();
+
+  constructor(parts: SignerParts) {
+    this.#parts = parts;
+  }
+
+  /** Signs with that SVID: in its own name, or in `subject`'s, for whom its owner vouches. No token outlives the SVID. */
+  by(svid: Svid, subject = svid.id.text): TokenSource {
+    return (audience) => this.#token(svid, subject, audience);
+  }
+
+  #token(svid: Svid, subject: string, audience: string | undefined): Promise<Token> {
+    const now = this.#parts.clock.now();
+    const made = this.#made.get(svid) ?? new Map<string, Made>();
+    this.#made.set(svid, made);
+    const key = JSON.stringify([subject, audience]);
+    const held = made.get(key);
     if (held !== undefined && held.until > now) return held.token;
-    for (const [key, entry] of made) if (entry.until <= now) made.delete(key);
-    const token = sign(parts, audience, now);
-    made.set(audience ?? "", { token, until: now + parts.lifetimeMs / 10 });
+    for (const [old, entry] of made) if (entry.until <= now) made.delete(old);
+    const expires = Math.min(now + this.#parts.lifetimeMs, svid.notAfter);
+    const token = this.#sign(svid, { subject, audience, expires });
+    made.set(key, { token, until: now + (expires - now) / 10 });
     return token;
-  };
-}
+  }
 
-async function sign(parts: TokenParts, audience: string | undefined, now: number): Promise<Token> {
-  // `exp` has whole seconds; rounding down keeps the promise that a token is good until `expires`.
-  const expires = Math.floor((now + parts.lifetimeMs) / 1000);
-  const jwt = new SignJWT({}).setProtectedHeader({ alg: "ES256", typ: "JWT" }).setSubject(parts.subject).setExpirationTime(expires);
-  if (audience !== undefined) jwt.setAudience([audience]);
-  return { token: await jwt.sign(parts.key.privateKey), expires: expires * 1000 };
+  async #sign(
+    svid: Svid,
+    what: { readonly subject: string; readonly audience: string | undefined; readonly expires: number },
+  ): Promise<Token> {
+    // `exp` has whole seconds; rounding down keeps the promise that a token is good until `expires`.
+    const expires = Math.floor(what.expires / 1000);
+    const x5c = svid.chain.map(({ raw }) => raw.toString("base64"));
+    const jwt = new SignJWT({ ...this.#parts.claims })
+      .setProtectedHeader({ alg: "ES256", typ: "JWT", x5c })
+      .setSubject(what.subject)
+      .setExpirationTime(expires);
+    if (what.audience !== undefined) jwt.setAudience([what.audience]);
+    return { token: await jwt.sign(svid.privateKey), expires: expires * 1000 };
+  }
 }

@@ -1,9 +1,11 @@
 import { setting } from "../program/config.js";
+import { memberSettings } from "../program/identity.js";
 import { duration, list, optionalText, text } from "../program/values.js";
 
 /** What nsmgr can be told. Names are NSM's where NSM has one. */
 export const nsmgrSettings = {
   name: setting("NSM_NAME", "the name of this nsmgr in paths", text, "nsmgr"),
+  ...memberSettings,
   site: setting("NSM_SITE", "the site that this node belongs to", text, "default"),
   nodeName: setting("NSM_NODE_NAME", "the node's name, the label nodeName of what is here; NSM_NAME unless given", optionalText, ""),
   listenOn: setting(

@@ -1,34 +1,33 @@
 #!/usr/bin/env -S node --max-semi-space-size=2
 import { randomInt } from "node:crypto";
-import { createTokenSource } from "../identity/token.js";
-import { processKey } from "../program/key.js";
+import { openIdentity } from "../program/identity.js";
 import { nodeId } from "../program/nodeId.js";
 import { runProgram } from "../program/run.js";
 import { openStore } from "../program/state.js";
+import { authorityClient } from "../rpc/authority.js";
 import { Peers } from "../rpc/client.js";
+import { publishedUrl } from "../rpc/published.js";
 import { serve } from "../rpc/server.js";
 import { nsmgrSettings } from "./config.js";
 import { realNamespaces } from "./namespaces.js";
 import { startNsmgr } from "./nsmgr.js";
 import { PrefixFile } from "./prefixFile.js";
-import { publishedUrl } from "./published.js";
 import { SocketFinder } from "./sockets.js";
 import { Stack } from "./stack.js";
 
-await runProgram("nsmgr", nsmgrSettings, async ({ config, log, clock, version }) => {
+await runProgram("nsmgr", nsmgrSettings, async ({ config, log, clock, signal, version }) => {
   await using started = new Stack();
   const id = nodeId(config.stateDir);
-  const tokens = createTokenSource({
-    ...{ subject: `spiffe://${config.site}/${id}/nsmgr`, key: processKey(), clock },
-    lifetimeMs: config.maxTokenLifetime,
-  });
+  const authority = authorityClient(clock);
+  const { identity, roles } = started.use(await openIdentity(config, { program: "nsmgr", authority, clock, log, signal }));
+  const expect = (url: string) => (url === config.registryUrl ? roles.registry : roles.forwarder);
   const store = started.use(openStore(config.stateDir));
   const prefixes = started.use(new PrefixFile({ path: config.excludedPrefixesFile, clock, log }));
-  const peers = started.use(new Peers({ tokens, log, clock, dialTimeoutMs: config.dialTimeout }));
+  const peers = started.use(new Peers({ identity, expect, log, clock, dialTimeoutMs: config.dialTimeout }));
   const sockets = new SocketFinder();
   started.use(
     await startNsmgr({
-      ...{ peers, tokens, store, clock, log, namespaces: realNamespaces },
+      ...{ peers, identity, store, clock, log, namespaces: realNamespaces },
       config: {
         ...config,
         nodeName: config.nodeName || config.name,
@@ -38,7 +37,8 @@ await runProgram("nsmgr", nsmgrSettings, async ({ config, log, clock, version })
         endpointsUrl: `unix://${config.runDir}/endpoints.sock`,
         tokenLifetimeMs: config.maxTokenLifetime,
       },
-      listen: async (urls, services) => await serve({ urls, services, log, hop: config.name }),
+      listen: async (urls, services) =>
+        await serve({ urls, services, log, hop: config.name, ...(services.node === undefined && { identity }) }),
       excludedPrefixes: () => prefixes.prefixes,
       resolveUrl: (url) => sockets.resolve(url),
       random: () => randomInt(2 ** 32) / 2 ** 32,

@@ -4,7 +4,7 @@ import type { Log } from "../core/log.js";
 import { Monitor } from "../core/monitor.js";
 import { firstSegment } from "../core/path.js";
 import { RESELECT_REQUESTED } from "../core/states.js";
-import type { TokenSource } from "../core/token.js";
+import type { Identity } from "../identity/identity.js";
 import type { StateStore } from "../program/state.js";
 import { WatchedDirectory } from "../rpc/directory.js";
 import type { NodeApi } from "../rpc/node.js";
@@ -48,7 +48,7 @@ export interface NsmgrParts {
   readonly config: NsmgrConfig;
   readonly peers: PeerSet;
   readonly listen: Listen;
-  readonly tokens: TokenSource;
+  readonly identity: Identity;
   readonly store: StateStore;
   readonly namespaces: Namespaces;
   readonly excludedPrefixes: () => readonly string[];
@@ -65,9 +65,10 @@ export interface Nsmgr extends AsyncDisposable {
 
 /** Starts a node's manager: it listens when this resolves. Disposing leaves the kernel and what is on disk as they are. */
 export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
-  const { config, peers, tokens, store, clock, log, random, namespaces } = parts;
+  const { config, peers, store, clock, log, random, namespaces } = parts;
+  const { tokens, podTokens, prover } = parts.identity;
   await using started = new Stack();
-  const proxy = started.use(startProxy({ ...parts, registryUrl: config.registryUrl, ownUrl: config.publishedUrl }));
+  const proxy = started.use(startProxy({ ...parts, tokens, prover, registryUrl: config.registryUrl, ownUrl: config.publishedUrl }));
   const directory = started.use(new WatchedDirectory({ services: proxy.services, endpoints: proxy.endpoints, clock, log }));
   const forwarders = new Forwarders({ serviceName: config.forwarderService, local: proxy.local, services: directory, clock });
   const namespaceWatch = started.use(new NamespaceWatch({ namespaces, clock, log }));
@@ -77,20 +78,32 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
     new ServiceMonitor({ services: proxy.services, endpoints: proxy.endpoints, part: (id) => part(id), clock, log }),
   );
   const server = nsmgrChain({
-    ...{ ...config, tokens, clock, log, monitor, begin: connections, serviceMonitor, forwarders, peers },
+    ...{ ...config, tokens, prover, clock, log, monitor, begin: connections, serviceMonitor, forwarders, peers },
     forwarderUrls: () => forwarders.urls(),
     excluded: parts.excludedPrefixes,
   });
   const served = new Monitor();
   const hosts = started.use(
     new Hosts({
-      ...{ tokens, monitor: served, store, namespaces, namespaceWatch, clock, log, services: proxy.services, endpoints: proxy.endpoints },
+      ...{
+        tokens,
+        podTokens,
+        prover,
+        monitor: served,
+        store,
+        namespaces,
+        namespaceWatch,
+        clock,
+        log,
+        services: proxy.services,
+        endpoints: proxy.endpoints,
+      },
       ...{ url: config.endpointsUrl, node: config.nodeName, nodeName: config.nodeName, site: config.site, graceMs: config.tokenLifetimeMs },
     }),
   );
   const attachments = started.use(
     new Attachments({
-      ...{ server, monitor, tokens, namespaces, namespaceWatch, clock, log, random },
+      ...{ server, monitor, podTokens, namespaces, namespaceWatch, clock, log, random },
       records: attachmentRecords(store),
       ask: { peers, forwarders: () => forwarders.urls(), clock },
     }),

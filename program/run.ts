@@ -47,6 +47,8 @@ export async function runProgram<S extends Settings>(
   const told = nextSignal(stopping, log);
   let running: AsyncDisposable;
   try {
+    // Neither timers nor channels that connect keep the process alive, and until it listens nothing else does.
+    using _awake = awake();
     running = await main({ config, log, clock: systemClock, signal: stopping.signal, version });
   } catch (error) {
     if (stopping.signal.aborted) return process.exit(0);
@@ -57,6 +59,18 @@ export async function runProgram<S extends Settings>(
   log.info("started", { version, pid: process.pid });
   await told;
   await stop(running, log);
+}
+
+/** An open port keeps the process alive. */
+function awake(): Disposable {
+  const { port1, port2 } = new MessageChannel();
+  port1.ref();
+  return {
+    [Symbol.dispose]() {
+      port1.close();
+      port2.close();
+    },
+  };
 }
 
 function configure<S extends Settings>(settings: S, programName: string, argv: readonly string[]): ConfigOf<S> {

@@ -1,11 +1,15 @@
 import { type ConfigOf, setting } from "../program/config.js";
+import { identitySettings } from "../program/identity.js";
 import { duration, list, oneOf, optionalText, text } from "../program/values.js";
 
 const life = duration.refine((ms) => ms >= 1_000 && ms <= 86_400_000, "a duration from 1s to 24h");
 
+const svidLife = duration.refine((ms) => ms >= 60_000 && ms <= 30 * 86_400_000, "a duration from 60s to 720h");
+
 /** What a registry can be told. */
 export const registrySettings = {
   name: setting("NSM_NAME", "the name of this registry in errors and logs", text, "registry"),
+  ...identitySettings,
   site: setting("NSM_SITE", "the site whose registry this is", text, "default"),
   listenOn: setting(
     "NSM_LISTEN_ON",
@@ -25,6 +29,26 @@ export const registrySettings = {
   etcdCert: setting("NSM_ETCD_CERT", "the file with this registry's certificate for etcd", optionalText, ""),
   etcdKey: setting("NSM_ETCD_KEY", "the file with the key of that certificate", optionalText, ""),
   stateDir: setting("NSM_STATE_DIR", "the folder for what must survive a restart", text, "/var/lib/isthmus/registry"),
+  adminSocket: setting(
+    "NSM_ADMIN_SOCKET",
+    "the unix socket of isthmus.v1, for this site's administrator",
+    text,
+    "unix:///run/isthmus/registry-admin.sock",
+  ),
+  trustDomain: setting(
+    "NSM_TRUST_DOMAIN",
+    "the trust domain that this registry's authority signs for; the site's name unless given",
+    optionalText,
+    "",
+  ),
+  svidLifetime: setting(
+    "NSM_SVID_LIFETIME",
+    "how long the identities last that this registry's authority gives; they are renewed at half of it",
+    svidLife,
+    "1h",
+  ),
+  caKeyFile: setting("NSM_CA_KEY_FILE", "the authority's key, PEM, mode 0600; made in the state folder unless given", optionalText, ""),
+  caCertificateFile: setting("NSM_CA_CERT_FILE", "the authority's certificate, PEM; made with the key unless given", optionalText, ""),
   maxTokenLifetime: setting("NSM_MAX_TOKEN_LIFETIME", "how long a token of this registry lasts", life, "10m"),
   expirePeriod: setting("NSM_EXPIRE_PERIOD", "the longest life of an endpoint that is not registered again", life, "1m"),
 };

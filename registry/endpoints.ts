@@ -1,4 +1,5 @@
 import type { NetworkServiceEndpoint } from "../api/gen/registry/registry.js";
+import type { Prover } from "../core/checkTokens.js";
 import type { Clock } from "../core/clock.js";
 import { MeshError } from "../core/error.js";
 import type { Log } from "../core/log.js";
@@ -20,6 +21,7 @@ export interface EndpointsParts {
   readonly store: Store;
   readonly view: View<NetworkServiceEndpoint>;
   readonly tokens: TokenSource;
+  readonly prover?: Prover | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** The longest life of an endpoint that is not registered again, milliseconds. */
@@ -36,10 +38,10 @@ export class Endpoints implements EndpointRegistry {
 
   /** The same name by the same owner overwrites; by another, "denied". Its time is the shortest of: the period, its wish, the tokens' lives. */
   async register(value: NetworkServiceEndpoint, context: RegistryContext): Promise<NetworkServiceEndpoint> {
-    const { store, view, tokens, clock } = this.#parts;
+    const { store, view, clock } = this.#parts;
     const now = clock.now();
     checkEndpoint(value, now);
-    const hops = await hopsOf(context, tokens, now);
+    const hops = await hopsOf(context, this.#parts, now);
     const wish = value.expirationTime === undefined ? Number.POSITIVE_INFINITY : fromTimestamp(value.expirationTime);
     const expires = Math.min(now + this.#parts.expirePeriodMs, hops.expires, wish);
     const lease = await store.grant(expires - now);
@@ -50,13 +52,13 @@ export class Endpoints implements EndpointRegistry {
   }
 
   async unregister({ name }: NetworkServiceEndpoint, context: RegistryContext): Promise<void> {
-    const { store, view, tokens, clock, log } = this.#parts;
+    const { store, view, clock, log } = this.#parts;
     mustHaveName("endpoint", name);
     mustBeOurs("endpoint", name);
-    const hops = await hopsOf(context, tokens, clock.now());
+    const hops = await hopsOf(context, this.#parts, clock.now());
     const revision = await fenced(store, keyOf(name), (entry) => {
       if (entry === undefined) return undefined;
-      mustOwn(`the endpoint ${name}`, hops.ids, endpointKind.decode(entry).pathIds);
+      mustOwn(`the endpoint ${name}`, hops, endpointKind.decode(entry).pathIds);
       return { op: "delete", key: keyOf(name) };
     });
     if (revision !== undefined) {
@@ -84,7 +86,7 @@ export class Endpoints implements EndpointRegistry {
     // The lease that it had ends by itself, and takes nothing with it.
     const revision = await fenced(store, key, (entry) => {
       const known = entry && endpointKind.decode(entry);
-      if (known !== undefined) mustOwn(`the endpoint ${endpoint.name}`, by.hops.ids, known.pathIds);
+      if (known !== undefined) mustOwn(`the endpoint ${endpoint.name}`, by.hops, known.pathIds);
       first = known === undefined;
       stored = renewed(endpoint, known, by);
       return { op: "put", key, value: endpointKind.encode(stored), lease: by.lease };

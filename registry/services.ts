@@ -1,4 +1,5 @@
 import type { NetworkService } from "../api/gen/registry/registry.js";
+import type { Prover } from "../core/checkTokens.js";
 import type { Clock } from "../core/clock.js";
 import { MeshError } from "../core/error.js";
 import type { Log } from "../core/log.js";
@@ -19,6 +20,7 @@ export interface ServicesParts {
   readonly store: Store;
   readonly view: View<NetworkService>;
   readonly tokens: TokenSource;
+  readonly prover?: Prover | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -36,9 +38,9 @@ export class Services implements ServiceRegistry {
    * nothing: many endpoints announce the service that they serve.
    */
   async register(value: NetworkService, context: RegistryContext): Promise<NetworkService> {
-    const { store, view, tokens, clock } = this.#parts;
+    const { store, view, clock } = this.#parts;
     const service = checked(value);
-    const hops = await hopsOf(context, tokens, clock.now());
+    const hops = await hopsOf(context, this.#parts, clock.now());
     let stored = service;
     const revision = await fenced(store, keyOf(service), (entry) => {
       stored = entry === undefined ? { ...service, pathIds: [...hops.ids] } : renewed(service, serviceKind.decode(entry), hops);
@@ -54,13 +56,13 @@ export class Services implements ServiceRegistry {
   }
 
   async unregister(value: NetworkService, context: RegistryContext): Promise<void> {
-    const { store, view, tokens, clock } = this.#parts;
+    const { store, view, clock } = this.#parts;
     mustHaveName("network service", value.name);
     mustBeOurs("network service", value.name);
-    const hops = await hopsOf(context, tokens, clock.now());
+    const hops = await hopsOf(context, this.#parts, clock.now());
     const revision = await fenced(store, keyOf(value), (entry) => {
       if (entry === undefined) return undefined;
-      mustOwn(`the network service ${value.name}`, hops.ids, serviceKind.decode(entry).pathIds);
+      mustOwn(`the network service ${value.name}`, hops, serviceKind.decode(entry).pathIds);
       return { op: "delete", key: keyOf(value) };
     });
     if (revision !== undefined) await view.settled(revision, context.signal);
@@ -83,13 +85,13 @@ function checked(service: NetworkService): NetworkService {
 }
 
 function renewed(service: NetworkService, known: NetworkService, hops: Hops): NetworkService {
-  if (mayChange(hops.ids, known.pathIds)) return { ...service, pathIds: ownedBy(known.pathIds, hops) };
+  if (mayChange(hops, known.pathIds)) return { ...service, pathIds: ownedBy(known.pathIds, hops) };
   if (service.payload !== known.payload)
     throw new MeshError(
       "denied",
       `the network service ${known.name} is registered with payload ${known.payload} by ${known.pathIds[0]}, not ${service.payload}: serve it with that payload, or choose another name`,
     );
-  if (!matchesService(service, known)) mustOwn(`the network service ${known.name}`, hops.ids, known.pathIds);
+  if (!matchesService(service, known)) mustOwn(`the network service ${known.name}`, hops, known.pathIds);
   return known;
 }
 

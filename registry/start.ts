@@ -1,14 +1,16 @@
+import type { Prover } from "../core/checkTokens.js";
 import type { Clock } from "../core/clock.js";
 import type { Log } from "../core/log.js";
 import type { TokenSource } from "../core/token.js";
-import { createTokenSource } from "../identity/token.js";
-import { processKey } from "../program/key.js";
-import { nodeId } from "../program/nodeId.js";
+import { publishedUrl } from "../rpc/published.js";
 import type { EndpointRegistry, ServiceRegistry } from "../rpc/registry.js";
 import { serve } from "../rpc/server.js";
+import { Members } from "./admission/members.js";
+import { noAuthority, siteApi } from "./admission/site.js";
 import type { RegistryConfig } from "./config.js";
 import { Endpoints } from "./endpoints.js";
 import type { EtcdOptions } from "./etcd/store.js";
+import { openRegistryIdentity } from "./identity.js";
 import { endpointKind, serviceKind } from "./kind.js";
 import { openLmdbStore } from "./lmdb.js";
 import { openMemoryStore } from "./memory.js";
@@ -19,12 +21,16 @@ import { View } from "./view.js";
 export interface RegistryParts {
   readonly clock: Clock;
   readonly log: Log;
+  /** Ends the wait for an identity. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A registry that answers. Disposing ends its watches, then closes its store. */
 export interface RunningRegistry extends AsyncDisposable {
   /** What is really bound. */
   readonly urls: readonly string[];
+  /** Its SPIFFE id. */
+  readonly id: string;
 }
 
 /** Starts a registry in this process: opens the store, reads it, listens. */
@@ -32,11 +38,17 @@ export async function start(config: RegistryConfig, parts: RegistryParts): Promi
   const opened: AsyncDisposable[] = [];
   try {
     const store = keep(opened, await openStore(config, parts));
-    const tokens = tokensOf(config, parts.clock);
-    const registries = keep(opened, await openRegistries({ ...parts, store, tokens, expirePeriodMs: config.expirePeriod }));
-    const server = keep(opened, await serve({ urls: config.listenOn, services: registries, log: parts.log, hop: config.name }));
-    parts.log.info("registry serves", { site: config.site, urls: server.urls, store: config.store, ...registries.counts() });
-    return { urls: server.urls, [Symbol.asyncDispose]: () => closeAll(opened) };
+    const { identity, authority } = keep(opened, await openRegistryIdentity(config, parts));
+    const { tokens, prover, id } = identity;
+    const registries = keep(opened, await openRegistries({ ...parts, store, tokens, prover, expirePeriodMs: config.expirePeriod }));
+    const shared = { log: parts.log, hop: config.name };
+    const members = authority && new Members({ ...parts, store, authority });
+    const services = { services: registries.services, endpoints: registries.endpoints, identity: members };
+    const server = keep(opened, await serve({ urls: config.listenOn, services, identity, ...shared }));
+    const site = authority === undefined ? noAuthority : siteApi({ ...parts, store, authority, url: publishedUrl(server.urls) });
+    keep(opened, await serve({ urls: [config.adminSocket], services: { site }, ...shared }));
+    parts.log.info("registry serves", { id, site: config.site, urls: server.urls, store: config.store, ...registries.counts() });
+    return { urls: server.urls, id, [Symbol.asyncDispose]: () => closeAll(opened) };
   } catch (error) {
     await closeAll(opened);
     throw error;
@@ -53,7 +65,12 @@ export interface Registries extends AsyncDisposable {
 
 /** Resolves when both show all that the store has. */
 export async function openRegistries(
-  parts: RegistryParts & { readonly store: Store; readonly tokens: TokenSource; readonly expirePeriodMs: number },
+  parts: RegistryParts & {
+    readonly store: Store;
+    readonly tokens: TokenSource;
+    readonly prover?: Prover | undefined;
+    readonly expirePeriodMs: number;
+  },
 ): Promise<Registries> {
   const opened: AsyncDisposable[] = [];
   try {
@@ -93,12 +110,6 @@ function etcdOptions({ site, etcdEndpoints, etcdPrefix, etcdCa, etcdCert, etcdKe
     cert: etcdCert || undefined,
     key: etcdKey || undefined,
   };
-}
-
-function tokensOf({ site, stateDir, store, maxTokenLifetime }: RegistryConfig, clock: Clock): TokenSource {
-  // A registry that keeps nothing keeps no id either.
-  const id = store === "memory" ? "memory" : nodeId(stateDir);
-  return createTokenSource({ subject: `spiffe://${site}/${id}/registry`, key: processKey(), lifetimeMs: maxTokenLifetime, clock });
 }
 
 function keep<T extends AsyncDisposable>(opened: AsyncDisposable[], one: T): T {

@@ -1,8 +1,18 @@
 import type { Handler } from "../core/chain.js";
+import { MeshError } from "../core/error.js";
 import { stream, unary } from "./bind.js";
 import { callerOf, pathHeaders, pathOf } from "./headers.js";
 import { health } from "./health.js";
-import { endpointRegistryMethods, monitorMethods, networkServiceMethods, nodeMethods, serviceRegistryMethods } from "./methods.js";
+import type { IdentityApi, SiteApi } from "./identityApi.js";
+import {
+  endpointRegistryMethods,
+  identityMethods,
+  monitorMethods,
+  networkServiceMethods,
+  nodeMethods,
+  serviceRegistryMethods,
+  siteMethods,
+} from "./methods.js";
 import type { NodeApi } from "./node.js";
 import type { EndpointRegistry, Registry, RegistryContext, ServiceRegistry } from "./registry.js";
 import type { MonitorSource, Services } from "./services.js";
@@ -16,30 +26,33 @@ export function answering(services: Services): Answering[] {
     ...(services.services ? serviceRegistry(services.services) : []),
     ...(services.endpoints ? endpointRegistry(services.endpoints) : []),
     ...(services.node ? node(services.node) : []),
+    ...(services.identity ? identity(services.identity) : []),
+    ...(services.site ? site(services.site) : []),
   ];
   return [...offered, ...health(offered)];
 }
 
 function networkService(handler: Handler): Answering[] {
   return [
-    unary(networkServiceMethods.request, ({ connection, mechanismPreferences }, { signal, headers }) =>
+    unary(networkServiceMethods.request, ({ connection, mechanismPreferences }, { signal, headers, link }) =>
       // The check has refused a request without a connection.
       handler.request({
         connection: connection as NonNullable<typeof connection>,
         preferences: mechanismPreferences,
         signal,
         caller: callerOf(headers),
+        link,
       }),
     ),
-    unary(networkServiceMethods.close, async (connection, { signal, headers }) => {
-      await handler.close({ connection, preferences: [], signal, caller: callerOf(headers) });
+    unary(networkServiceMethods.close, async (connection, { signal, headers, link }) => {
+      await handler.close({ connection, preferences: [], signal, caller: callerOf(headers), link });
       return {};
     }),
   ];
 }
 
 function monitor(source: MonitorSource): Answering[] {
-  return [stream(monitorMethods.watch, (selector, { signal }) => source.watch(selector, signal))];
+  return [stream(monitorMethods.watch, (selector, { signal, link }) => source.watch(selector, signal, link?.peer.id))];
 }
 
 function serviceRegistry(registry: ServiceRegistry): Answering[] {
@@ -76,9 +89,27 @@ function contextOf(incoming: Incoming): RegistryContext {
   return {
     signal: incoming.signal,
     caller: callerOf(incoming.headers),
+    link: incoming.link,
     path: pathOf(incoming.headers),
     returnPath: (path) => incoming.sendHeaders(pathHeaders(path)),
   };
+}
+
+function identity(api: IdentityApi): Answering[] {
+  const { join, renew } = identityMethods;
+  return [
+    unary(join, (request, { key }) => api.join(request, shown(key)), true),
+    unary(renew, (request, { link }) => api.renew(request, shown(link?.peer))),
+  ];
+}
+
+function shown<T>(of: T | undefined): T {
+  if (of !== undefined) return of;
+  throw new MeshError("denied", "an identity is given only over TLS, to who shows a certificate");
+}
+
+function site(api: SiteApi): Answering[] {
+  return [unary(siteMethods.inviteNode, (request, { signal }) => api.inviteNode(request, signal))];
 }
 
 function node(api: NodeApi): Answering[] {

@@ -2,10 +2,11 @@ import type { Method } from "./methods.js";
 import type { Answering, Incoming } from "./transport.js";
 
 /** Binds a method to what answers it: decoded and checked in, encoded out. */
-export function unary<Q, A>(method: Method<Q, A>, handle: (request: Q, incoming: Incoming) => Promise<A>): Answering {
+export function unary<Q, A>(method: Method<Q, A>, handle: (request: Q, incoming: Incoming) => Promise<A>, open = false): Answering {
   return {
     kind: "unary",
     path: method.path,
+    open,
     answer: async (bytes, incoming) => method.response.encode(await handle(method.request.decode(bytes), incoming)),
   };
 }

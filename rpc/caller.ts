@@ -1,4 +1,4 @@
-import type { TokenSource } from "../core/token.js";
+import type { Link } from "../core/peer.js";
 import { pathHeaders, pathOf, tokenHeaders } from "./headers.js";
 import type { Method } from "./methods.js";
 import type { RegistryContext } from "./registry.js";
@@ -11,22 +11,22 @@ export interface CallOptions {
   readonly signal: AbortSignal;
   readonly context?: RegistryContext | undefined;
   readonly patienceMs?: number | undefined;
+  /** Hears, before the call, by which connection it goes. */
+  readonly onLink?: ((link: Link | undefined) => void) | undefined;
 }
 
-/** Calls methods at URLs: encodes, adds this process's token, decodes and checks what comes back. */
+/** Calls methods at URLs: encodes, adds a token for the peer, decodes and checks what comes back. */
 export class Caller {
   readonly #transport: Transport;
-  readonly #tokens: TokenSource;
 
-  constructor(transport: Transport, tokens: TokenSource) {
+  constructor(transport: Transport) {
     this.#transport = transport;
-    this.#tokens = tokens;
   }
 
   async unary<Q, A>(url: string, method: Method<Q, A>, request: Q, options: CallOptions): Promise<A> {
     const bytes = await this.#transport.unary(url, method.path, method.request.encode(request), {
       signal: options.signal,
-      headers: await this.#headers(options.context),
+      headers: (link) => headersFor(link, options),
       onHeaders: (headers) => {
         const path = pathOf(headers);
         if (path !== undefined) options.context?.returnPath?.(path);
@@ -38,13 +38,18 @@ export class Caller {
 
   /** Without `patienceMs` it lasts as long as the signal. */
   async *stream<Q, A>(url: string, method: Method<Q, A>, request: Q, options: CallOptions): AsyncGenerator<A> {
-    const headers = await this.#headers(options.context);
-    const { signal, patienceMs } = options;
-    for await (const bytes of this.#transport.stream(url, method.path, method.request.encode(request), { signal, headers, patienceMs }))
+    const outgoing = {
+      headers: (link: Link | undefined) => headersFor(link, options),
+      signal: options.signal,
+      patienceMs: options.patienceMs,
+    };
+    for await (const bytes of this.#transport.stream(url, method.path, method.request.encode(request), outgoing))
       yield method.response.decode(bytes);
   }
+}
 
-  async #headers(context: RegistryContext | undefined): Promise<Headers> {
-    return { ...tokenHeaders(await this.#tokens()), ...pathHeaders(context?.path) };
-  }
+/** A token goes only to whom it was made for. */
+async function headersFor(link: Link | undefined, { context, onLink }: CallOptions): Promise<Headers> {
+  onLink?.(link);
+  return { ...(link && tokenHeaders(await link.tokens(link.peer.id))), ...pathHeaders(context?.path) };
 }

@@ -1,38 +1,77 @@
-import type { ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
+import type { Connection, ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
 import { HealthCheckResponse_ServingStatus as Serving } from "../api/gen/grpc/health/v1/health.js";
 import type { Call, Handler } from "../core/chain.js";
+import type { Clock } from "../core/clock.js";
+import { afresh } from "../core/deadline.js";
 import { MeshError } from "../core/error.js";
-import type { TokenSource } from "../core/token.js";
+import { nextSegment } from "../core/path.js";
+import type { Link } from "../core/peer.js";
 import { Caller, type CallOptions, defaultPatienceMs } from "./caller.js";
-import { endpointRegistryMethods, healthMethods, monitorMethods, networkServiceMethods, serviceRegistryMethods } from "./methods.js";
+import { checkAnswer } from "./checkAnswer.js";
+import type { SiteApi } from "./identityApi.js";
+import {
+  endpointRegistryMethods,
+  healthMethods,
+  monitorMethods,
+  networkServiceMethods,
+  serviceRegistryMethods,
+  siteMethods,
+} from "./methods.js";
 import type { NodeClient } from "./node.js";
 import { nodeClient } from "./nodeClient.js";
 import type { PeerSet } from "./peers.js";
 import type { EndpointRegistry, RegistryContext, ServiceRegistry } from "./registry.js";
 import type { Transport } from "./transport.js";
 
+/** How long a next hop may take to let go of what we do not believe. */
+const farewellMs = 3_000;
+
 /** A PeerSet over any transport. */
 export class CallingPeers implements PeerSet {
   readonly #transport: Transport;
   readonly #caller: Caller;
+  readonly #clock: Clock;
 
-  constructor(transport: Transport, tokens: TokenSource) {
+  constructor(transport: Transport, clock: Clock) {
     this.#transport = transport;
-    this.#caller = new Caller(transport, tokens);
+    this.#caller = new Caller(transport);
+    this.#clock = clock;
   }
 
   networkService(): Handler {
-    const { request, close } = networkServiceMethods;
     return {
       request: async (call) => {
+        let link: Link | undefined;
+        const { signal } = call;
         const message = { connection: call.connection, mechanismPreferences: [...call.preferences] };
-        return await this.#caller.unary(targetOf(call), request, message, call);
+        const answer = await this.#caller.unary(targetOf(call), networkServiceMethods.request, message, {
+          signal,
+          onLink: (its) => {
+            link = its;
+          },
+        });
+        return await this.#believed(call, answer, link);
       },
-      close: async (call) => {
-        // Nobody knows where the next hop is (any more): there is no one to tell, and it lets go when our token ends.
-        if (call.target !== undefined) await this.#caller.unary(call.target, close, call.connection, call);
-      },
+      close: (call) => this.#close(call),
     };
+  }
+
+  /** An answer that cannot be believed is closed where it is to a first request: nobody else would. */
+  async #believed(call: Call, answer: Connection, link: Link | undefined): Promise<Connection> {
+    // Without a path there is nothing to believe.
+    if (link === undefined || call.connection.path === undefined) return answer;
+    try {
+      return checkAnswer(call.connection, answer, link.peer, this.#clock.now());
+    } catch (error) {
+      if (nextSegment(call.connection) === undefined)
+        await this.#close({ ...call, connection: answer, signal: afresh(farewellMs) }).catch(() => {});
+      throw error;
+    }
+  }
+
+  async #close({ target, connection, signal }: Call): Promise<void> {
+    // Nobody knows where the next hop is (any more): there is no one to tell, and it lets go when our token ends.
+    if (target !== undefined) await this.#caller.unary(target, networkServiceMethods.close, connection, { signal });
   }
 
   monitor(url: string, selector: MonitorScopeSelector, signal: AbortSignal): AsyncIterable<ConnectionEvent> {
@@ -67,6 +106,10 @@ export class CallingPeers implements PeerSet {
 
   node(url: string): NodeClient {
     return nodeClient(this.#caller, url);
+  }
+
+  site(url: string): SiteApi {
+    return { inviteNode: (request, signal) => this.#caller.unary(url, siteMethods.inviteNode, request, { signal }) };
   }
 
   async health(url: string, signal: AbortSignal): Promise<boolean> {

@@ -1,8 +1,12 @@
-import { type ChannelOptions, Client, connectivityState, credentials } from "@grpc/grpc-js";
+import { type ChannelCredentials, type ChannelOptions, Client, connectivityState, credentials } from "@grpc/grpc-js";
 import type { Clock } from "../core/clock.js";
 import { MeshError } from "../core/error.js";
+import type { Link } from "../core/peer.js";
+import type { Expected } from "../identity/expected.js";
+import type { Showing } from "../identity/identity.js";
 import { limits } from "./limits.js";
 import { abortable } from "./signals.js";
+import { LinkCredentials } from "./tls/connect.js";
 import { grpcTarget, parseUrl } from "./url.js";
 
 type Channel = ReturnType<Client["getChannel"]>;
@@ -12,30 +16,43 @@ const idleMs = 5 * 60_000;
 /** A connected channel, held until disposed. */
 export interface Lease extends Disposable {
   readonly client: Client;
+  /** Who is at the other end; absent without TLS. */
+  readonly link: Link | undefined;
+}
+
+export interface ChannelsParts {
+  readonly clock: Clock;
+  readonly dialTimeoutMs: number;
+  /** Without it channels are plain. */
+  readonly identity?: Showing | undefined;
+  readonly expect?: ((url: string) => Expected) | undefined;
 }
 
 interface Entry {
   client: Client;
+  credentials: LinkCredentials | undefined;
   users: number;
   dialing: Promise<void> | undefined;
   idle: Disposable | undefined;
 }
 
-/** One channel per URL, shared by everything that goes there; closed when nobody has used it for five minutes. */
+/**
+ * One channel per URL, shared by everything that goes there; closed when nobody has used it for five minutes. One whose certificates
+ * are not the newest any more, on either side, is left to the calls and streams that it carries: who comes next gets another.
+ */
 export class Channels implements Disposable {
-  readonly #clock: Clock;
-  readonly #dialTimeoutMs: number;
+  readonly #parts: ChannelsParts;
   readonly #entries = new Map<string, Entry>();
+  readonly #retired = new Set<Entry>();
   #closed = false;
 
-  constructor(parts: { readonly clock: Clock; readonly dialTimeoutMs: number }) {
-    this.#clock = parts.clock;
-    this.#dialTimeoutMs = parts.dialTimeoutMs;
+  constructor(parts: ChannelsParts) {
+    this.#parts = parts;
   }
 
   /** How many channels are open. */
   get size(): number {
-    return this.#entries.size;
+    return this.#entries.size + this.#retired.size;
   }
 
   /**
@@ -50,6 +67,7 @@ export class Channels implements Disposable {
       let held = true;
       return {
         client: entry.client,
+        link: entry.credentials?.link,
         [Symbol.dispose]: () => {
           if (held) this.#leave(url, entry);
           held = false;
@@ -63,16 +81,19 @@ export class Channels implements Disposable {
 
   [Symbol.dispose](): void {
     this.#closed = true;
-    for (const entry of this.#entries.values()) {
+    for (const entry of [...this.#entries.values(), ...this.#retired]) {
       entry.idle?.[Symbol.dispose]();
       entry.client.close();
     }
     this.#entries.clear();
+    this.#retired.clear();
   }
 
   #enter(url: string): Entry {
     if (this.#closed) throw closed();
-    const entry = this.#entries.get(url) ?? { client: open(url), users: 0, dialing: undefined, idle: undefined };
+    const known = this.#entries.get(url);
+    if (known?.credentials?.isOld === true) this.#retire(url, known);
+    const entry = this.#entries.get(url) ?? { ...this.#open(url), users: 0, dialing: undefined, idle: undefined };
     this.#entries.set(url, entry);
     entry.users += 1;
     entry.idle?.[Symbol.dispose]();
@@ -82,11 +103,31 @@ export class Channels implements Disposable {
 
   #leave(url: string, entry: Entry): void {
     entry.users -= 1;
-    if (entry.users > 0 || this.#entries.get(url) !== entry) return;
-    entry.idle = this.#clock.after(idleMs, () => {
+    if (entry.users > 0) return;
+    if (this.#retired.delete(entry)) {
+      entry.client.close();
+      return;
+    }
+    if (this.#entries.get(url) !== entry) return;
+    entry.idle = this.#parts.clock.after(idleMs, () => {
       this.#entries.delete(url);
       entry.client.close();
     });
+  }
+
+  #retire(url: string, entry: Entry): void {
+    this.#entries.delete(url);
+    entry.idle?.[Symbol.dispose]();
+    if (entry.users === 0) entry.client.close();
+    else this.#retired.add(entry);
+  }
+
+  #open(url: string): Pick<Entry, "client" | "credentials"> {
+    const { identity, expect } = this.#parts;
+    if (identity === undefined) return { client: open(url, credentials.createInsecure()), credentials: undefined };
+    if (expect === undefined) throw new MeshError("internal", `nobody said whom to expect at ${url}`);
+    const own = new LinkCredentials({ identity, expected: expect(url), url });
+    return { client: open(url, own), credentials: own };
   }
 
   /** One dial at a time per URL; who comes meanwhile waits for the same one. */
@@ -102,16 +143,21 @@ export class Channels implements Disposable {
     // A channel that failed would sit out its back-off first; a new one tries at once.
     if (state === connectivityState.TRANSIENT_FAILURE || state === connectivityState.SHUTDOWN) {
       entry.client.close();
-      entry.client = open(url);
+      Object.assign(entry, this.#open(url));
     }
     const client = entry.client;
+    entry.credentials?.begin();
     let late = false;
-    using _timer = this.#clock.after(this.#dialTimeoutMs, () => {
+    const { clock, dialTimeoutMs } = this.#parts;
+    using _timer = clock.after(dialTimeoutMs, () => {
       late = true;
       client.close();
     });
     await settled(client.getChannel());
-    if (late) throw new MeshError("unreachable", `${url} did not accept a connection within ${this.#dialTimeoutMs} ms; is it running?`);
+    if (isReady(client)) return;
+    const refusal = entry.credentials?.refusal;
+    if (refusal !== undefined) throw refusal;
+    if (late) throw new MeshError("unreachable", `${url} did not accept a connection within ${dialTimeoutMs} ms; is it running?`);
   }
 }
 
@@ -137,10 +183,14 @@ function closed(): MeshError {
 }
 
 function isReady(client: Client): boolean {
-  return client.getChannel().getConnectivityState(false) === connectivityState.READY;
+  try {
+    return client.getChannel().getConnectivityState(false) === connectivityState.READY;
+  } catch {
+    return false;
+  }
 }
 
-function open(url: string): Client {
+function open(url: string, channelCredentials: ChannelCredentials): Client {
   const parsed = parseUrl(url);
   const options: ChannelOptions = {
     "grpc.keepalive_time_ms": 10_000,
@@ -156,5 +206,5 @@ function open(url: string): Client {
     // Servers written in Go refuse the escaped path that would be the authority.
     ...(parsed.kind === "unix" ? { "grpc.default_authority": "localhost" } : {}),
   };
-  return new Client(grpcTarget(parsed), credentials.createInsecure(), options);
+  return new Client(grpcTarget(parsed), channelCredentials, options);
 }

@@ -1,11 +1,15 @@
 import type { Clock } from "../core/clock.js";
 import type { Log } from "../core/log.js";
-import type { TokenSource } from "../core/token.js";
+import type { Expected } from "../identity/expected.js";
+import type { Showing } from "../identity/identity.js";
 import { CallingPeers } from "./calling.js";
 import { GrpcTransport } from "./grpc.js";
 
 export interface PeersParts {
-  readonly tokens: TokenSource;
+  /** Without it calls go without TLS: to sockets of isthmus.v1. */
+  readonly identity?: Showing | undefined;
+  /** Whom to expect at a URL; needed with an identity. */
+  readonly expect?: ((url: string) => Expected) | undefined;
   readonly log: Log;
   /** gRPC's deadlines are in real time, so it must be too. */
   readonly clock: Clock;
@@ -19,6 +23,6 @@ export interface PeersParts {
  */
 export class Peers extends CallingPeers {
   constructor(parts: PeersParts) {
-    super(new GrpcTransport(parts), parts.tokens);
+    super(new GrpcTransport(parts), parts.clock);
   }
 }

@@ -2,18 +2,18 @@ import type { CallOptions, Client, ClientReadableStream, ServiceError } from "@g
 import { status } from "@grpc/grpc-js";
 import type { Clock } from "../core/clock.js";
 import { asMeshError, type MeshError } from "../core/error.js";
-import { Channels } from "./channels.js";
+import { Channels, type ChannelsParts } from "./channels.js";
 import { readHeaders, writeHeaders } from "./metadata.js";
 import { deadlineOf, onAbort } from "./signals.js";
 import { fromWire } from "./status.js";
-import type { Outgoing, Transport } from "./transport.js";
+import type { Headers, Outgoing, Transport } from "./transport.js";
 
 /** Calls over gRPC, on channels that are shared per URL. */
 export class GrpcTransport implements Transport {
   readonly #channels: Channels;
   readonly #clock: Clock;
 
-  constructor(parts: { readonly clock: Clock; readonly dialTimeoutMs: number }) {
+  constructor(parts: ChannelsParts) {
     this.#channels = new Channels(parts);
     this.#clock = parts.clock;
   }
@@ -22,7 +22,7 @@ export class GrpcTransport implements Transport {
     const { signal } = outgoing;
     using lease = await this.#lease(url, signal);
     try {
-      return await this.#ask(lease.client, path, request, outgoing);
+      return await this.#ask(lease.client, path, request, outgoing, await outgoing.headers(lease.link));
     } catch (error) {
       throw failure(error, url, signal);
     }
@@ -35,7 +35,8 @@ export class GrpcTransport implements Transport {
     using _tie = onAbort(signal, cancel);
     try {
       using lease = await this.#lease(url, signal);
-      call = lease.client.makeServerStreamRequest(path, bytes, same, request, writeHeaders(outgoing.headers), this.#options(outgoing));
+      const metadata = writeHeaders(await outgoing.headers(lease.link));
+      call = lease.client.makeServerStreamRequest(path, bytes, same, request, metadata, this.#options(outgoing));
       call.on("metadata", (metadata) => outgoing.onHeaders?.(readHeaders(metadata)));
       if (signal.aborted) cancel();
       // Reading pulls: what nobody reads waits in the peer, held back by HTTP/2's windows.
@@ -51,14 +52,14 @@ export class GrpcTransport implements Transport {
     this.#channels[Symbol.dispose]();
   }
 
-  #ask(client: Client, path: string, request: Uint8Array, outgoing: Outgoing): Promise<Uint8Array> {
+  #ask(client: Client, path: string, request: Uint8Array, outgoing: Outgoing, headers: Headers): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const finish = (error: ServiceError | null, answer?: Buffer) => {
         tie[Symbol.dispose]();
         if (error !== null) reject(error);
         else resolve(answer ?? new Uint8Array());
       };
-      const call = client.makeUnaryRequest(path, bytes, same, request, writeHeaders(outgoing.headers), this.#options(outgoing), finish);
+      const call = client.makeUnaryRequest(path, bytes, same, request, writeHeaders(headers), this.#options(outgoing), finish);
       call.on("metadata", (metadata) => outgoing.onHeaders?.(readHeaders(metadata)));
       const tie = onAbort(outgoing.signal, () => call.cancel());
     });

@@ -1,5 +1,8 @@
+import type { Clock } from "../core/clock.js";
 import { asMeshError, MeshError } from "../core/error.js";
-import type { TokenSource } from "../core/token.js";
+import type { Link } from "../core/peer.js";
+import type { Expected } from "../identity/expected.js";
+import type { Identity } from "../identity/identity.js";
 import { answering } from "./answering.js";
 import { CallingPeers } from "./calling.js";
 import { limits } from "./limits.js";
@@ -12,6 +15,7 @@ import type { Answering, Headers, Incoming, Outgoing, Transport } from "./transp
 interface Host {
   readonly methods: ReadonlyMap<string, Answering>;
   readonly hop: string;
+  readonly identity: Identity | undefined;
   /** Ends when the host stops listening. */
   readonly gone: AbortController;
 }
@@ -21,10 +25,10 @@ export class MemoryNetwork {
   readonly #hosts = new Map<string, Host>();
 
   /** Serves at a URL until disposed; then its callers' calls and streams break as they do when a program dies. */
-  listen(url: string, services: Services, hop = url): Disposable {
+  listen(url: string, services: Services, hop = url, identity?: Identity): Disposable {
     if (this.#hosts.has(url)) throw new MeshError("exists", `cannot listen on ${url}: another program has that address`);
     const methods = new Map(answering(services).map((method) => [method.path, method]));
-    const host = { methods, hop, gone: new AbortController() };
+    const host = { methods, hop, identity, gone: new AbortController() };
     this.#hosts.set(url, host);
     return {
       [Symbol.dispose]: () => {
@@ -34,23 +38,29 @@ export class MemoryNetwork {
     };
   }
 
-  peers(parts: { readonly tokens: TokenSource }): PeerSet {
-    return new CallingPeers(new MemoryTransport((url) => this.#hosts.get(url)), parts.tokens);
+  /** `expect` says whom to expect at a URL; anybody who is trusted unless given. */
+  peers(parts: { readonly clock: Clock; readonly identity?: Identity | undefined; readonly expect?: (url: string) => Expected }): PeerSet {
+    return new CallingPeers(new MemoryTransport((url) => this.#hosts.get(url), parts), parts.clock);
   }
 }
 
 class MemoryTransport implements Transport {
   readonly #find: (url: string) => Host | undefined;
+  readonly #self: { readonly identity?: Identity | undefined; readonly expect?: (url: string) => Expected };
   readonly #closed = new AbortController();
 
-  constructor(find: (url: string) => Host | undefined) {
+  constructor(
+    find: (url: string) => Host | undefined,
+    self: { readonly identity?: Identity | undefined; readonly expect?: (url: string) => Expected },
+  ) {
     this.#find = find;
+    this.#self = self;
   }
 
   async unary(url: string, path: string, request: Uint8Array, outgoing: Outgoing): Promise<Uint8Array> {
     const { host, method } = this.#reach(url, path, request);
     if (method.kind !== "unary") throw new MeshError("internal", `${path} is a stream`);
-    using call = this.#begin(host, outgoing);
+    using call = await this.#begin(host, url, outgoing);
     try {
       return copy(await abortable(method.answer(copy(request), call.incoming), call.incoming.signal));
     } catch (error) {
@@ -62,7 +72,7 @@ class MemoryTransport implements Transport {
     if (outgoing.signal.aborted) return;
     const { host, method } = this.#reach(url, path, request);
     if (method.kind !== "stream") throw new MeshError("internal", `${path} is no stream`);
-    using call = this.#begin(host, outgoing);
+    using call = await this.#begin(host, url, outgoing);
     try {
       for await (const answer of until(method.answer(copy(request), call.incoming), call.incoming.signal)) yield copy(answer);
       if (call.incoming.signal.aborted) throw call.incoming.signal.reason;
@@ -87,7 +97,13 @@ class MemoryTransport implements Transport {
     return { host, method };
   }
 
-  #begin(host: Host, outgoing: Outgoing): { readonly incoming: Incoming /** The reader is gone. */; leave(): void } & Disposable {
+  async #begin(
+    host: Host,
+    url: string,
+    outgoing: Outgoing,
+  ): Promise<{ readonly incoming: Incoming /** The reader is gone. */; leave(): void } & Disposable> {
+    const links = this.#shakeHands(host, url);
+    const headers = await outgoing.headers(links?.ours);
     const byCaller = linked(outgoing.signal);
     const byHost = linked(host.gone.signal);
     const byPeers = linked(this.#closed.signal);
@@ -99,11 +115,27 @@ class MemoryTransport implements Transport {
     if (deadline !== undefined) noteDeadline(joined.signal, deadline);
     const sendHeaders = (headers: Headers) => outgoing.onHeaders?.(headers);
     return {
-      incoming: { signal: joined.signal, headers: outgoing.headers, sendHeaders },
+      incoming: { signal: joined.signal, headers, link: links?.theirs, sendHeaders },
       leave: () => joined.abort(new MeshError("cancelled", "the caller went away")),
       [Symbol.dispose]() {
         for (const one of [byCaller, byHost, byPeers]) one[Symbol.dispose]();
       },
+    };
+  }
+
+  /** As TLS would: each side shows what it has now, and looks at what the other shows. */
+  #shakeHands({ identity: theirs }: Host, url: string): { readonly ours: Link; readonly theirs: Link } | undefined {
+    const { identity: ours, expect } = this.#self;
+    if (ours === undefined && theirs === undefined) return undefined;
+    if (ours === undefined || theirs === undefined)
+      throw new MeshError("unreachable", `${url} ${theirs === undefined ? "speaks no TLS" : "wants TLS and a certificate"}`);
+    const [here, there] = [ours.source.current, theirs.source.current];
+    const host = ours.peerOf(there.chain);
+    const expected = expect?.(url);
+    if (expected?.matches(host.id) === false) throw new MeshError("denied", `${url} is ${host.id}, which is not ${expected.what}`);
+    return {
+      ours: { peer: host, self: here.id.text, tokens: ours.tokensBy(here) },
+      theirs: { peer: theirs.peerOf(here.chain), self: there.id.text, tokens: theirs.tokensBy(there) },
     };
   }
 

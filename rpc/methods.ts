@@ -1,6 +1,7 @@
 import { Connection, ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
 import { Empty } from "../api/gen/google/protobuf/empty.js";
 import { HealthCheckRequest, HealthCheckResponse } from "../api/gen/grpc/health/v1/health.js";
+import { InviteNodeRequest, InviteNodeResponse, IssuedIdentity, JoinRequest, RenewRequest } from "../api/gen/isthmus/v1/identity.js";
 import {
   Attachment,
   AttachRequest,
@@ -26,6 +27,7 @@ import {
 } from "../api/gen/registry/registry.js";
 import { checkName } from "./check.js";
 import { checkConnection, checkEvent, checkRequest, checkSelector } from "./checkConnection.js";
+import { checkInvite, checkJoin, checkRenew } from "./checkIdentity.js";
 import {
   checkAttach,
   checkDetach,
@@ -100,6 +102,21 @@ export const endpointRegistryMethods = {
 export const healthMethods = {
   check: method("/grpc.health.v1.Health/Check", healthQuestion, healthAnswer),
   watch: method("/grpc.health.v1.Health/Watch", healthQuestion, healthAnswer),
+};
+
+const issued = codec("IssuedIdentity", IssuedIdentity);
+
+export const identityMethods = {
+  join: method("/isthmus.v1.Identity/Join", codec("JoinRequest", JoinRequest, checkJoin), issued),
+  renew: method("/isthmus.v1.Identity/Renew", codec("RenewRequest", RenewRequest, checkRenew), issued),
+};
+
+export const siteMethods = {
+  inviteNode: method(
+    "/isthmus.v1.Site/InviteNode",
+    codec("InviteNodeRequest", InviteNodeRequest, checkInvite),
+    codec("InviteNodeResponse", InviteNodeResponse),
+  ),
 };
 
 const endpointList = codec("ListEndpointsResponse", ListEndpointsResponse);

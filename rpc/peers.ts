@@ -1,5 +1,6 @@
 import type { ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
 import type { Handler } from "../core/chain.js";
+import type { SiteApi } from "./identityApi.js";
 import type { NodeClient } from "./node.js";
 import type { EndpointRegistry, ServiceRegistry } from "./registry.js";
 
@@ -15,6 +16,7 @@ export interface PeerSet extends AsyncDisposable {
   services(url: string): ServiceRegistry;
   endpoints(url: string): EndpointRegistry;
   node(url: string): NodeClient;
+  site(url: string): SiteApi;
   /** Whether the peer answers and says that it serves. Never rejects. */
   health(url: string, signal: AbortSignal): Promise<boolean>;
 }

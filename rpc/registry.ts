@@ -1,5 +1,6 @@
 import type { NetworkService, NetworkServiceEndpoint } from "../api/gen/registry/registry.js";
 import type { Token } from "../core/chain.js";
+import type { Link } from "../core/peer.js";
 
 /** The path of a registration: one token per hop, carried in the metadata key `path` both ways (contract 1.3). */
 export interface RegistryPath {
@@ -14,6 +15,8 @@ export interface RegistryContext {
   readonly signal: AbortSignal;
   /** What the caller's transport presented. Absent where the call starts in this process. */
   readonly caller?: Token | undefined;
+  /** The authenticated connection that it came by; only for a server. */
+  readonly link?: Link | undefined;
   /** The path as the caller sent it; given to a client, it is sent on. */
   readonly path?: RegistryPath | undefined;
   /** A server calls it, at most once and before it answers, with the path to return; a client calls it with what the peer returned. */

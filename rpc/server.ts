@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import {
   type ConnectionInjector,
   type Metadata,
@@ -8,6 +9,7 @@ import {
 } from "@grpc/grpc-js";
 import { asMeshError, MeshError } from "../core/error.js";
 import type { Log } from "../core/log.js";
+import type { Identity } from "../identity/identity.js";
 import { answering } from "./answering.js";
 import { limits } from "./limits.js";
 import { type Listener, listen } from "./listen.js";
@@ -15,7 +17,8 @@ import { readHeaders, writeHeaders } from "./metadata.js";
 import type { Services } from "./services.js";
 import { linked, noteDeadline, onAbort, until } from "./signals.js";
 import { toWire } from "./status.js";
-import type { Answering, Incoming } from "./transport.js";
+import { accept, guestOf } from "./tls/accept.js";
+import type { Answering, Headers, Incoming } from "./transport.js";
 
 export type { Services } from "./services.js";
 
@@ -29,6 +32,8 @@ export interface ServeParts {
   readonly urls: readonly string[];
   readonly services: Services;
   readonly log: Log;
+  /** What it shows, and whom it lets in. Without it there is no TLS: for the sockets of isthmus.v1. */
+  readonly identity?: Identity | undefined;
   /** The program's NSM_NAME; the hop in errors that start here. */
   readonly hop: string;
   readonly limits?: { readonly messageBytes?: number | undefined; readonly graceMs?: number | undefined } | undefined;
@@ -46,11 +51,13 @@ export async function serve(parts: ServeParts): Promise<RunningServer> {
     // A client that vanished without a word still holds its streams here.
     "grpc.keepalive_time_ms": 20_000,
     "grpc.keepalive_timeout_ms": 5_000,
+    ...(parts.identity && { "grpc.max_connection_age_ms": ageOf(parts.identity) }),
   });
-  const edge = new Edge(parts.hop, parts.log, stopping.signal);
-  for (const method of answering(parts.services)) edge.add(server, method);
+  const edge = new Edge(parts, stopping.signal);
+  const methods = answering(parts.services);
+  for (const method of methods) edge.add(server, method);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const listeners = await listenOnAll(parts, injector).catch((error: unknown) => {
+  const listeners = await listenOnAll(parts, doorOf(parts, methods, injector)).catch((error: unknown) => {
     server.forceShutdown();
     throw error;
   });
@@ -64,11 +71,26 @@ export async function serve(parts: ServeParts): Promise<RunningServer> {
   };
 }
 
-async function listenOnAll(parts: ServeParts, injector: ConnectionInjector): Promise<Listener[]> {
+const longestAgeMs = 12 * 3_600_000;
+
+/** Nobody is asked to leave in the middle of a call or stream; who comes again shows and sees newer certificates. */
+function ageOf({ source }: Identity): number {
+  const { notBefore, notAfter } = source.current;
+  return Math.min(Math.round((notAfter - notBefore) / 4), longestAgeMs);
+}
+
+/** Where a new connection goes: to gRPC, by way of TLS where there is an identity. */
+function doorOf({ identity, log }: ServeParts, methods: readonly Answering[], injector: ConnectionInjector): (socket: Socket) => void {
+  const letIn = (socket: Socket) => injector.injectConnection(socket);
+  if (identity === undefined) return letIn;
+  const joiners = methods.some((method) => method.open);
+  return (socket) => accept(socket, { identity, joiners, log }, letIn);
+}
+
+async function listenOnAll(parts: ServeParts, onConnection: (socket: Socket) => void): Promise<Listener[]> {
   const listeners: Listener[] = [];
   try {
-    for (const url of parts.urls)
-      listeners.push(await listen(url, { mode: parts.socketMode ?? 0o600, onConnection: (socket) => injector.injectConnection(socket) }));
+    for (const url of parts.urls) listeners.push(await listen(url, { mode: parts.socketMode ?? 0o600, onConnection }));
     return listeners;
   } catch (error) {
     for (const listener of listeners) listener.close();
@@ -92,11 +114,13 @@ function stopped(server: Server, listeners: readonly Listener[], patience: Abort
 class Edge {
   readonly #hop: string;
   readonly #log: Log;
+  readonly #secured: boolean;
   readonly #stopping: AbortSignal;
 
-  constructor(hop: string, log: Log, stopping: AbortSignal) {
+  constructor({ hop, log, identity }: ServeParts, stopping: AbortSignal) {
     this.#hop = hop;
     this.#log = log;
+    this.#secured = identity !== undefined;
     this.#stopping = stopping;
   }
 
@@ -115,7 +139,7 @@ class Edge {
   async #unary(method: Answering & { kind: "unary" }, call: UnaryCall, respond: Respond): Promise<void> {
     using signal = signalOf(call, undefined);
     try {
-      respond(null, buffer(await method.answer(call.request, incoming(call, signal.signal))));
+      respond(null, buffer(await method.answer(call.request, this.#incoming(method, call, signal.signal))));
     } catch (error) {
       respond(this.#failure(method.path, error));
     }
@@ -124,13 +148,21 @@ class Edge {
   async #stream(method: Answering & { kind: "stream" }, call: StreamCall): Promise<void> {
     using signal = signalOf(call, this.#stopping);
     try {
-      for await (const bytes of until(method.answer(call.request, incoming(call, signal.signal)), signal.signal))
+      for await (const bytes of until(method.answer(call.request, this.#incoming(method, call, signal.signal)), signal.signal))
         if (!call.write(buffer(bytes))) await writable(call, signal.signal);
       if (this.#stopping.aborted && !call.cancelled) throw this.#stopping.reason;
       call.end();
     } catch (error) {
       call.emit("error", this.#failure(method.path, error));
     }
+  }
+
+  #incoming(method: Answering, call: UnaryCall | StreamCall, signal: AbortSignal): Incoming {
+    const guest = this.#secured ? guestOf(call.getAuthContext().sslPeerCertificate) : undefined;
+    if (this.#secured && guest?.link === undefined && !(guest !== undefined && method.open))
+      throw new MeshError("denied", `who has no identity yet may only join here, not call ${method.path}`);
+    const sendHeaders = (headers: Headers) => call.sendMetadata(writeHeaders(headers));
+    return { signal, headers: readHeaders(call.metadata), link: guest?.link, key: guest?.key, sendHeaders };
   }
 
   #failure(path: string, error: unknown) {
@@ -161,10 +193,6 @@ function signalOf(call: UnaryCall | StreamCall, also: AbortSignal | undefined): 
       call.off("cancelled", cancelled);
     },
   });
-}
-
-function incoming(call: UnaryCall | StreamCall, signal: AbortSignal): Incoming {
-  return { signal, headers: readHeaders(call.metadata), sendHeaders: (headers) => call.sendMetadata(writeHeaders(headers)) };
 }
 
 /** The reader has taken what was written, or will never. */

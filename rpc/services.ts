@@ -1,11 +1,13 @@
 import type { ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
 import type { Handler } from "../core/chain.js";
+import type { IdentityApi, SiteApi } from "./identityApi.js";
 import type { NodeApi } from "./node.js";
 import type { EndpointRegistry, ServiceRegistry } from "./registry.js";
 
 /** What can be watched: core's Monitor, or a stand-in. */
 export interface MonitorSource {
-  watch(selector: MonitorScopeSelector, signal: AbortSignal): AsyncIterable<ConnectionEvent>;
+  /** `viewer` is the SPIFFE id of who watches; absent for this process itself. */
+  watch(selector: MonitorScopeSelector, signal: AbortSignal, viewer?: string): AsyncIterable<ConnectionEvent>;
 }
 
 /** What a program offers; each part that is there is served. grpc.health.v1 is always served. */
@@ -15,4 +17,6 @@ export interface Services {
   readonly services?: ServiceRegistry | undefined;
   readonly endpoints?: EndpointRegistry | undefined;
   readonly node?: NodeApi | undefined;
+  readonly identity?: IdentityApi | undefined;
+  readonly site?: SiteApi | undefined;
 }

@@ -1,10 +1,14 @@
+import type { KeyObject } from "node:crypto";
+import type { Link } from "../core/peer.js";
+
 /** Metadata of a call: lower-case ASCII keys, one ASCII value each. */
 export type Headers = Readonly<Record<string, string>>;
 
 /** What a call carries besides its request. */
 export interface Outgoing {
   readonly signal: AbortSignal;
-  readonly headers: Headers;
+  /** By the connection that the call goes by: absent where the peer is not authenticated. */
+  headers(link: Link | undefined): Promise<Headers>;
   /** Called once, with what the peer sent before its answer. */
   readonly onHeaders?: ((headers: Headers) => void) | undefined;
   /** How long the call may take where the signal's deadline is not known; without it, as long as the signal lets it. */
@@ -22,11 +26,20 @@ export interface Incoming {
   /** Ends when the caller goes away, its deadline passes, or the server stops. */
   readonly signal: AbortSignal;
   readonly headers: Headers;
+  /** The authenticated connection that it came by; absent on a socket without TLS, and for who has no identity yet. */
+  readonly link?: Link | undefined;
+  /** The key of the certificate that the caller showed: it has the private half. */
+  readonly key?: KeyObject | undefined;
   /** Sends metadata ahead of the answer; at most once. */
   sendHeaders(headers: Headers): void;
 }
 
 /** One method that a server answers, in bytes. */
-export type Answering =
-  | { readonly kind: "unary"; readonly path: string; answer(request: Uint8Array, incoming: Incoming): Promise<Uint8Array> }
-  | { readonly kind: "stream"; readonly path: string; answer(request: Uint8Array, incoming: Incoming): AsyncIterable<Uint8Array> };
+export type Answering = {
+  readonly path: string;
+  /** Also answered to who has no identity yet and shows a self-signed certificate. */
+  readonly open?: boolean | undefined;
+} & (
+  | { readonly kind: "unary"; answer(request: Uint8Array, incoming: Incoming): Promise<Uint8Array> }
+  | { readonly kind: "stream"; answer(request: Uint8Array, incoming: Incoming): AsyncIterable<Uint8Array> }
+);

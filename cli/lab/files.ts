@@ -23,8 +23,12 @@ export function nodeFiles(prefix: string, node: string) {
     run,
     /** isthmus.v1 of its nsmgr. */
     nodeSocket: join(run, "node.sock"),
-    /** Where a program serves NSM's API, and its health. */
+    /** Where a program serves NSM's API. */
     socket: (program: ProgramName) => join(run, `${program}.sock`),
+    /** Where a program serves isthmus.v1, or at least its health. */
+    admin: (program: ProgramName) => join(run, program === "nsmgr" ? "node.sock" : `${program}-admin.sock`),
+    /** With which the node's programs join their site. */
+    joinToken: join(stateFolder(prefix), node, "join-token"),
     log: (program: ProgramName) => join(run, "log", `${program}.log`),
     logs: join(run, "log"),
     state: (program: ProgramName) => join(stateFolder(prefix), node, program),

@@ -8,7 +8,8 @@ import type { ProgramRecord } from "./record.js";
 
 const pollMs = 20;
 
-interface Wait {
+/** How, and how long, to wait. */
+export interface Wait {
   readonly prefix: string;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -60,7 +61,7 @@ export function serves(
   wait: Pick<Wait, "prefix" | "signal">,
   one: Pick<ProgramRecord, "node" | "program">,
 ): Promise<boolean> {
-  return peers.health(`unix://${nodeFiles(wait.prefix, one.node).socket(one.program)}`, wait.signal);
+  return peers.health(`unix://${nodeFiles(wait.prefix, one.node).admin(one.program)}`, wait.signal);
 }
 
 async function isRegistered(peers: Session, wait: Wait, node: string): Promise<boolean> {

@@ -74,7 +74,13 @@ export function environmentOf(lab: LabRecord, node: NodePlan, program: ProgramNa
   const unix = `unix://${files.socket(program)}`;
   switch (program) {
     case "registry":
-      return { ...common, NSM_NAME: `registry-${node.site}`, NSM_LISTEN_ON: `${unix},${tcp(node.address, registryPort)}` };
+      return {
+        ...common,
+        NSM_NAME: `registry-${node.site}`,
+        NSM_LISTEN_ON: `${unix},${tcp(node.address, registryPort)}`,
+        NSM_ADMIN_SOCKET: `unix://${files.admin(program)}`,
+        NSM_TRUST_DOMAIN: `${lab.prefix}.lab`,
+      };
     case "nsmgr":
       return {
         ...common,
@@ -83,6 +89,7 @@ export function environmentOf(lab: LabRecord, node: NodePlan, program: ProgramNa
         NSM_LISTEN_ON: `${unix},${tcp(node.address, nsmgrPort)}`,
         NSM_REGISTRY_URL: tcp(registryOf(lab, node.site).address, registryPort),
         NSM_NODE_SOCKET: `unix://${files.nodeSocket}`,
+        NSM_JOIN_TOKEN_FILE: files.joinToken,
         NSM_RUN_DIR: files.run,
       };
     case "forwarder":
@@ -91,6 +98,8 @@ export function environmentOf(lab: LabRecord, node: NodePlan, program: ProgramNa
         NSM_NAME: `forwarder-${node.name}`,
         NSM_NODE_NAME: node.name,
         NSM_LISTEN_ON: unix,
+        NSM_ADMIN_SOCKET: `unix://${files.admin(program)}`,
+        NSM_JOIN_TOKEN_FILE: files.joinToken,
         NSM_CONNECT_TO: `unix://${files.socket("nsmgr")}`,
         NSM_TUNNEL_IP: node.address,
         NSM_MESH_NETNS: node.mesh,

@@ -1,8 +1,9 @@
 import { MeshError } from "../../core/error.js";
 import type { Context } from "../context.js";
 import { takeDown } from "./down.js";
-import { waitHealthy, waitRegistered } from "./health.js";
-import { type LabPlan, layout, type SiteWish, type Underlay } from "./layout.js";
+import { type Wait, waitHealthy, waitRegistered } from "./health.js";
+import { inviteNode } from "./invite.js";
+import { type LabPlan, layout, type NodePlan, type ProgramName, type SiteWish, type Underlay } from "./layout.js";
 import { changeLab, lockLab } from "./lock.js";
 import { raiseNetwork } from "./network.js";
 import { isAlive, self } from "./process.js";
@@ -12,7 +13,15 @@ import { format, type LabRecord, type ProgramRecord, readLab, writeLab } from ".
 const healthyWithinMs = 60_000;
 
 // What the caller may decide for all programs of a lab by its own environment.
-const passedOn = ["LOG_LEVEL", "NSM_MAX_TOKEN_LIFETIME", "NSM_ALLOW_PLAIN", "NSM_STORE", "NSM_EXPIRE_PERIOD", "NSM_DIAL_TIMEOUT"];
+const passedOn = [
+  "LOG_LEVEL",
+  "NSM_MAX_TOKEN_LIFETIME",
+  "NSM_ALLOW_PLAIN",
+  "NSM_STORE",
+  "NSM_EXPIRE_PERIOD",
+  "NSM_DIAL_TIMEOUT",
+  "NSM_SVID_LIFETIME",
+];
 
 /** What is asked for. */
 export interface LabWish {
@@ -31,8 +40,8 @@ export async function raiseLab(context: Context, wish: LabWish, step: (text: str
   try {
     step("making the network");
     raiseNetwork(plan);
-    const programs = await startAll(context, plan, step);
     const wait = { prefix: plan.prefix, clock: context.clock, signal: context.signal, withinMs: healthyWithinMs };
+    const programs = await startAll(context, plan, wait, step);
     await waitHealthy(programs, wait, step);
     await waitRegistered(programs, wait, step);
     return await changeLab(plan.prefix, context.clock, (lab) => ({ ...lab, phase: "up" }));
@@ -78,15 +87,21 @@ function refuseIfUsed(lab: LabRecord): void {
     );
 }
 
-async function startAll(context: Context, plan: LabPlan, step: (text: string) => void): Promise<ProgramRecord[]> {
+/** The registries first: without one no other program gets an identity. */
+async function startAll(context: Context, plan: LabPlan, wait: Wait, step: (text: string) => void): Promise<ProgramRecord[]> {
   const lab = await changeLab(plan.prefix, context.clock, (now) => now);
+  const start = async (node: NodePlan, program: ProgramName) => {
+    context.signal.throwIfAborted();
+    step(`starting ${program} of ${node.name}`);
+    return await startProgram(lab, node, program, context.clock);
+  };
   const started: ProgramRecord[] = [];
+  for (const node of lab.nodes) if (programsOf(lab, node).includes("registry")) started.push(await start(node, "registry"));
+  await waitHealthy(started, wait, step);
   for (const node of lab.nodes) {
-    for (const program of programsOf(lab, node)) {
-      context.signal.throwIfAborted();
-      step(`starting ${program} of ${node.name}`);
-      started.push(await startProgram(lab, node, program, context.clock));
-    }
+    step(`inviting ${node.name}`);
+    await inviteNode(context, lab, node);
+    for (const program of programsOf(lab, node)) if (program !== "registry") started.push(await start(node, program));
   }
   return started;
 }

@@ -1,5 +1,6 @@
 import type { Connection, Mechanism } from "../../api/gen/connection/connection.js";
 import type { Call } from "../../core/chain.js";
+import type { Prover } from "../../core/checkTokens.js";
 import { NODE_TUNNEL, REMOTE, type TunnelEnd, tunnelMechanism, tunnelParameters } from "../../core/mechanism.js";
 import { type Claims, claimVni } from "../claims.js";
 import type { TunnelSide } from "../crossConnect.js";
@@ -17,8 +18,9 @@ export function nodeTunnelWay(parts: {
   readonly tunnel: NodeTunnel;
   readonly claims: Claims;
   readonly underlay: Underlay;
+  readonly prover: Prover;
 }): Way<TunnelSide> {
-  const { tunnel, claims, underlay } = parts;
+  const { tunnel, claims, underlay, prover } = parts;
   const ownEnd = (vni: number): TunnelEnd => {
     return { ip: underlay.ip, port: tunnel.node.listenPort, publicKey: tunnel.node.publicKey, vni };
   };
@@ -34,7 +36,13 @@ export function nodeTunnelWay(parts: {
     async accept(call: Call, asked: Mechanism, before) {
       const { source, mtu } = tunnelParameters(asked);
       const from = present(source, NODE_TUNNEL, "source");
-      const peer = peerAddress(call.connection, asked, sourceSegment);
+      const peer = peerAddress({
+        connection: call.connection,
+        mechanism: asked,
+        parameter: sourceSegment,
+        publicKey: from.publicKey,
+        prover,
+      });
       const vni = ownVni(call.connection.id, before);
       await tunnel.use({ address: peer, publicKey: from.publicKey }, call.signal);
       tunnel.expect(peer);
@@ -52,7 +60,7 @@ export function nodeTunnelWay(parts: {
     async take(answer: Connection, answered: Mechanism, offered: Mechanism) {
       const own = present(tunnelParameters(offered).source, NODE_TUNNEL, "source");
       const to = present(tunnelParameters(answered).destination, NODE_TUNNEL, "destination");
-      const peer = peerAddress(answer, answered, destinationSegment);
+      const peer = peerAddress({ connection: answer, mechanism: answered, parameter: destinationSegment, publicKey: to.publicKey, prover });
       return { kind: "node-tunnel", mechanism: answered, vni: own.vni, peerVni: to.vni, peer };
     },
 

@@ -8,22 +8,25 @@ import { tunnelAddress } from "./address.js";
 /** The UDP port of VXLAN inside node tunnels: of no concern to anybody outside, and the same on all nodes. */
 export const tunnelVxlanPort = 4789;
 
-/** The node's end of its tunnels. The device's name follows from the identity: wireguard-go needs it to be one of a kind on the machine. */
+/** The node's end of its tunnels. The device's name follows from the node's own id: wireguard-go needs it to be one of a kind on the machine. */
 export function tunnelNode(parts: {
-  readonly subject: string;
+  /** The SPIFFE id. */
+  readonly id: string;
+  /** One of a kind on the machine, and the same after a restart. */
+  readonly node: string;
   readonly keyFile: string;
   readonly publicKey: string;
   readonly listenPort: number;
   readonly underlay: Underlay;
 }): TunnelNode {
-  const { subject, underlay } = parts;
+  const { id, node, underlay } = parts;
   return {
-    device: deviceName("isw", subject),
+    device: deviceName("isw", node),
     alias: `${aliasPrefix}tunnel`,
     listenPort: parts.listenPort,
     privateKeyFile: parts.keyFile,
     publicKey: parts.publicKey,
-    address: tunnelAddress(subject),
+    address: tunnelAddress(id),
     mtu: wireguardMtu(underlay),
     vxlanPort: tunnelVxlanPort,
   };

@@ -8,7 +8,7 @@ import type { Log } from "../../core/log.js";
 import { withMetricsBehind } from "../../core/metrics.js";
 import type { Monitor } from "../../core/monitor.js";
 import { firstSegment } from "../../core/path.js";
-import type { TokenSource } from "../../core/token.js";
+import type { Identity } from "../../identity/identity.js";
 import { deadline, orAborted } from "../deadline.js";
 import type { Namespaces, NamespaceWatch } from "../namespaces.js";
 import type { Persisted } from "../persisted.js";
@@ -28,7 +28,7 @@ const closeMs = 10_000;
 export interface AttachmentsParts {
   readonly server: Handler;
   readonly monitor: Monitor;
-  readonly tokens: TokenSource;
+  readonly podTokens: Identity["podTokens"];
   readonly records: Persisted<AttachmentRecord>;
   readonly namespaces: Namespaces;
   readonly namespaceWatch: NamespaceWatch;

@@ -12,14 +12,16 @@ import type { Monitor } from "../../core/monitor.js";
 import { ownSegment, updatePath } from "../../core/path.js";
 import { refresh } from "../../core/refresh.js";
 import { undoOnFailure } from "../../core/rollback.js";
-import { type TokenSource, updateToken } from "../../core/token.js";
+import { updateToken } from "../../core/token.js";
+import type { Identity } from "../../identity/identity.js";
 
 export interface ClientParts {
   /** nsmgr's own server chain: the next hop, in this process. */
   readonly server: Handler;
   /** What that hop tells its clients. */
   readonly monitor: Monitor;
-  readonly tokens: TokenSource;
+  /** What an attachment asks for is asked in the name of its pod: by the name of its segment. */
+  readonly podTokens: Identity["podTokens"];
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
@@ -47,10 +49,10 @@ export function attachmentClient(parts: ClientParts): Handler {
     }
   };
   const { clock, log, random, monitor, gone, notify } = parts;
-  const { element: abandoned, tail } = abandonment(nextHop(parts.server, parts.tokens), log);
+  const { element: abandoned, tail } = abandonment(nextHop(parts.server, parts.podTokens), log);
   const rest = chain(
     [
-      updateToken(parts.tokens),
+      signed(parts.podTokens),
       abandoned,
       undoOnFailure(keeping(parts.keep)),
       undoOnFailure(excludedByOthers(parts.others)),
@@ -82,9 +84,19 @@ function keeping(keep: ClientParts["keep"]): Element {
 }
 
 /** The server chain in this process, entered as if through the door. */
-function nextHop(server: Handler, tokens: TokenSource): Handler {
+function nextHop(server: Handler, podTokens: ClientParts["podTokens"]): Handler {
+  const caller = ({ connection }: Call) => podTokens(ownSegment(connection).name);
   return {
-    request: async (call) => await server.request({ ...call, caller: await tokens() }),
-    close: async (call) => await server.close({ ...call, caller: await tokens() }),
+    request: async (call) => await server.request({ ...call, caller: await caller(call) }),
+    close: async (call) => await server.close({ ...call, caller: await caller(call) }),
+  };
+}
+
+function signed(podTokens: ClientParts["podTokens"]): Element {
+  const element = ({ connection }: Call) => updateToken(() => podTokens(ownSegment(connection).name));
+  return {
+    name: "updateToken",
+    request: async (call, next) => await chain([element(call)], next).request(call),
+    close: async (call, next) => await chain([element(call)], next).close(call),
   };
 }

@@ -2,6 +2,7 @@ import type { Connection } from "../../api/gen/connection/connection.js";
 import { serverChain } from "../../core/assembly.js";
 import { type Begin, begin } from "../../core/begin.js";
 import { type Call, type Element, end, type Handler } from "../../core/chain.js";
+import type { Prover } from "../../core/checkTokens.js";
 import type { Clock } from "../../core/clock.js";
 import { hop } from "../../core/hop.js";
 import { type LeaseStore, type PointToPointIpam, pointToPointIpam } from "../../core/ipam/pointToPoint.js";
@@ -15,6 +16,7 @@ import type { HostedRecord } from "./record.js";
 
 export interface HostedParts {
   readonly tokens: TokenSource;
+  readonly prover: Prover;
   readonly monitor: Monitor;
   readonly leases: LeaseStore;
   readonly node: string;
@@ -38,13 +40,13 @@ export class HostedEndpoint implements Disposable {
   constructor(record: HostedRecord, parts: HostedParts) {
     this.record = record;
     this.#parts = parts;
-    const { clock, log, tokens, monitor, node, site } = parts;
+    const { clock, log, tokens, prover, monitor, node, site } = parts;
     this.#begin = begin({ log });
     this.#timeout = timeout({ clock, log, end: (id, due) => this.#begin.end(id, undefined, due) });
     this.#ipam = pointToPointIpam({ cidrs: record.cidrs, leases: parts.leases });
     this.handler = serverChain({
       name: record.name,
-      ...{ tokens, clock, log, monitor, begin: this.#begin, timeout: this.#timeout },
+      ...{ tokens, prover, clock, log, monitor, begin: this.#begin, timeout: this.#timeout },
       elements: [
         hop({ program: "endpoint", node, site, clock }),
         payload(record.payload),

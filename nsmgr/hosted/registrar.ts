@@ -2,7 +2,7 @@ import { NetworkService, NetworkServiceEndpoint } from "../../api/gen/registry/r
 import type { Clock } from "../../core/clock.js";
 import { asMeshError, MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
-import type { TokenSource } from "../../core/token.js";
+import type { Identity } from "../../identity/identity.js";
 import type { EndpointRegistry, ServiceRegistry } from "../../rpc/registry.js";
 import { expiryOf } from "../expiry.js";
 import type { HostedRecord } from "./record.js";
@@ -14,7 +14,8 @@ export interface RegistrarParts {
   /** This node's own view of the registry: what nsmgr serves to everybody else. */
   readonly services: ServiceRegistry;
   readonly endpoints: EndpointRegistry;
-  readonly tokens: TokenSource;
+  /** An endpoint is registered in the name of the pod that it is served for. */
+  readonly podTokens: Identity["podTokens"];
   /** Where the endpoints are served. */
   readonly url: string;
   readonly nodeName: string;
@@ -33,8 +34,8 @@ export class Registrar {
 
   /** Registers it once; resolves to the milliseconds until it should be renewed. */
   async register(record: HostedRecord, signal: AbortSignal): Promise<number> {
-    const { services, endpoints, clock, tokens } = this.#parts;
-    const caller = await tokens();
+    const { services, endpoints, clock } = this.#parts;
+    const caller = await this.#caller(record);
     await services.register(await this.#service(record, signal), { signal, caller });
     const registered = await endpoints.register(this.#endpoint(record), { signal, caller });
     const expires = expiryOf(registered) ?? clock.now() + longestMs;
@@ -57,8 +58,12 @@ export class Registrar {
   }
 
   async unregister(record: HostedRecord, signal: AbortSignal): Promise<void> {
-    const caller = await this.#parts.tokens();
+    const caller = await this.#caller(record);
     await this.#parts.endpoints.unregister(this.#endpoint(record), { signal, caller });
+  }
+
+  #caller(record: HostedRecord) {
+    return this.#parts.podTokens(record.podName || record.name);
   }
 
   /** The service as it is in the registry, with its matches, else a plain one. MeshError "exists" when it carries another payload. */

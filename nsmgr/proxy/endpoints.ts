@@ -1,11 +1,14 @@
 import { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
+import type { Prover } from "../../core/checkTokens.js";
 import type { Clock } from "../../core/clock.js";
 import { sameMessage } from "../../core/equal.js";
 import { MeshError } from "../../core/error.js";
+import { subjectOf } from "../../core/jwt.js";
 import type { Log } from "../../core/log.js";
 import { matchesEndpoint } from "../../core/match.js";
 import { toTimestamp } from "../../core/timestamp.js";
 import type { TokenSource } from "../../core/token.js";
+import { checkCaller } from "../../rpc/checkCaller.js";
 import type { EndpointRegistry, Found, RegistryContext } from "../../rpc/registry.js";
 import { expiryOf } from "../expiry.js";
 import { Changes } from "./changes.js";
@@ -24,6 +27,7 @@ export interface EndpointProxyParts {
   /** Turns a url that only its registrant understands (inode://…) into one that can be dialed from here. */
   readonly resolveUrl: (url: string) => Promise<string>;
   readonly tokens: TokenSource;
+  readonly prover: Prover;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -44,6 +48,7 @@ export class EndpointProxy implements EndpointRegistry {
   async register(value: NetworkServiceEndpoint, context: RegistryContext): Promise<NetworkServiceEndpoint> {
     const { local } = this.#parts;
     requireNameAndUrl(value);
+    this.#mayTouch(value.name, context);
     const url = await this.#parts.resolveUrl(value.url);
     const before = local.get(value.name);
     this.#departed.delete(value.name);
@@ -75,6 +80,7 @@ export class EndpointProxy implements EndpointRegistry {
 
   async unregister(value: NetworkServiceEndpoint, context: RegistryContext): Promise<void> {
     const { local, upstream, ownUrl } = this.#parts;
+    this.#mayTouch(value.name, context);
     const held = local.get(value.name);
     await local.remove(value.name);
     const known = { ...context, path: context.path ?? held?.path, caller: context.caller ?? held?.caller };
@@ -163,6 +169,16 @@ export class EndpointProxy implements EndpointRegistry {
     }
   }
 
+  /** Throws "denied" for tokens that are not as they must be, and for an endpoint of this node that another has registered. */
+  #mayTouch(name: string, context: RegistryContext): void {
+    const { local, clock, prover } = this.#parts;
+    const [asking] = checkCaller(context, clock.now(), prover) ?? [];
+    const held = local.get(name);
+    const owner = held && ownerOf(held);
+    if (asking === undefined || owner === undefined || asking.subject === owner) return;
+    throw new MeshError("denied", `the endpoint ${name} belongs to ${owner}; ${asking.subject} may not change it: choose another name`);
+  }
+
   /** Not here, and not claimed to be here by what an earlier nsmgr left in the registry. */
   #isElsewhere(value: NetworkServiceEndpoint): boolean {
     return value.url !== this.#parts.ownUrl && this.#parts.local.get(value.name) === undefined;
@@ -171,6 +187,11 @@ export class EndpointProxy implements EndpointRegistry {
   #lifeEnd(value: NetworkServiceEndpoint): number {
     return expiryOf(value) ?? this.#parts.clock.now() + defaultLifeMs;
   }
+}
+
+/** Who registered it: the first of the hops that it came by. */
+function ownerOf({ caller, path }: LocalEndpoint): string | undefined {
+  return subjectOf((path?.index ? path.tokens[0] : caller?.token) ?? "");
 }
 
 function requireNameAndUrl(value: NetworkServiceEndpoint): void {

@@ -1,4 +1,5 @@
 import { NetworkService, NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
+import type { Prover } from "../../core/checkTokens.js";
 import type { Clock } from "../../core/clock.js";
 import type { Log } from "../../core/log.js";
 import type { TokenSource } from "../../core/token.js";
@@ -18,6 +19,7 @@ export interface ProxyParts {
   readonly store: StateStore;
   readonly resolveUrl: (url: string) => Promise<string>;
   readonly tokens: TokenSource;
+  readonly prover: Prover;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -39,7 +41,7 @@ const form: Form<LocalEndpoint, Written> = {
 };
 
 export function startProxy(parts: ProxyParts): RegistryProxy {
-  const { peers, registryUrl, ownUrl, tokens, clock, log } = parts;
+  const { peers, registryUrl, ownUrl, tokens, prover, clock, log } = parts;
   const local = new LocalEndpoints({ kept: persisted(parts.store, "local/", form), clock });
   const upstreamServices = new Upstream<NetworkService>({
     ...{ registry: peers.services(registryUrl), name: (value) => value.name, clock, log },
@@ -49,8 +51,8 @@ export function startProxy(parts: ProxyParts): RegistryProxy {
     ...{ registry: peers.endpoints(registryUrl), name: (value) => value.name, clock, log },
     key: endpointText.write,
   });
-  const services = new ServiceProxy({ upstream: upstreamServices, tokens });
-  const endpoints = new EndpointProxy({ local, upstream, ownUrl, resolveUrl: parts.resolveUrl, tokens, clock, log });
+  const services = new ServiceProxy({ upstream: upstreamServices, tokens, prover, clock });
+  const endpoints = new EndpointProxy({ local, upstream, ownUrl, resolveUrl: parts.resolveUrl, tokens, prover, clock, log });
   const keeper = new Keeper({ local, upstream, endpoints, services, ownUrl, clock, log });
   return {
     ...{ services, endpoints, local },

@@ -1,6 +1,9 @@
 import type { NetworkService } from "../../api/gen/registry/registry.js";
+import type { Prover } from "../../core/checkTokens.js";
+import type { Clock } from "../../core/clock.js";
 import { MeshError } from "../../core/error.js";
 import type { TokenSource } from "../../core/token.js";
+import { checkCaller } from "../../rpc/checkCaller.js";
 import type { Found, RegistryContext, ServiceRegistry } from "../../rpc/registry.js";
 import { onward } from "./path.js";
 import { isAway, type Upstream } from "./upstream.js";
@@ -8,6 +11,8 @@ import { isAway, type Upstream } from "./upstream.js";
 export interface ServiceProxyParts {
   readonly upstream: Upstream<NetworkService>;
   readonly tokens: TokenSource;
+  readonly prover: Prover;
+  readonly clock: Clock;
 }
 
 /** The service registry as this node sees it: the site's, with the answers of before while that is away. */
@@ -22,6 +27,7 @@ export class ServiceProxy implements ServiceRegistry {
 
   async register(value: NetworkService, context: RegistryContext): Promise<NetworkService> {
     if (value.name === "") throw new MeshError("invalid", "a network service needs a name to be registered");
+    this.#check(context);
     const said = this.#said.get(value.name);
     try {
       const registered = await this.#say(value, context);
@@ -34,8 +40,9 @@ export class ServiceProxy implements ServiceRegistry {
   }
 
   async unregister(value: NetworkService, context: RegistryContext): Promise<void> {
-    this.#said.delete(value.name);
+    this.#check(context);
     await this.#parts.upstream.registry.unregister(value, onward(context, await this.#parts.tokens()));
+    this.#said.delete(value.name);
   }
 
   async *find(
@@ -57,6 +64,10 @@ export class ServiceProxy implements ServiceRegistry {
       restored.push(name);
     }
     return restored;
+  }
+
+  #check(context: RegistryContext): void {
+    checkCaller(context, this.#parts.clock.now(), this.#parts.prover);
   }
 
   async #has(name: string, signal: AbortSignal): Promise<boolean> {

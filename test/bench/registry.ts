@@ -7,6 +7,7 @@ import { Peers } from "../../rpc/client.js";
 import type { EndpointRegistry } from "../../rpc/registry.js";
 import { Running } from "../lib/command.js";
 import { newFolder } from "../lib/folder.js";
+import { anybody, siteIdentity } from "../lib/siteIdentity.js";
 import { until } from "../lib/until.js";
 import { endpoints, example, inParallel, labelled, perService, query, services } from "./registryData.js";
 import { type Figure, quantiles } from "./registryFigures.js";
@@ -18,7 +19,6 @@ const watchers = 1_000;
 const tellings = 20;
 /** Before the clock runs: the compilers of both processes have to see the code first. */
 const warmUp = 300;
-const tokens = async () => ({ token: "", expires: Date.now() + 600_000 });
 
 /**
  * Finds among 100,000 endpoints in 10,000 services that a registry of its own process keeps in `store`, asked over gRPC; what
@@ -28,9 +28,14 @@ export async function benchRegistry(name: string, create: () => Promise<FilledSt
   using folder = newFolder();
   await using store = await create();
   const url = `unix://${folder.path}/registry.sock`;
-  await using peers = new Peers({ tokens, log: silent, clock: systemClock, dialTimeoutMs: 2_000 });
+  const identity = await siteIdentity(store.stateDir, "spiffe://default/bench");
+  await using peers = new Peers({ identity, expect: anybody, log: silent, clock: systemClock, dialTimeoutMs: 2_000 });
   const started = performance.now();
-  await using registry = new Running(process.execPath, [...program(), "--listen-on", url, ...store.flags]);
+  await using registry = new Running(process.execPath, [
+    ...program(),
+    ...["--listen-on", url, "--state-dir", store.stateDir, "--admin-socket", `unix://${folder.path}/admin.sock`],
+    ...store.flags,
+  ]);
   await until("the registry serves", 30_000, () => peers.health(url, AbortSignal.timeout(500)));
   const served = performance.now() - started;
   const remote = peers.endpoints(url);

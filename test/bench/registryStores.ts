@@ -13,6 +13,8 @@ import { type Figure, quantiles } from "./registryFigures.js";
 /** A store full of endpoints, what a registry has to be told to use it, and what the same store does without a registry. */
 export interface FilledStore extends AsyncDisposable {
   readonly flags: readonly string[];
+  /** What the registry has of its own on disk. */
+  readonly stateDir: string;
   /** Figures whose names begin with `name`. */
   raw(name: string): Promise<Figure[]>;
 }
@@ -28,7 +30,8 @@ export async function lmdb(): Promise<FilledStore> {
   await using store = openLmdbStore(stateDir, { clock: systemClock, log: silent });
   await fill(store);
   return {
-    flags: ["--store", "lmdb", "--state-dir", stateDir],
+    flags: ["--store", "lmdb"],
+    stateDir,
     raw: async (name) => {
       const raw = open<Uint8Array, string>({ path: join(folder.path, "raw"), overlappingSync: false, encoding: "binary" });
       const value = Buffer.from(JSON.stringify(example(0)));
@@ -48,7 +51,8 @@ export async function etcd(): Promise<FilledStore> {
   await fill(store);
   const settings = ["--etcd-endpoints", cluster.urls.join(","), "--etcd-prefix", endpoint.prefix];
   return {
-    flags: ["--store", "etcd", "--state-dir", join(folder.path, "state"), ...settings],
+    flags: ["--store", "etcd", ...settings],
+    stateDir: join(folder.path, "state"),
     raw: async (name) => {
       const client = new Etcd3({ hosts: cluster.urls });
       const value = Buffer.from(JSON.stringify(example(0)));

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { Etcd3 } from "etcd3";
-import { TestCa } from "../lib/certificates.js";
 import { Etcd } from "../lib/etcd.js";
 import { newFolder } from "../lib/folder.js";
+import { TestCa } from "../lib/testCa.js";
 import { refused } from "../unit/registry/site.js";
 import { open, prefix, put, Reader, recorder, took } from "./kit.js";
 

@@ -7,17 +7,14 @@ import { Peers } from "../../rpc/client.js";
 import { Running, run } from "../lib/command.js";
 import { Etcd } from "../lib/etcd.js";
 import { newFolder } from "../lib/folder.js";
+import { anybody, siteIdentity } from "../lib/siteIdentity.js";
 import { until } from "../lib/until.js";
-import { endpoint, names, reading, refused, service, serving, token } from "../unit/registry/site.js";
+import { endpoint, names, reading, refused, service, serving } from "../unit/registry/site.js";
 import { leaderOf, took } from "./kit.js";
 
 const main = resolve(import.meta.dirname, "../../registry/main.ts");
 const alice = "spiffe://paris/node-1/alice";
 const context = () => ({ signal: AbortSignal.timeout(10_000) });
-
-function peersOf(sub: string): Peers {
-  return new Peers({ tokens: async () => token(sub, Date.now() + 600_000), log: silent, clock: systemClock, dialTimeoutMs: 1_000 });
-}
 
 describe("registries that share an etcd", function () {
   this.timeout(60_000);
@@ -25,6 +22,9 @@ describe("registries that share an etcd", function () {
   let etcd: Etcd;
   let peers: Peers;
   let programs: Running[];
+  const authority = () => join(folder.path, "authority");
+  const peersOf = async (id: string) =>
+    new Peers({ identity: await siteIdentity(authority(), id), expect: anybody, log: silent, clock: systemClock, dialTimeoutMs: 1_000 });
   const url = (at: number) => `unix://${folder.path}/${at}.sock`;
   const flags = (at: number) => [
     "--listen-on",
@@ -35,6 +35,13 @@ describe("registries that share an etcd", function () {
     `registry-${at}`,
     "--site",
     "paris",
+    "--admin-socket",
+    `unix://${folder.path}/admin-${at}.sock`,
+    // Registries of one site sign with one key.
+    "--ca-key-file",
+    join(authority(), "ca.key"),
+    "--ca-cert-file",
+    join(authority(), "ca.pem"),
   ];
 
   async function start(at: number): Promise<Running> {
@@ -47,7 +54,7 @@ describe("registries that share an etcd", function () {
 
   beforeEach(async () => {
     folder = newFolder();
-    peers = peersOf(alice);
+    peers = await peersOf(alice);
     programs = [];
     etcd = await Etcd.start({ members: 3 });
   });
@@ -66,7 +73,7 @@ describe("registries that share an etcd", function () {
     await one.register(serving("a", "db"), context());
     assert.equal(await watch.next(), "+a");
     assert.deepEqual(await names(peers.services(url(1)).find(service("db"), { watch: false }, context())), ["db"]);
-    await using bob = peersOf("spiffe://paris/node-2/bob");
+    await using bob = await peersOf("spiffe://paris/node-2/bob");
     await refused("denied", () => bob.endpoints(url(1)).register(serving("a", "db"), context()));
 
     await first.stop("SIGKILL");

@@ -1,11 +1,12 @@
 import { type Log, silent } from "../../core/log.js";
+import type { Identity } from "../../identity/identity.js";
 import { MemoryNetwork } from "../../rpc/memory.js";
 import type { PeerSet } from "../../rpc/peers.js";
 import { FakeClock } from "./fakeClock.js";
+import { meshIdentity } from "./mesh/identities.js";
 import { FakeNamespaces } from "./mesh/namespaces.js";
 import { MeshNode } from "./mesh/node.js";
 import { MeshRegistry } from "./mesh/registry.js";
-import { meshTokens } from "./mesh/tokens.js";
 
 export interface MeshOptions {
   readonly nodes?: number | undefined;
@@ -40,11 +41,11 @@ export class Mesh implements AsyncDisposable {
   /** A client from outside. */
   readonly client: PeerSet;
 
-  private constructor(world: MeshWorld, nodes: number) {
+  private constructor(world: MeshWorld, nodes: number, identity: Identity) {
     this.world = world;
     this.registry = new MeshRegistry(world);
     this.nodes = Array.from({ length: nodes }, (_, i) => new MeshNode(world, i + 1));
-    this.client = world.network.peers({ tokens: meshTokens(world, "client") });
+    this.client = world.network.peers({ identity, clock: world.clock });
   }
 
   static async start(options: MeshOptions = {}): Promise<Mesh> {
@@ -58,7 +59,7 @@ export class Mesh implements AsyncDisposable {
       log,
       siteOf: (nodeName: string) => sites[Number(nodeName.replace("node-", "")) - 1] ?? "test",
     };
-    const mesh = new Mesh(world, nodes);
+    const mesh = new Mesh(world, nodes, await meshIdentity(world, "client"));
     await mesh.registry.start();
     for (const node of mesh.nodes) await node.start();
     return mesh;

@@ -1,5 +1,4 @@
 import { silent } from "../../core/log.js";
-import { createTokenSource, generateKey } from "../../identity/token.js";
 import { systemClock } from "../../program/clock.js";
 import { Peers } from "../../rpc/client.js";
 import type { NodeClient } from "../../rpc/node.js";
@@ -7,8 +6,7 @@ import type { Lab } from "./lab.js";
 
 /** isthmus.v1 of a lab's node, for tests that ask too often to start an nsmctl each time. */
 export function nodeClient(lab: Lab, node: string): { readonly node: NodeClient } & AsyncDisposable {
-  const tokens = createTokenSource({ subject: "spiffe://test/client", key: generateKey(), lifetimeMs: 600_000, clock: systemClock });
-  const peers = new Peers({ tokens, log: silent, clock: systemClock, dialTimeoutMs: 2_000 });
+  const peers = new Peers({ log: silent, clock: systemClock, dialTimeoutMs: 2_000 });
   // A channel that still connects does not keep the process alive by itself.
   const alive = setInterval(() => {}, 60_000);
   return {

@@ -58,7 +58,14 @@ export class RealMachine implements Machine {
 
   tunnel(subject: string) {
     const keyFile = path.join(this.#folder, "node.key");
-    return tunnelNode({ subject, keyFile, publicKey: ensureKeyFile(keyFile), listenPort: 51820, underlay: this.underlay });
+    return tunnelNode({
+      id: subject,
+      node: subject,
+      keyFile,
+      publicKey: ensureKeyFile(keyFile),
+      listenPort: 51820,
+      underlay: this.underlay,
+    });
   }
 
   async open() {

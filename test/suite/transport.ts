@@ -1,8 +1,15 @@
 import assert from "node:assert/strict";
 import { getEventListeners, once } from "node:events";
-import { Connection, ConnectionEvent, ConnectionEventType, MonitorScopeSelector } from "../../api/gen/connection/connection.js";
-import type { Call } from "../../core/chain.js";
+import {
+  Connection,
+  ConnectionEvent,
+  ConnectionEventType,
+  MonitorScopeSelector,
+  type PathSegment,
+} from "../../api/gen/connection/connection.js";
+import type { Call, Handler } from "../../core/chain.js";
 import { MeshError } from "../../core/error.js";
+import { decodeJwt, isSignedBy } from "../../core/jwt.js";
 import { systemClock } from "../../program/clock.js";
 import type { PeerSet } from "../../rpc/peers.js";
 import type { Services } from "../../rpc/services.js";
@@ -18,10 +25,14 @@ export interface TransportWorld extends AsyncDisposable {
     options?: { readonly hop?: string; readonly url?: string },
   ): Promise<{ readonly url: string } & AsyncDisposable>;
   readonly peers: PeerSet;
+  /** Whether both sides show who they are: `clientId` and `serverId`. */
+  readonly secured: boolean;
   /** An address of the right form where nobody listens. */
   readonly nowhere: string;
 }
 
+export const clientId = "spiffe://test/client";
+export const serverId = "spiffe://test/server";
 export const forever = new AbortController().signal;
 
 /** Every way to call another program behaves like this. */
@@ -73,15 +84,58 @@ function requestCases(world: () => TransportWorld): void {
     assert.deepEqual(closed, ["a"]);
   });
 
-  it("presents the caller's token with every call", async () => {
-    let caller: Call["caller"];
+  it("shows who calls, with a token for whom it calls, or neither where there is no TLS", async () => {
+    let seen: Pick<Call, "caller" | "link"> | undefined;
     const request = async (call: Call) => {
-      caller = call.caller;
+      seen = call;
       return call.connection;
     };
     const { url } = await world().listen({ networkService: { request, close: async () => {} } });
     await world().peers.networkService().request(callTo(url));
-    assert.deepEqual(caller, { token: "a-token", expires: Date.parse("2030-01-01T00:00:00.500Z") });
+    if (!world().secured) return assert.deepEqual([seen?.link, seen?.caller], [undefined, undefined]);
+    const token = decodeJwt(seen?.caller?.token ?? "") ?? assert.fail();
+    assert.deepEqual([token.subject, token.audience], [clientId, [serverId]]);
+    assert.equal(seen?.caller?.expires, token.expires);
+    assert.deepEqual([seen?.link?.peer.id, seen?.link?.self], [clientId, serverId]);
+    assert.ok(isSignedBy(token, seen?.link?.peer.publicKey ?? assert.fail()));
+  });
+
+  it("believes only an answer with a token of whom it called, and closes what it does not believe", async () => {
+    if (!world().secured) return;
+    const closed: string[] = [];
+    const path = { index: 0, pathSegments: [{ name: "client", id: "a", token: "", expires: undefined, metrics: {} }] };
+    const forged: Handler = {
+      request: async ({ connection, link }) => {
+        const { token } = (await link?.tokens(clientId)) ?? assert.fail();
+        const segment = {
+          name: "server",
+          id: "b",
+          token: connection.networkService === "good" ? token : `${token}x`,
+          expires: undefined,
+          metrics: {},
+        };
+        return {
+          ...connection,
+          path: { index: 0, pathSegments: [{ ...path.pathSegments[0], name: "x", id: "a" } as PathSegment, segment] },
+        };
+      },
+      close: async ({ connection }) => void closed.push(connection.id),
+    };
+    const { url } = await world().listen({ networkService: forged });
+    const ask = (networkService: string) =>
+      world()
+        .peers.networkService()
+        .request(callTo(url, { ...Connection.fromPartial({ id: "a", networkService }), path }));
+    const answer = await ask("good");
+    assert.deepEqual(
+      answer.path?.pathSegments.map(({ name }) => name),
+      ["client", "server"],
+    );
+    await assert.rejects(ask("forged"), {
+      code: "denied",
+      message: /the token of "server" is not signed with the key of the certificate of/,
+    });
+    assert.deepEqual(closed, ["a"]);
   });
 
   it("answers a hundred calls at once", async () => {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { NetworkService, NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
+import { subjectOf } from "../../core/jwt.js";
 import type { Found, Registry, RegistryPath } from "../../rpc/registry.js";
-import { forever, type TransportWorld } from "./transport.js";
+import { clientId, forever, type TransportWorld } from "./transport.js";
 
 /** A registry that remembers what it was asked, and answers finds from a list. */
 function recording<T>(answers: readonly Found<T>[]): Registry<T> & { readonly asked: string[] } {
@@ -11,7 +12,7 @@ function recording<T>(answers: readonly Found<T>[]): Registry<T> & { readonly as
     asked,
     register: async (value, { path, caller, returnPath }) => {
       note("register", value);
-      asked.push(`path ${path?.index}:${path?.tokens.join()} from ${caller?.token}`);
+      asked.push(`path ${path?.index}:${path?.tokens.join()} from ${caller === undefined ? "nobody" : subjectOf(caller.token)}`);
       returnPath?.({ index: 0, tokens: ["mine", "ü"] });
       return value;
     },
@@ -21,6 +22,11 @@ function recording<T>(answers: readonly Found<T>[]): Registry<T> & { readonly as
       yield* answers;
     },
   };
+}
+
+/** Whose token comes with a call. */
+function who({ secured }: TransportWorld): string {
+  return secured ? clientId : "nobody";
 }
 
 export function registryCases(world: () => TransportWorld): void {
@@ -41,7 +47,7 @@ export function registryCases(world: () => TransportWorld): void {
       .peers.endpoints(url)
       .register(endpoint, { signal: forever, path: { index: 1, tokens: ["t0", "t1"] }, returnPath });
     assert.deepEqual(NetworkServiceEndpoint.toJSON(answer), NetworkServiceEndpoint.toJSON(endpoint));
-    assert.deepEqual(endpoints.asked, ["register nse-1", "path 1:t0,t1 from a-token"]);
+    assert.deepEqual(endpoints.asked, ["register nse-1", `path 1:t0,t1 from ${who(world())}`]);
     assert.deepEqual(returned, { index: 0, tokens: ["mine", "ü"] });
     await world().peers.endpoints(url).unregister(endpoint, { signal: forever });
     assert.equal(endpoints.asked.at(-1), "unregister nse-1");
@@ -71,6 +77,6 @@ export function registryCases(world: () => TransportWorld): void {
       .peers.services(url)
       .register(NetworkService.fromPartial({ name: "s" }), { signal: forever });
     await world().peers.services(url).unregister(answer, { signal: forever });
-    assert.deepEqual(services.asked, ["register s", "path undefined:undefined from a-token", "unregister s"]);
+    assert.deepEqual(services.asked, ["register s", `path undefined:undefined from ${who(world())}`, "unregister s"]);
   });
 }

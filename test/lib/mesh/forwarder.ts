@@ -14,9 +14,9 @@ import { timeout } from "../../../core/timeout.js";
 import { up } from "../../../core/up.js";
 import { WatchedDirectory } from "../../../rpc/directory.js";
 import type { MeshWorld } from "../mesh.js";
+import { meshIdentity } from "./identities.js";
 import { StubInterfaces } from "./interfaces.js";
 import { Mortal } from "./mortal.js";
-import { meshTokens } from "./tokens.js";
 
 /** What a test may do to a request on its way through a forwarder: throw, wait, or look. */
 export type Interference = (call: Call) => Promise<void> | void;
@@ -49,8 +49,9 @@ export class StubForwarder {
   /** Resolves when it is registered. */
   async start(): Promise<void> {
     const { log } = this.#world;
-    const tokens = meshTokens(this.#world, `${this.#nodeName}/forwarder`);
-    const mortal = new Mortal(this.#world, tokens);
+    const identity = await meshIdentity(this.#world, `node/${this.#nodeName}/forwarder`);
+    const { tokens, prover } = identity;
+    const mortal = new Mortal(this.#world, identity);
     const { clock, peers } = mortal;
     const monitor = new Monitor();
     const connections = begin({ log });
@@ -61,7 +62,7 @@ export class StubForwarder {
     const directory = new WatchedDirectory({ ...registries, clock, log });
     const site = this.#world.siteOf(this.#nodeName);
     const server = serverChain({
-      ...{ name: this.name, tokens, clock, log, monitor, begin: connections, tail },
+      ...{ name: this.name, tokens, prover, clock, log, monitor, begin: connections, tail },
       timeout: timeout({ clock, log, end: (id, due) => connections.end(id, undefined, due) }),
       elements: [
         hop({ program: "forwarder", node: this.#nodeName, site, clock }),

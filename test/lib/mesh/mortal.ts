@@ -1,5 +1,5 @@
 import type { Clock } from "../../../core/clock.js";
-import type { TokenSource } from "../../../core/token.js";
+import type { Identity } from "../../../identity/identity.js";
 import type { StateStore } from "../../../program/state.js";
 import type { PeerSet } from "../../../rpc/peers.js";
 import type { Services } from "../../../rpc/server.js";
@@ -13,13 +13,16 @@ export class Mortal {
   readonly clock: Clock;
   readonly peers: PeerSet;
   readonly #world: MeshWorld;
+  readonly #identity: Identity | undefined;
   readonly #listening: Disposable[] = [];
   #dead = false;
 
-  constructor(world: MeshWorld, tokens: TokenSource) {
+  /** Without an identity it can only speak to sockets of isthmus.v1. */
+  constructor(world: MeshWorld, identity?: Identity) {
     this.#world = world;
-    this.peers = world.network.peers({ tokens });
+    this.#identity = identity;
     const { clock } = world;
+    this.peers = world.network.peers({ identity, clock });
     this.clock = {
       now: () => clock.now(),
       monotonic: () => clock.monotonic(),
@@ -32,7 +35,9 @@ export class Mortal {
   }
 
   listen(urls: readonly string[], services: Services, hop: string): AsyncDisposable {
-    const listening = urls.map((url) => this.#world.network.listen(url, services, hop));
+    const listening = urls.map((url) =>
+      this.#world.network.listen(url, services, hop, services.node === undefined ? this.#identity : undefined),
+    );
     this.#listening.push(...listening);
     return {
       [Symbol.asyncDispose]: async () => {

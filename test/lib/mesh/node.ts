@@ -5,9 +5,9 @@ import type { NodeClient } from "../../../rpc/node.js";
 import type { MeshWorld } from "../mesh.js";
 import { Disk } from "./disk.js";
 import { StubForwarder } from "./forwarder.js";
+import { meshIdentity } from "./identities.js";
 import { Mortal } from "./mortal.js";
 import { registryUrl } from "./registry.js";
-import { meshTokens } from "./tokens.js";
 
 const patience = new AbortController().signal;
 
@@ -35,7 +35,7 @@ export class MeshNode implements AsyncDisposable {
       endpoints: `${run}/endpoints.sock`,
     };
     this.forwarder = new StubForwarder(world, this.name, this.urls.unix);
-    this.#caller = new Mortal(world, this.#tokens("nsmctl"));
+    this.#caller = new Mortal(world);
   }
 
   async start(): Promise<void> {
@@ -44,8 +44,8 @@ export class MeshNode implements AsyncDisposable {
   }
 
   async startNsmgr(): Promise<void> {
-    const tokens = this.#tokens("nsmgr");
-    const mortal = new Mortal(this.#world, tokens);
+    const identity = await meshIdentity(this.#world, `node/${this.name}/nsmgr`);
+    const mortal = new Mortal(this.#world, identity);
     const { namespaces, log, tokenLifetimeMs } = this.#world;
     const name = `nsmgr-${this.name}`;
     const nsmgr = await startNsmgr({
@@ -62,7 +62,7 @@ export class MeshNode implements AsyncDisposable {
         ...{ listenOn: [this.urls.unix, this.urls.tcp], publishedUrl: this.urls.tcp, nodeSocket: this.urls.node },
         ...{ endpointsUrl: this.urls.endpoints, forwarderService: "forwarder" },
       },
-      ...{ peers: mortal.peers, tokens, store: mortal.store(this.disk), clock: mortal.clock, namespaces },
+      ...{ peers: mortal.peers, identity, store: mortal.store(this.disk), clock: mortal.clock, namespaces },
       listen: async (urls, services) => mortal.listen(urls, services, name),
       excludedPrefixes: () => this.excludedPrefixes,
       resolveUrl: async (url) => this.sockets.get(url) ?? url,
@@ -116,9 +116,5 @@ export class MeshNode implements AsyncDisposable {
     await this.#caller.kill();
     await this.stopNsmgr();
     await this.forwarder.kill();
-  }
-
-  #tokens(program: string) {
-    return meshTokens(this.#world, `${this.name}/${program}`);
   }
 }

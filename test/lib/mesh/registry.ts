@@ -2,8 +2,8 @@ import { openMemoryStore } from "../../../registry/memory.js";
 import { openRegistries, type Registries } from "../../../registry/start.js";
 import type { Store } from "../../../registry/store.js";
 import type { MeshWorld } from "../mesh.js";
+import { meshIdentity } from "./identities.js";
 import { Mortal } from "./mortal.js";
-import { meshTokens } from "./tokens.js";
 
 export const registryUrl = "tcp://registry:5002";
 
@@ -24,9 +24,17 @@ export class MeshRegistry implements AsyncDisposable {
       await this.#store[Symbol.asyncDispose]();
       this.#store = openMemoryStore(this.#world);
     }
-    const tokens = meshTokens(this.#world, "registry");
-    const mortal = new Mortal(this.#world, tokens);
-    const registries = await openRegistries({ clock, log: log.child({ program: "registry" }), store: this.#store, tokens, expirePeriodMs });
+    const identity = await meshIdentity(this.#world, "registry");
+    const { tokens, prover } = identity;
+    const mortal = new Mortal(this.#world, identity);
+    const registries = await openRegistries({
+      clock,
+      log: log.child({ program: "registry" }),
+      store: this.#store,
+      tokens,
+      prover,
+      expirePeriodMs,
+    });
     mortal.listen([registryUrl], registries, "registry");
     this.#run = { mortal, registries };
   }

@@ -7,8 +7,9 @@ import { systemClock } from "../../../program/clock.js";
 import { Peers } from "../../../rpc/client.js";
 import { Running } from "../../lib/command.js";
 import { newFolder } from "../../lib/folder.js";
+import { anybody, siteIdentity } from "../../lib/siteIdentity.js";
 import { until } from "../../lib/until.js";
-import { endpoint, names, reading, service, serving, token } from "../../unit/registry/site.js";
+import { endpoint, names, reading, service, serving } from "../../unit/registry/site.js";
 
 const main = resolve(import.meta.dirname, "../../../registry/main.ts");
 const alice = "spiffe://paris/node-1/alice";
@@ -31,6 +32,10 @@ describe("a registry that is killed with -9", function () {
       join(folder.path, "state"),
       "--name",
       "killed",
+      "--site",
+      "paris",
+      "--admin-socket",
+      `unix://${folder.path}/admin.sock`,
     ]);
     await until("the registry serves", 15_000, () => peers.health(url, AbortSignal.timeout(500)));
   }
@@ -38,7 +43,8 @@ describe("a registry that is killed with -9", function () {
   beforeEach(async () => {
     folder = newFolder();
     url = `unix://${folder.path}/registry.sock`;
-    peers = new Peers({ tokens: async () => token(alice, Date.now() + 600_000), log: silent, clock: systemClock, dialTimeoutMs: 1_000 });
+    const identity = await siteIdentity(join(folder.path, "state"), alice);
+    peers = new Peers({ identity, expect: anybody, log: silent, clock: systemClock, dialTimeoutMs: 1_000 });
     await start();
   });
   afterEach(async () => {

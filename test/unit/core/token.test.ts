@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { chain } from "../../../core/chain.js";
+import { subjectOf } from "../../../core/jwt.js";
 import { ownSegment, previousSegment } from "../../../core/path.js";
 import { toTimestamp } from "../../../core/timestamp.js";
-import { subjectOf, updateToken } from "../../../core/token.js";
+import { updateToken } from "../../../core/token.js";
 import { callOf, connection, failsWith, segment, tailOf } from "../../lib/chainKit.js";
 
 const own = async () => ({ token: "mine", expires: 5_000 });

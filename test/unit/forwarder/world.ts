@@ -12,8 +12,9 @@ import type { TunnelNode } from "../../../forwarder/desired.js";
 import { type Forwarder, type ForwarderParts, startForwarder } from "../../../forwarder/forwarder.js";
 import type { Underlay } from "../../../forwarder/mechanisms/ends.js";
 import type { Pods } from "../../../forwarder/pods.js";
+import { tunnelKeyClaim } from "../../../forwarder/tunnel/address.js";
 import { tunnelNode } from "../../../forwarder/tunnel/node.js";
-import { createTokenSource, generateKey } from "../../../identity/token.js";
+import type { Identity } from "../../../identity/identity.js";
 import { FakeMachine } from "../../../kernel/fake/machine.js";
 import { FakeKernel } from "../../../kernel/fake.js";
 import type { Netns } from "../../../kernel/model.js";
@@ -22,13 +23,8 @@ import { systemClock } from "../../../program/clock.js";
 import { MemoryNetwork } from "../../../rpc/memory.js";
 import type { PeerSet } from "../../../rpc/peers.js";
 import type { Found, Registry } from "../../../rpc/registry.js";
+import { testIdentity } from "../../lib/identities.js";
 import { Disk } from "../../lib/mesh/disk.js";
-
-const lifetimeMs = 600_000;
-
-function tokensOf(subject: string, clock: Clock) {
-  return createTokenSource({ subject, key: generateKey(), lifetimeMs, clock });
-}
 
 /** A registry that forgets nothing; who watches it is told. */
 class StaticRegistry<T extends { name: string }> implements Registry<T> {
@@ -109,18 +105,21 @@ export class Node<M extends Machine> {
     const number = this.#number;
     const { subject } = this;
     const { clock } = this.#world;
-    const tokens = tokensOf(subject, clock);
+    const tunnel = this.machine.tunnel(subject);
+    const identity = await testIdentity(subject, clock, { claims: { [tunnelKeyClaim]: tunnel.publicKey } });
     const { close, ...open } = await this.machine.open();
     const forwarder = await startForwarder({
       ...open,
-      tunnel: this.machine.tunnel(subject),
+      tunnel,
       underlay: this.machine.underlay,
       store: this.disk,
-      tokens,
-      peers: network.peers({ tokens }),
+      identity,
+      peers: network.peers({ identity, clock }),
       listen: async (urls, services) => {
         // The second URL is what other nodes dial: nsmgr would stand there.
-        const listening = [...urls, `tcp://node-${number}:5001`].map((url) => network.listen(url, services, `forwarder-${number}`));
+        const listening = [...urls, `tcp://node-${number}:5001`].map((url) =>
+          network.listen(url, services, `forwarder-${number}`, identity),
+        );
         return { urls, [Symbol.asyncDispose]: async () => listening.forEach((one) => void one[Symbol.dispose]()) };
       },
       random: () => 0,
@@ -137,7 +136,7 @@ export class Node<M extends Machine> {
         allowPlain: options.allowPlain ?? false,
         vxlanPort: 4789,
         wireguardPorts: { first: 51821, last: 51822 },
-        tokenLifetimeMs: lifetimeMs,
+        tokenLifetimeMs: 600_000,
       },
     });
     this.#running = { forwarder, close };
@@ -195,7 +194,7 @@ export class Pretended implements Machine {
 
   tunnel(subject: string): TunnelNode {
     const publicKey = `${String.fromCharCode(64 + this.#number).repeat(42)}A=`;
-    return tunnelNode({ subject, keyFile: "/keys/node", publicKey, listenPort: 51820, underlay: this.underlay });
+    return tunnelNode({ id: subject, node: subject, keyFile: "/keys/node", publicKey, listenPort: 51820, underlay: this.underlay });
   }
 
   async open() {
@@ -302,6 +301,11 @@ export interface WorldOptions {
   readonly clock?: Clock;
 }
 
+interface Identities {
+  readonly client: Identity;
+  readonly nsmgr: Identity;
+}
+
 /** A few nodes that share a registry, clients and endpoints, in one process and without a kernel. */
 export class World<M extends Machine> implements AsyncDisposable {
   readonly network = new MemoryNetwork();
@@ -309,16 +313,18 @@ export class World<M extends Machine> implements AsyncDisposable {
   readonly nodes: readonly Node<M>[];
   readonly closed: string[] = [];
   readonly #client: PeerSet;
+  readonly #identities: Identities;
   readonly #services = new StaticRegistry<NetworkService>((query, { name }) => query.name === "" || query.name === name);
   readonly #endpoints: StaticRegistry<NetworkServiceEndpoint>[] = [];
   readonly #names = new Map<string, string>();
   #listening: Disposable[] = [];
 
-  private constructor(machines: readonly M[], log: Log, clock: Clock) {
+  private constructor(machines: readonly M[], { log, clock, identities }: { log: Log; clock: Clock; identities: Identities }) {
     this.clock = clock;
+    this.#identities = identities;
     const nodes = machines.length;
     this.nodes = machines.map((machine, i) => new Node(this, i + 1, machine, log));
-    this.#client = this.network.peers({ tokens: tokensOf("spiffe://test/client", clock) });
+    this.#client = this.network.peers({ identity: identities.client, clock });
     for (let i = 1; i <= nodes; i++) {
       const endpoints = new StaticRegistry<NetworkServiceEndpoint>(
         (query, value) =>
@@ -326,7 +332,9 @@ export class World<M extends Machine> implements AsyncDisposable {
           query.networkServiceNames.every((name) => value.networkServiceNames.includes(name)),
       );
       this.#endpoints.push(endpoints);
-      this.#listening.push(this.network.listen(`unix:///run/node-${i}/nsmgr.sock`, { services: this.#services, endpoints }));
+      this.#listening.push(
+        this.network.listen(`unix:///run/node-${i}/nsmgr.sock`, { services: this.#services, endpoints }, "nsmgr", identities.nsmgr),
+      );
     }
   }
 
@@ -338,7 +346,10 @@ export class World<M extends Machine> implements AsyncDisposable {
   }
 
   static async start<M extends Machine>(machines: readonly M[], options: WorldOptions = {}): Promise<World<M>> {
-    const world = new World(machines, options.log ?? silent, options.clock ?? systemClock);
+    const clock = options.clock ?? systemClock;
+    const [client, nsmgr] = await Promise.all(["client", "nsmgr"].map((name) => testIdentity(`spiffe://test/${name}`, clock)));
+    const identities = { client, nsmgr } as Identities;
+    const world = new World(machines, { log: options.log ?? silent, clock, identities });
     for (const node of world.nodes) await node.start(options);
     return world;
   }
@@ -370,8 +381,9 @@ export class World<M extends Machine> implements AsyncDisposable {
       },
       close: async ({ connection }) => void this.closed.push(`${name} ${this.readable(connection.id)}`),
     };
-    const handler = chain([updatePath(name), updateToken(tokensOf(`spiffe://test/${name}`, this.clock))], answer);
-    const listening = this.network.listen(url, { networkService: handler }, name);
+    const identity = this.#identities.nsmgr;
+    const handler = chain([updatePath(name), updateToken(identity.tokens)], answer);
+    const listening = this.network.listen(url, { networkService: handler }, name, identity);
     this.#listening.push(listening);
     await this.#services.register({ name: service, payload, matches: [], pathIds: [] });
     for (const [i, registry] of this.#endpoints.entries()) {

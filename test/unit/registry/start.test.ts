@@ -2,34 +2,33 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { silent } from "../../../core/log.js";
 import { systemClock } from "../../../program/clock.js";
+import { loadConfig } from "../../../program/config.js";
+import { registrySettings } from "../../../registry/config.js";
 import { start } from "../../../registry/start.js";
 import { Peers } from "../../../rpc/client.js";
 import { newFolder } from "../../lib/folder.js";
-import { endpoint, names, reading, refused, service, serving, token } from "./site.js";
+import { anybody, siteIdentity } from "../../lib/siteIdentity.js";
+import { endpoint, names, reading, refused, service, serving } from "./site.js";
 
 const parts = { clock: systemClock, log: silent };
 const alice = "spiffe://paris/node-1/alice";
 const context = () => ({ signal: AbortSignal.timeout(5_000) });
 
 function config(folder: string, more: { readonly store?: "lmdb" | "memory"; readonly listenOn?: string[] } = {}) {
-  const listenOn = [`unix://${folder}/registry.sock`, "tcp://127.0.0.1:0"];
-  const etcd = { etcdEndpoints: [], etcdPrefix: "", etcdCa: "", etcdCert: "", etcdKey: "" };
-  const lives = { maxTokenLifetime: 600_000, expirePeriod: 60_000 };
-  return {
+  const flags = {
     name: "registry-paris",
     site: "paris",
-    listenOn,
-    store: "lmdb" as const,
-    stateDir: join(folder, "state"),
-    logLevel: "INFO" as const,
-    ...etcd,
-    ...lives,
-    ...more,
+    "state-dir": join(folder, "state"),
+    "admin-socket": `unix://${folder}/admin.sock`,
   };
+  const argv = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`);
+  const listenOn = [`unix://${folder}/registry.sock`, "tcp://127.0.0.1:0"];
+  return { ...loadConfig(registrySettings, { env: {}, argv, programName: "test" }), listenOn, ...more };
 }
 
-function peersOf(sub: string): Peers {
-  return new Peers({ tokens: async () => token(sub, systemClock.now() + 600_000), log: silent, clock: systemClock, dialTimeoutMs: 2_000 });
+async function peersOf(folder: string, id: string): Promise<Peers> {
+  const identity = await siteIdentity(join(folder, "state"), id);
+  return new Peers({ identity, expect: anybody, log: silent, clock: systemClock, dialTimeoutMs: 2_000 });
 }
 
 describe("the registry program", () => {
@@ -37,14 +36,14 @@ describe("the registry program", () => {
     it(`serves both registries and its health on each of its URLs, from ${store}`, async () => {
       using folder = newFolder();
       await using registry = await start(config(folder.path, { store }), parts);
-      await using peers = peersOf(alice);
+      await using peers = await peersOf(folder.path, alice);
       assert.equal(registry.urls.length, 2);
       for (const [at, url] of registry.urls.entries()) {
         assert.equal(await peers.health(url, AbortSignal.timeout(2_000)), true);
         assert.equal((await peers.services(url).register(service("db"), context())).payload, "IP");
         const stored = await peers.endpoints(url).register(serving(`e${at}`, "db"), context());
         assert.deepEqual([stored.pathIds[0], stored.pathIds.length], [alice, 2]);
-        assert.match(stored.pathIds[1] ?? "", /^spiffe:\/\/paris\/.+\/registry$/);
+        assert.equal(stored.pathIds[1], "spiffe://paris/registry");
         assert.deepEqual(await names(peers.endpoints(url).find(endpoint(`e${at}`), { watch: false }, context())), [`e${at}`]);
       }
     });
@@ -52,7 +51,7 @@ describe("the registry program", () => {
   it("streams a watch over the wire, and ends it when it stops", async () => {
     using folder = newFolder();
     const registry = await start(config(folder.path), parts);
-    await using peers = peersOf(alice);
+    await using peers = await peersOf(folder.path, alice);
     const url = registry.urls[0] ?? "";
     const watch = reading(peers.endpoints(url).find(endpoint(""), { watch: true }, context()));
     await peers.endpoints(url).register(serving("e", "db"), context());
@@ -67,8 +66,8 @@ describe("the registry program", () => {
   it("tells a caller over the wire what was wrong, and at which hop", async () => {
     using folder = newFolder();
     await using registry = await start(config(folder.path), parts);
-    await using peers = peersOf(alice);
-    await using strangers = peersOf("spiffe://paris/node-2/bob");
+    await using peers = await peersOf(folder.path, alice);
+    await using strangers = await peersOf(folder.path, "spiffe://paris/node-2/bob");
     const url = registry.urls[0] ?? "";
     await peers.endpoints(url).register(serving("e", "db"), context());
     const error = await strangers

@@ -15,12 +15,11 @@ import type { Services } from "../../../rpc/services.js";
 import { FakeClock } from "../../lib/fakeClock.js";
 
 const forever = new AbortController().signal;
-const tokens = async () => ({ token: "t", expires: Date.parse("2030-01-01T00:00:00Z") });
 const echo: Services = { networkService: { request: async (call) => call.connection, close: async () => {} } };
 
 const start = (services: Services, urls = ["tcp://127.0.0.1:0"]) =>
   serve({ urls, services, log: silent, hop: "h", limits: { graceMs: 100 } });
-const peersWith = (clock = systemClock, dialTimeoutMs = 300) => new Peers({ tokens, log: silent, clock, dialTimeoutMs });
+const peersWith = (clock = systemClock, dialTimeoutMs = 300) => new Peers({ log: silent, clock, dialTimeoutMs });
 const call = (target: string, id = "a") => ({ connection: Connection.fromPartial({ id }), preferences: [], signal: forever, target });
 
 /** Passes bytes on to a port, and counts who came. */

@@ -6,20 +6,25 @@ import { systemClock } from "../../../program/clock.js";
 import { Peers } from "../../../rpc/client.js";
 import { MemoryNetwork } from "../../../rpc/memory.js";
 import { type RunningServer, serve } from "../../../rpc/server.js";
-import { type TransportWorld, transportSuite } from "../../suite/transport.js";
+import { testIdentity } from "../../lib/identities.js";
+import { clientId, serverId, type TransportWorld, transportSuite } from "../../suite/transport.js";
 
-const tokens = async () => ({ token: "a-token", expires: Date.parse("2030-01-01T00:00:00.500Z") });
+const client = () => testIdentity(clientId, systemClock);
+const server = () => testIdentity(serverId, systemClock);
+const expect = () => ({ matches: (id: string) => id === serverId, what: "the server" });
 
-function memory(): TransportWorld {
+async function memory(): Promise<TransportWorld> {
   const network = new MemoryNetwork();
+  const identity = await server();
   let count = 0;
-  const peers = network.peers({ tokens });
+  const peers = network.peers({ identity: await client(), clock: systemClock, expect });
   return {
     peers,
+    secured: true,
     nowhere: "tcp://10.0.0.99:5001",
     async listen(services, options = {}) {
       const url = options.url ?? `tcp://10.0.0.1:${5001 + count++}`;
-      const listening = network.listen(url, services, options.hop);
+      const listening = network.listen(url, services, options.hop, identity);
       return { url, [Symbol.asyncDispose]: async () => listening[Symbol.dispose]() };
     },
     [Symbol.asyncDispose]: () => Promise.resolve(peers[Symbol.asyncDispose]()),
@@ -27,31 +32,50 @@ function memory(): TransportWorld {
 }
 
 /** Real sockets; `address` makes a fresh URL to listen on in a folder of its own. */
-function grpc(address: (folder: string, count: number) => string, nowhere: (folder: string) => string): () => Promise<TransportWorld> {
+function grpc(
+  address: (folder: string, count: number) => string,
+  nowhere: (folder: string) => string,
+  secured = true,
+): () => Promise<TransportWorld> {
   return async () => {
     const folder = mkdtempSync(join(tmpdir(), "isthmus-"));
-    const peers = new Peers({ tokens, log: silent, clock: systemClock, dialTimeoutMs: 1_000 });
+    const identity = secured ? await server() : undefined;
+    const peers = new Peers({
+      ...(secured && { identity: await client(), expect }),
+      log: silent,
+      clock: systemClock,
+      dialTimeoutMs: 1_000,
+    });
     const servers: RunningServer[] = [];
     let count = 0;
     return {
       peers,
+      secured,
       nowhere: nowhere(folder),
       async listen(services, options = {}) {
         const urls = [options.url ?? address(folder, count++)];
-        const server = await serve({ urls, services, log: silent, hop: options.hop ?? "server", limits: { graceMs: 200 } });
-        servers.push(server);
-        return { url: server.urls[0] ?? "", [Symbol.asyncDispose]: () => Promise.resolve(server[Symbol.asyncDispose]()) };
+        const running = await serve({ urls, services, identity, log: silent, hop: options.hop ?? "server", limits: { graceMs: 200 } });
+        servers.push(running);
+        return { url: running.urls[0] ?? "", [Symbol.asyncDispose]: () => Promise.resolve(running[Symbol.asyncDispose]()) };
       },
       async [Symbol.asyncDispose]() {
         await peers[Symbol.asyncDispose]();
-        for (const server of servers) await server[Symbol.asyncDispose]();
+        for (const running of servers) await running[Symbol.asyncDispose]();
         rmSync(folder, { recursive: true });
       },
     };
   };
 }
 
-transportSuite("memory", async () => memory());
+transportSuite("memory", memory);
+transportSuite(
+  "unix without TLS",
+  grpc(
+    (folder, count) => `unix://${folder}/${count}.sock`,
+    (folder) => `unix://${folder}/nobody.sock`,
+    false,
+  ),
+);
 transportSuite(
   "unix",
   grpc(

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { publishedUrl } from "../../../nsmgr/published.js";
+import { publishedUrl } from "../../../rpc/published.js";
 
 describe("the published url", () => {
   const cases: readonly [listenOn: string[], addresses: string[], published: string][] = [

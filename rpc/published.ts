@@ -1,9 +1,9 @@
 import { networkInterfaces } from "node:os";
 import { MeshError } from "../core/error.js";
-import { formatUrl, parseUrl } from "../rpc/url.js";
+import { formatUrl, parseUrl } from "./url.js";
 
 /**
- * The url under which others reach this nsmgr: the first tcp one it listens on, with an address of this node in place of "all addresses";
+ * The url under which others reach a program: the first tcp one it listens on, with an address of this node in place of "all addresses";
  * without a tcp one, the first. MeshError "invalid" where there is none that others could use.
  */
 export function publishedUrl(listenOn: readonly string[], addresses: () => readonly string[] = ownAddresses): string {

@@ -1,0 +1,157 @@
+import type { KeyObject, X509Certificate } from "node:crypto";
+import { rmSync } from "node:fs";
+import { z } from "zod";
+import type { Clock } from "../../core/clock.js";
+import { asMeshError, MeshError } from "../../core/error.js";
+import type { Log } from "../../core/log.js";
+import type { Bundles } from "../bundles.js";
+import { parsePem } from "../certificate.js";
+import type { Showing } from "../identity.js";
+import { generateKey, spkiOf } from "../keys.js";
+import { readPrivate, writePrivate } from "../privateFile.js";
+import type { Identified } from "../source.js";
+import { parseKey, svidOf } from "../svid.js";
+import { verifyChain } from "../verify.js";
+import { joinerWith, signedBy } from "./joiner.js";
+import { type JoinToken, readJoinToken } from "./joinToken.js";
+import { RenewingSource } from "./renewing.js";
+
+/** What the authority gives. */
+export interface Granted {
+  readonly chain: readonly X509Certificate[];
+  readonly bundles: Bundles;
+}
+
+/** The site's authority, as the programs of a node reach it. Rejects with MeshError; "unreachable" and "timeout" are worth another try. */
+export interface AuthorityClient {
+  join(
+    url: string,
+    showing: Showing,
+    request: { readonly program: string; readonly node: string; readonly token: JoinToken | undefined },
+    signal: AbortSignal,
+  ): Promise<Granted>;
+  renew(url: string, showing: Showing, publicKey: Uint8Array, signal: AbortSignal): Promise<Granted>;
+}
+
+export interface MemberParts {
+  /** Keeps key, certificate, bundles and where the registry is, mode 0600. */
+  readonly file: string;
+  readonly tokenFile: string;
+  /** "nsmgr" or "forwarder". */
+  readonly program: string;
+  readonly authority: AuthorityClient;
+  /** What the program shows once it has an identity, for renewals. */
+  readonly showing: (source: RenewingSource) => Showing;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Ends the wait for a registry that is away. */
+  readonly signal: AbortSignal;
+}
+
+interface Kept extends Identified {
+  readonly url: string;
+  readonly node: string;
+}
+
+const firstPauseMs = 200;
+const longestPauseMs = 5_000;
+
+/**
+ * The identity of a program of a node: the one that it kept; where that has ended, another for the key that it kept; where there is
+ * none, what a one-time token gets. Waits for a registry that is away; rejects with "denied" and "invalid" when there is none to be had.
+ */
+export async function openMember(parts: MemberParts): Promise<RenewingSource> {
+  const { clock, authority, log, file } = parts;
+  const kept = read(file);
+  const first = kept !== undefined && kept.svid.notAfter > clock.now() ? kept : await patiently(parts, () => joined(parts, kept));
+  if (first !== kept) keep(file, first);
+  rmSync(pendingFile(file), { force: true });
+  const source: RenewingSource = new RenewingSource({
+    ...{ first, clock, log },
+    renew: async (key, signal) =>
+      identified(key, await authority.renew(first.url, parts.showing(source), spkiOf(key), signal), clock.now()),
+    keep: (fresh) => keep(file, { ...first, ...fresh }),
+  });
+  return source;
+}
+
+async function joined(parts: MemberParts, kept: Kept | undefined): Promise<Kept> {
+  const { authority, clock, program, signal } = parts;
+  const now = clock.now();
+  const token = kept === undefined ? readJoinToken(parts.tokenFile) : undefined;
+  const key = kept?.svid.privateKey ?? pendingKey(parts.file);
+  const { url, node } = (token ?? kept) as { readonly url: string; readonly node: string };
+  const trust =
+    token === undefined
+      ? (chain: readonly X509Certificate[]) => verifyChain(chain, kept?.bundles ?? new Map(), now)
+      : signedBy(token.authority, now);
+  const showing = joinerWith(key, { name: `${program} of ${node}`, clock, trust });
+  const identity = identified(key, await authority.join(url, showing, { program, node, token }, signal), now);
+  return { ...identity, url, node };
+}
+
+/** The key goes to disk before it is shown: when the answer is lost, the same one asks again. */
+function pendingKey(file: string): KeyObject {
+  const pending = pendingFile(file);
+  const text = readPrivate(pending);
+  if (text !== undefined) return parseKey(text, pending);
+  const { privateKey } = generateKey();
+  writePrivate(pending, privateKey.export({ format: "pem", type: "pkcs8" }) as string);
+  return privateKey;
+}
+
+function pendingFile(file: string): string {
+  return `${file}.key`;
+}
+
+/** What the authority gave is looked at as any other SVID is. */
+function identified(key: KeyObject, { chain, bundles }: Granted, now: number): Identified {
+  const svid = svidOf(chain, key);
+  verifyChain(svid.chain, bundles, now);
+  return { svid, bundles };
+}
+
+async function patiently<T>({ clock, log, signal }: MemberParts, task: () => Promise<T>): Promise<T> {
+  let told = "";
+  for (let pause = firstPauseMs; ; pause = Math.min(2 * pause, longestPauseMs)) {
+    try {
+      return await task();
+    } catch (error) {
+      const { code, message } = asMeshError(error);
+      if (code !== "unreachable" && code !== "timeout") throw error;
+      if (message !== told) log.warn("no identity yet, the registry is away", { reason: message });
+      told = message;
+      await clock.sleep(pause, signal);
+    }
+  }
+}
+
+const form = z.object({
+  url: z.string(),
+  node: z.string(),
+  key: z.string(),
+  chain: z.string(),
+  bundles: z.record(z.string(), z.string()),
+});
+
+function keep(file: string, { url, node, svid, bundles }: Kept): void {
+  const text = {
+    ...{ url, node, chain: svid.chain.join("") },
+    key: svid.privateKey.export({ format: "pem", type: "pkcs8" }) as string,
+    bundles: Object.fromEntries([...bundles].map(([domain, authorities]) => [domain, authorities.join("")])),
+  };
+  writePrivate(file, `${JSON.stringify(text, undefined, 1)}\n`);
+}
+
+function read(file: string): Kept | undefined {
+  const text = readPrivate(file);
+  if (text === undefined) return undefined;
+  try {
+    const { url, node, key, chain, bundles } = form.parse(JSON.parse(text));
+    const authorities = Object.entries(bundles).map(([domain, pem]) => [domain, parsePem(pem, file)] as const);
+    return { url, node, svid: svidOf(parsePem(chain, file), parseKey(key, file)), bundles: new Map(authorities) };
+  } catch {
+    // What is in it is secret, so it is not shown.
+    throw new MeshError("invalid", `the identity in ${file} is damaged; restore it, or remove it and invite this node again`);
+  }
+}

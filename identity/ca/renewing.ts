@@ -1,0 +1,86 @@
+import type { KeyObject } from "node:crypto";
+import type { Clock } from "../../core/clock.js";
+import { asMeshError } from "../../core/error.js";
+import type { Log } from "../../core/log.js";
+import type { Bundles } from "../bundles.js";
+import { generateKey } from "../keys.js";
+import { Held, type Identified, type IdentitySource } from "../source.js";
+import type { Svid } from "../svid.js";
+
+export interface RenewingParts {
+  readonly first: Identified;
+  /** Asks the authority for another SVID of the same id, for a new key. Rejects with MeshError. */
+  readonly renew: (key: KeyObject, signal: AbortSignal) => Promise<Identified>;
+  /** Keeps what a renewal gave before it is used; its failure fails the renewal. */
+  readonly keep?: ((identified: Identified) => void) | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const soonestMs = 1_000;
+const slowestMs = 60_000;
+
+/** An identity that an authority of a site signs: renewed with a new key at half of its life, and tried again until it is. */
+export class RenewingSource implements IdentitySource {
+  readonly #parts: RenewingParts;
+  readonly #held: Held;
+  readonly #stop = new AbortController();
+  #timer: Disposable | undefined;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(parts: RenewingParts) {
+    this.#parts = parts;
+    this.#held = new Held(parts.first.svid, parts.first.bundles);
+    this.#arm(this.#untilHalf());
+  }
+
+  get current(): Svid {
+    return this.#held.current;
+  }
+
+  get bundles(): Bundles {
+    return this.#held.bundles;
+  }
+
+  listen(listener: () => void): Disposable {
+    return this.#held.listen(listener);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    this.#timer?.[Symbol.dispose]();
+    await this.#running;
+  }
+
+  #arm(ms: number, pauseMs = soonestMs): void {
+    if (this.#stop.signal.aborted) return;
+    this.#timer = this.#parts.clock.after(ms, () => {
+      this.#running = this.#renew(pauseMs);
+    });
+  }
+
+  async #renew(pauseMs: number): Promise<void> {
+    const { renew, keep, log } = this.#parts;
+    try {
+      const fresh = await renew(generateKey().privateKey, this.#stop.signal);
+      keep?.(fresh);
+      this.#held.set(fresh.svid, fresh.bundles);
+      log.info("identity renewed", { id: fresh.svid.id.text, until: new Date(fresh.svid.notAfter).toISOString() });
+      this.#arm(this.#untilHalf());
+    } catch (error) {
+      if (this.#stop.signal.aborted) return;
+      const until = new Date(this.current.notAfter).toISOString();
+      log.warn("identity not renewed", { id: this.current.id.text, until, reason: asMeshError(error).message });
+      this.#arm(pauseMs, Math.min(2 * pauseMs, slowestMs, Math.max(soonestMs, this.#left() / 4)));
+    }
+  }
+
+  #left(): number {
+    return this.current.notAfter - this.#parts.clock.now();
+  }
+
+  #untilHalf(): number {
+    const { notBefore, notAfter } = this.current;
+    return Math.max(soonestMs, (notBefore + notAfter) / 2 - this.#parts.clock.now());
+  }
+}

@@ -1,0 +1,70 @@
+import type { X509Certificate } from "node:crypto";
+import type { Clock } from "../core/clock.js";
+import type { Peer } from "../core/peer.js";
+import type { TokenSource } from "../core/token.js";
+import { BundleProver } from "./prover.js";
+import type { IdentitySource } from "./source.js";
+import { podId } from "./spiffe.js";
+import type { Svid } from "./svid.js";
+import { Signer } from "./token.js";
+import { verifyChain } from "./verify.js";
+
+export interface IdentityParts {
+  readonly source: IdentitySource;
+  readonly clock: Clock;
+  /** How long a token is good for, at the most. */
+  readonly tokenLifetimeMs: number;
+  /** What each token says besides. */
+  readonly claims?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** What a connection needs of an identity. */
+export interface Showing {
+  readonly source: Pick<IdentitySource, "current">;
+  readonly clock: Clock;
+  /** Signs with that SVID. */
+  tokensBy(svid: Svid): TokenSource;
+  /** Who shows this chain. Throws "denied" with what is wrong with it. */
+  peerOf(chain: readonly X509Certificate[]): Peer;
+}
+
+/** A program's identity in use: what it shows, whom it trusts, and what it signs. The source stays the caller's to dispose. */
+export class Identity implements Showing, Disposable {
+  readonly source: IdentitySource;
+  readonly prover: BundleProver;
+  readonly clock: Clock;
+  readonly #signer: Signer;
+
+  constructor(parts: IdentityParts) {
+    this.source = parts.source;
+    this.prover = new BundleProver(parts.source, parts.clock);
+    this.clock = parts.clock;
+    this.#signer = new Signer({ clock: parts.clock, lifetimeMs: parts.tokenLifetimeMs, claims: parts.claims });
+  }
+
+  /** The own SPIFFE id. */
+  get id(): string {
+    return this.source.current.id.text;
+  }
+
+  /** Signs with what is current at the time. */
+  readonly tokens: TokenSource = (audience) => this.tokensBy(this.source.current)(audience);
+
+  tokensBy(svid: Svid): TokenSource {
+    return this.#signer.by(svid);
+  }
+
+  /** In the name of a pod of this node, for this program itself: what a pod asks for comes in here. */
+  readonly podTokens = (pod: string): ReturnType<TokenSource> => {
+    const svid = this.source.current;
+    return this.#signer.by(svid, podId(svid.id.text, pod))(svid.id.text);
+  };
+
+  peerOf(chain: readonly X509Certificate[]): Peer {
+    return verifyChain(chain, this.source.bundles, this.clock.now());
+  }
+
+  [Symbol.dispose](): void {
+    this.prover[Symbol.dispose]();
+  }
+}

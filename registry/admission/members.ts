@@ -1,0 +1,105 @@
+import type { KeyObject } from "node:crypto";
+import type { IssuedIdentity, JoinRequest, RenewRequest } from "../../api/gen/isthmus/v1/identity.js";
+import type { Clock } from "../../core/clock.js";
+import { MeshError } from "../../core/error.js";
+import type { Log } from "../../core/log.js";
+import type { Peer } from "../../core/peer.js";
+import type { Authority } from "../../identity/ca/authority.js";
+import { spkiOf } from "../../identity/keys.js";
+import { parseSpiffeId } from "../../identity/spiffe.js";
+import type { IdentityApi } from "../../rpc/identityApi.js";
+import type { Condition, Entry, Store, Write } from "../store.js";
+import { hashOf, invitationKey, programs, read, useInvitation, write } from "./invitations.js";
+
+/** A program of a node that has an identity of this site. */
+interface Member {
+  /** Hashes of the keys that it may ask with: the last one that it was given an identity for, and the one before, in case it never got that. */
+  readonly keys: readonly string[];
+}
+
+export interface MembersParts {
+  readonly store: Store;
+  readonly authority: Authority;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Two who come at once meet once or twice. */
+const mostAttempts = 16;
+
+/** Takes the programs of nodes in, and renews their identities as long as it is they who ask. */
+export class Members implements IdentityApi {
+  readonly #parts: MembersParts;
+
+  constructor(parts: MembersParts) {
+    this.#parts = parts;
+  }
+
+  /** With an invitation, or again with a key that it had here. Throws "denied" with what is wrong. */
+  async join(request: JoinRequest, key: KeyObject): Promise<IssuedIdentity> {
+    const { node, program } = request;
+    if (!(programs as readonly string[]).includes(program))
+      throw new MeshError("invalid", `a program that joins is one of ${programs.join(", ")}, got ${JSON.stringify(program)}`);
+    const spki = spkiOf(key);
+    const hash = hashOf(spki);
+    const path = `/node/${node}/${program}`;
+    if (request.invitation === "") await this.#mustKnow(path, hash);
+    else await this.#admit(request, path, hash);
+    this.#parts.log.info("program joined", { node, program, again: request.invitation === "" });
+    return await this.#issue(path, spki);
+  }
+
+  async renew({ publicKey }: RenewRequest, peer: Peer): Promise<IssuedIdentity> {
+    const { trustDomain, path } = parseSpiffeId(peer.id);
+    const shown = hashOf(spkiOf(peer.publicKey));
+    if (trustDomain !== this.#parts.authority.trustDomain) throw denied(`${peer.id} is of another site; it renews its identity there`);
+    await this.#mustKnow(path, shown);
+    const issued = await this.#issue(path, publicKey);
+    await this.#write(keyOf(path), () => [{ op: "put", key: keyOf(path), value: write({ keys: [hashOf(publicKey), shown] }) }]);
+    return issued;
+  }
+
+  async #mustKnow(path: string, hash: string): Promise<void> {
+    const found = await this.#parts.store.get(keyOf(path));
+    if (found === undefined) throw denied(`${path} has never joined this site, or was taken out of it; invite its node`);
+    if (!read<Member>(found.value).keys.includes(hash))
+      throw denied(`${path} has joined anew since, with another key; if that was not you, invite the node again and find out who it was`);
+  }
+
+  async #admit({ invitation: id, node, program, secret }: JoinRequest, path: string, key: string): Promise<void> {
+    const now = this.#parts.clock.now();
+    await this.#write(invitationKey(id), (found) => {
+      const invitation = useInvitation(found, { id, node, program, secret, key }, now);
+      return [
+        { op: "put", key: invitationKey(id), value: write(invitation), lease: found?.lease },
+        { op: "put", key: keyOf(path), value: write({ keys: [key] }) },
+      ];
+    });
+  }
+
+  /** Fenced by what was read: of two who use one invitation at once, one has it. */
+  async #write(key: string, decide: (found: Entry | undefined) => Write[]): Promise<void> {
+    const { store } = this.#parts;
+    for (let attempt = 0; attempt < mostAttempts; attempt++) {
+      const found = await store.get(key);
+      const condition: Condition = { key, revision: found?.revision ?? 0 };
+      if ((await store.commit({ conditions: [condition], writes: decide(found) })).ok) return;
+    }
+    throw new MeshError("conflict", `${key} was changed by others ${mostAttempts} times while it was written; try again`);
+  }
+
+  async #issue(path: string, spki: Uint8Array): Promise<IssuedIdentity> {
+    const { authority } = this.#parts;
+    const { chain, authorities } = await authority.issue(parseSpiffeId(`spiffe://${authority.trustDomain}${path}`), spki);
+    const bundle = { certificates: authorities.map(({ raw }) => raw) };
+    return { chain: chain.map(({ raw }) => raw), bundles: { [authority.trustDomain]: bundle } };
+  }
+}
+
+function keyOf(path: string): string {
+  return `admission/members${path}`;
+}
+
+function denied(message: string): MeshError {
+  return new MeshError("denied", message);
+}

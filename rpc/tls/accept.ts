@@ -1,0 +1,96 @@
+import type { KeyObject } from "node:crypto";
+import type { Socket } from "node:net";
+import { type PeerCertificate, TLSSocket } from "node:tls";
+import { asMeshError, MeshError } from "../../core/error.js";
+import type { Log } from "../../core/log.js";
+import type { Link } from "../../core/peer.js";
+import type { Identity } from "../../identity/identity.js";
+import { shownBy } from "./chain.js";
+import { contextFor } from "./context.js";
+
+/** Who came, by a connection that is let in. */
+export interface Guest {
+  /** Absent for one that is only let in to join: its certificate is signed by nobody but itself. */
+  readonly link?: Link | undefined;
+  /** The key of what it showed: it has the private half. */
+  readonly key: KeyObject;
+}
+
+export interface AcceptParts {
+  readonly identity: Identity;
+  /** Whether who has no identity yet may come in, to join. */
+  readonly joiners: boolean;
+  readonly log: Log;
+}
+
+const handshakeMs = 10_000;
+
+/** gRPC hands a call the certificate object of its connection, and nothing else of it. */
+const guests = new WeakMap<PeerCertificate, Guest>();
+
+/** Who made a call, by the certificate that gRPC says it came with. */
+export function guestOf(certificate: PeerCertificate | undefined): Guest | undefined {
+  return certificate && guests.get(certificate);
+}
+
+/**
+ * Speaks TLS with who has connected, and gives the connection to `letIn` when the certificate that it shows is good. Nothing that it sends
+ * is read before. Who shows none gets TLS's own alert, who shows a wrong one is hung up on; the log says why.
+ */
+export function accept(raw: Socket, parts: AcceptParts, letIn: (socket: TLSSocket) => void): void {
+  const svid = parts.identity.source.current;
+  const socket = new TLSSocket(raw, {
+    isServer: true,
+    secureContext: contextFor(svid),
+    ALPNProtocols: ["h2"],
+    requestCert: true,
+    // For a socket made by hand this only makes the alert: what it shows is checked below, and by nobody else.
+    rejectUnauthorized: true,
+  });
+  const late = parts.identity.clock.after(handshakeMs, () => void socket.destroy(new Error(`no TLS handshake within ${handshakeMs} ms`)));
+  const refused = (error: Error) => {
+    late[Symbol.dispose]();
+    parts.log.info("connection refused", { from: raw.remoteAddress ?? "unix socket", reason: reasonOf(error) });
+  };
+  socket.once("error", refused);
+  socket.once("close", () => late[Symbol.dispose]());
+  socket.once("secure", () => {
+    late[Symbol.dispose]();
+    try {
+      if (socket.alpnProtocol !== "h2") throw new MeshError("denied", "it does not speak HTTP/2");
+      const guest = receive(socket, parts, svid.id.text, parts.identity.tokensBy(svid));
+      remember(socket, guest);
+      socket.off("error", refused);
+      letIn(socket);
+    } catch (error) {
+      socket.off("error", refused);
+      socket.on("error", () => {});
+      refused(asMeshError(error));
+      socket.destroy();
+    }
+  });
+}
+
+/** OpenSSL says the most usual one in words of its own. */
+function reasonOf(error: Error): string {
+  const { message } = asMeshError(error);
+  return message.includes("peer did not return a certificate") ? "it showed no certificate" : message.trim();
+}
+
+function receive(socket: TLSSocket, { identity, joiners }: AcceptParts, self: string, tokens: Link["tokens"]): Guest {
+  const chain = shownBy(socket);
+  const [leaf] = chain;
+  if (leaf === undefined) throw new MeshError("denied", "it showed no certificate");
+  const alone = chain.length === 1 && leaf.checkIssued(leaf) && leaf.verify(leaf.publicKey);
+  if (joiners && alone) return { key: leaf.publicKey };
+  return { link: { peer: identity.peerOf(chain), self, tokens }, key: leaf.publicKey };
+}
+
+/** gRPC asks for the certificate at every call: it gets the same object each time, and takes what is let in to be authorized. */
+function remember(socket: TLSSocket, guest: Guest): void {
+  const certificate = socket.getPeerCertificate();
+  guests.set(certificate, guest);
+  // As tls.Server does with sockets of its own; HTTP/2 waits for it.
+  Object.assign(socket, { authorized: true, secureConnecting: false });
+  socket.getPeerCertificate = (() => certificate) as TLSSocket["getPeerCertificate"];
+}
