@@ -27,7 +27,7 @@ export function abandonment(dial: Handler, log: Log): { readonly element: Elemen
       } catch (error) {
         const left = built.get(call.connection.id);
         if (left !== undefined && call.established)
-          await letGo(left).catch(() => log.warn("new next hop not closed", { id: left.connection.id }));
+          await letGo(left).catch(() => log.warn("new next hop not closed", { connection: left.connection.id }));
         throw error;
       } finally {
         built.delete(call.connection.id);
@@ -43,7 +43,9 @@ export function abandonment(dial: Handler, log: Log): { readonly element: Elemen
         return answer;
       } catch (error) {
         if (isNew && mayHaveBuilt(call, error))
-          void letGo(call).catch((failure: unknown) => log.debug("next hop not told to let go", { message: asMeshError(failure).message }));
+          void letGo(call).catch((failure: unknown) =>
+            log.debug("next hop not told to let go", { connection: call.connection.id, message: asMeshError(failure).message }),
+          );
         throw error;
       }
     },

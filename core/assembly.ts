@@ -22,15 +22,17 @@ export function serverChain(parts: {
   readonly clock: Clock;
   readonly log: Log;
   readonly monitor: Monitor;
+  /** What is told of each request, also of those that are refused. */
+  readonly observed?: Element | undefined;
   readonly begin: Begin;
   readonly timeout: Element;
   readonly elements: readonly Element[];
   readonly tail: Handler;
 }): Handler {
-  const { begin, timeout, monitor, elements } = parts;
+  const { begin, timeout, monitor, observed, elements } = parts;
   const { element: abandoned, tail } = abandonment(parts.tail, parts.log);
   return around(
-    [updatePath(parts.name), authorize({ ...parts, touched: (conn) => begin.touched(conn) })],
+    [updatePath(parts.name), ...(observed ? [observed] : []), authorize({ ...parts, touched: (conn) => begin.touched(conn) })],
     begin,
     chain([updateToken(parts.tokens), abandoned, ...[timeout, monitor.element, ...elements].map(undoOnFailure)], tail),
   );

@@ -117,7 +117,7 @@ class Connections implements Begin {
     const entry = this.#entries.get(id);
     if (entry !== undefined && callersKey(entry.current) !== callersKey(call.connection)) {
       // Handed over to another caller since: what the former one lets go of is not its any more.
-      this.#log.info("close by a former caller ignored", { id });
+      this.#log.info("close by a former caller ignored", { connection: id });
       return;
     }
     if (entry === undefined && this.#cleared.has(id)) return;
@@ -168,15 +168,19 @@ class Connections implements Begin {
   async #closeStale(conn: Connection): Promise<void> {
     const stale = this.#byCaller.get(callersKey(conn) ?? "");
     if (stale === undefined || stale === conn.id) return;
-    this.#log.info("caller came again with a new id", { id: conn.id, stale });
+    this.#log.info("caller came again with a new id", { connection: conn.id, stale });
     await this.end(stale, afresh(farewell)).catch((error: unknown) =>
-      this.#log.warn("stale connection not closed", { stale, ...asMeshError(error) }),
+      this.#log.warn("stale connection not closed", {
+        connection: stale,
+        code: asMeshError(error).code,
+        message: asMeshError(error).message,
+      }),
     );
   }
 
   async #takeBack(answer: Connection, call: Call, next: Handler): Promise<never> {
     const { id } = answer;
-    this.#log.info("caller has gone, undone", { id });
+    this.#log.info("caller has gone, undone", { connection: id });
     try {
       await next.close({ connection: answer, preferences: [], caller: call.caller, signal: afresh() });
     } finally {
@@ -195,7 +199,7 @@ class Connections implements Begin {
     if (key === undefined) return;
     const other = this.#byCaller.get(key);
     this.#byCaller.set(key, id);
-    if (other !== undefined && other !== id) background(this.#log, "closing a stale connection", this.end(other));
+    if (other !== undefined && other !== id) background(this.#log, "closing a stale connection", this.end(other), { connection: other });
   }
 
   #forget(id: string): void {

@@ -1,5 +1,6 @@
 import type { Connection, Mechanism } from "../api/gen/connection/connection.js";
 import type { Link } from "./peer.js";
+import type { Trace } from "./trace.js";
 
 /** A bearer token of a hop and the moment (milliseconds since 1970) when it ends. */
 export interface Token {
@@ -18,6 +19,8 @@ export interface Call {
   readonly caller?: Token | undefined;
   /** The authenticated connection that it came by. Absent where the path starts in this process, and where this process asks again. */
   readonly link?: Link | undefined;
+  /** Where it is in the trace of its request; absent where nobody traces it. */
+  readonly trace?: Trace | undefined;
   /** The URL of the next hop, for the tail that dials. Set by whichever element chose it. */
   readonly target?: string | undefined;
   /**

@@ -45,7 +45,7 @@ export function discover(parts: Parts): Element {
     try {
       const conn = await next.request({ ...call, connection, target: endpoint.url });
       targets.set(conn.id, endpoint.url);
-      log.debug("endpoint chosen", { id: conn.id, endpoint: endpoint.name, target: endpoint.url });
+      log.debug("endpoint chosen", { connection: conn.id, endpoint: endpoint.name, target: endpoint.url });
       return conn;
     } catch (error) {
       throw theirsNotOurs(error, endpoint.name);
@@ -91,7 +91,7 @@ export function discover(parts: Parts): Element {
     let left = false;
     const leaving: Handler = {
       request: (onward) => {
-        if (!left) background(log, "closing at the endpoint that was left", leave(call));
+        if (!left) background(log, "closing at the endpoint that was left", leave(call), { connection: call.connection.id });
         left = true;
         return next.request(onward);
       },

@@ -40,7 +40,7 @@ export function follow(parts: Parts): Element {
     stop(conn.id);
     const follower = new Follower(parts, target, conn);
     followers.set(conn.id, follower);
-    background(parts.log, "following the next hop", follower.run());
+    background(parts.log, "following the next hop", follower.run(), { connection: conn.id });
   };
   return {
     name: "follow",
@@ -111,7 +111,7 @@ class Follower {
           if (!signal.aborted) await this.#hear(event);
         }
       } catch (error) {
-        this.#parts.log.debug("next hop's monitor lost", { id, target: this.#target, message: asMeshError(error).message });
+        this.#parts.log.debug("next hop's monitor lost", { connection: id, target: this.#target, message: asMeshError(error).message });
       }
       if (!signal.aborted && !this.#lost) await this.#publishDown("lost");
       this.#lost = true;
@@ -151,7 +151,7 @@ class Follower {
     const known = this.#known(theirs);
     if (known === undefined) return;
     const { log } = this.#parts;
-    log.info("connection is down behind us", { id: known.id, reason, target: this.#target });
+    log.info("connection is down behind us", { connection: known.id, reason, target: this.#target });
     const conn = await this.#look({ ...known, state: DOWN }, reason);
     if (this.#life.signal.aborted || version !== this.#version) return;
     this.#down = true;
@@ -164,7 +164,7 @@ class Follower {
     try {
       return await onDown(conn, reason);
     } catch (error) {
-      log.warn("looking at a connection failed", { id: conn.id, message: asMeshError(error).message });
+      log.warn("looking at a connection failed", { connection: conn.id, message: asMeshError(error).message });
       return conn;
     }
   }

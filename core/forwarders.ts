@@ -50,7 +50,8 @@ export function discoverForwarder(parts: Parts): Element {
         signal: call.signal,
         attempt: async (forwarder) => {
           const conn = await next.request({ ...call, target: forwarder.url });
-          if (chosen.get(conn.id)?.name !== forwarder.name) log.debug("forwarder chosen", { id: conn.id, forwarder: forwarder.name });
+          if (chosen.get(conn.id)?.name !== forwarder.name)
+            log.debug("forwarder chosen", { connection: conn.id, forwarder: forwarder.name });
           chosen.set(conn.id, forwarder);
           return conn;
         },

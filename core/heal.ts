@@ -35,7 +35,7 @@ export function heal(parts: HealParts): Element {
       if (!patients.has(conn.id)) {
         const patient = new Patient(parts, conn);
         patients.set(conn.id, patient);
-        background(parts.log, "watching for heal", patient.watch());
+        background(parts.log, "watching for heal", patient.watch(), { connection: conn.id });
       }
       return conn;
     },

@@ -51,7 +51,7 @@ export class Patient {
           if (!signal.aborted) this.#hear(event);
         }
       } catch (error) {
-        this.#parts.log.debug("next hop's monitor lost", { id, message: asMeshError(error).message });
+        this.#parts.log.debug("next hop's monitor lost", { connection: id, message: asMeshError(error).message });
       }
       if (!signal.aborted) this.#isDown("the next hop does not answer", false);
     }
@@ -74,7 +74,7 @@ export class Patient {
     this.#recovered = false;
     if (!this.#healing) {
       this.#healing = true;
-      background(this.#parts.log, "healing", this.#heal(reason));
+      background(this.#parts.log, "healing", this.#heal(reason), { connection: this.#conn.id });
     } else if (worse) this.#step.abort();
   }
 
@@ -87,7 +87,7 @@ export class Patient {
 
   async #heal(reason: string): Promise<void> {
     const { id } = this.#conn;
-    this.#parts.log.info("healing", { id, reason, reselect: this.#reselect });
+    this.#parts.log.info("healing", { connection: id, reason, reselect: this.#reselect });
     this.#notify(reason);
     let pause = firstPause;
     while (!this.#recovered && !this.#life.signal.aborted) {
@@ -130,7 +130,7 @@ export class Patient {
     this.#healing = false;
     this.#reselect = false;
     this.#heals++;
-    this.#parts.log.info("healed", { id: this.#conn.id, heals: this.#heals });
+    this.#parts.log.info("healed", { connection: this.#conn.id, heals: this.#heals });
     this.#parts.notify?.(this.#conn.id, { state: "up", heals: this.#heals });
   }
 

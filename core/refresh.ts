@@ -30,7 +30,7 @@ export function refresh(parts: { readonly clock: Clock; readonly log: Log; reado
     } catch (error) {
       const { code, message } = asMeshError(error);
       if (waiting.get(id) !== mine) return; // closed, or refreshed by somebody else, meanwhile
-      log.warn("refresh failed", { id, code, message, retryMs: pause });
+      log.warn("refresh failed", { connection: id, code, message, retryMs: pause });
       mine.timer = clock.after(pause, () => void ask(id, mine, Math.min(2 * pause, slowest)));
     }
   };

@@ -31,12 +31,13 @@ export function timeout(parts: {
   const arm = (id: string, at: number) => {
     disarm(id);
     const fire = () => {
-      log.info("connection timed out", { id });
+      log.info("connection timed out", { connection: id });
       // A refresh that was quicker to begin's queue has armed another timer by the time the close's turn comes.
       background(
         log,
         "closing what timed out",
         end(id, () => armed.get(id) === timer),
+        { connection: id },
       );
     };
     const timer = clock.after(at - clock.now(), fire);

@@ -1,7 +1,7 @@
 import type { Handler } from "../core/chain.js";
 import { MeshError } from "../core/error.js";
 import { stream, unary } from "./bind.js";
-import { callerOf, pathHeaders, pathOf } from "./headers.js";
+import { callerOf, pathHeaders, pathOf, traceOf } from "./headers.js";
 import { health } from "./health.js";
 import type { IdentityApi, SiteApi } from "./identityApi.js";
 import {
@@ -42,10 +42,11 @@ function networkService(handler: Handler): Answering[] {
         signal,
         caller: callerOf(headers),
         link,
+        trace: traceOf(headers),
       }),
     ),
     unary(networkServiceMethods.close, async (connection, { signal, headers, link }) => {
-      await handler.close({ connection, preferences: [], signal, caller: callerOf(headers), link });
+      await handler.close({ connection, preferences: [], signal, caller: callerOf(headers), link, trace: traceOf(headers) });
       return {};
     }),
   ];

@@ -1,5 +1,6 @@
 import type { Link } from "../core/peer.js";
-import { pathHeaders, pathOf, tokenHeaders } from "./headers.js";
+import type { Trace } from "../core/trace.js";
+import { pathHeaders, pathOf, tokenHeaders, traceHeaders } from "./headers.js";
 import type { Method } from "./methods.js";
 import type { RegistryContext } from "./registry.js";
 import type { Headers, Transport } from "./transport.js";
@@ -11,6 +12,7 @@ export interface CallOptions {
   readonly signal: AbortSignal;
   readonly context?: RegistryContext | undefined;
   readonly patienceMs?: number | undefined;
+  readonly trace?: Trace | undefined;
   /** Hears, before the call, by which connection it goes. */
   readonly onLink?: ((link: Link | undefined) => void) | undefined;
 }
@@ -49,7 +51,7 @@ export class Caller {
 }
 
 /** A token goes only to whom it was made for. */
-async function headersFor(link: Link | undefined, { context, onLink }: CallOptions): Promise<Headers> {
+async function headersFor(link: Link | undefined, { context, trace, onLink }: CallOptions): Promise<Headers> {
   onLink?.(link);
-  return { ...(link && tokenHeaders(await link.tokens(link.peer.id))), ...pathHeaders(context?.path) };
+  return { ...(link && tokenHeaders(await link.tokens(link.peer.id))), ...pathHeaders(context?.path), ...traceHeaders(trace) };
 }

@@ -6,6 +6,7 @@ import { afresh } from "../core/deadline.js";
 import { MeshError } from "../core/error.js";
 import { nextSegment } from "../core/path.js";
 import type { Link } from "../core/peer.js";
+import { inPart, type Trace } from "../core/trace.js";
 import { Caller, type CallOptions, defaultPatienceMs } from "./caller.js";
 import { checkAnswer } from "./checkAnswer.js";
 import type { SiteApi } from "./identityApi.js";
@@ -40,20 +41,24 @@ export class CallingPeers implements PeerSet {
 
   networkService(): Handler {
     return {
-      request: async (call) => {
-        let link: Link | undefined;
-        const { signal } = call;
-        const message = { connection: call.connection, mechanismPreferences: [...call.preferences] };
-        const answer = await this.#caller.unary(targetOf(call), networkServiceMethods.request, message, {
-          signal,
-          onLink: (its) => {
-            link = its;
-          },
-        });
-        return await this.#believed(call, answer, link);
-      },
-      close: (call) => this.#close(call),
+      request: (call) => toNextHop(call, "Request", (trace) => this.#request({ ...call, trace })),
+      close: (call) =>
+        call.target === undefined ? this.#close(call) : toNextHop(call, "Close", (trace) => this.#close({ ...call, trace })),
     };
+  }
+
+  async #request(call: Call): Promise<Connection> {
+    let link: Link | undefined;
+    const { signal, trace } = call;
+    const message = { connection: call.connection, mechanismPreferences: [...call.preferences] };
+    const answer = await this.#caller.unary(targetOf(call), networkServiceMethods.request, message, {
+      signal,
+      trace,
+      onLink: (its) => {
+        link = its;
+      },
+    });
+    return await this.#believed(call, answer, link);
   }
 
   /** An answer that cannot be believed is closed where it is to a first request: nobody else would. */
@@ -69,9 +74,9 @@ export class CallingPeers implements PeerSet {
     }
   }
 
-  async #close({ target, connection, signal }: Call): Promise<void> {
+  async #close({ target, connection, signal, trace }: Call): Promise<void> {
     // Nobody knows where the next hop is (any more): there is no one to tell, and it lets go when our token ends.
-    if (target !== undefined) await this.#caller.unary(target, networkServiceMethods.close, connection, { signal });
+    if (target !== undefined) await this.#caller.unary(target, networkServiceMethods.close, connection, { signal, trace });
   }
 
   monitor(url: string, selector: MonitorScopeSelector, signal: AbortSignal): AsyncIterable<ConnectionEvent> {
@@ -123,6 +128,12 @@ export class CallingPeers implements PeerSet {
   [Symbol.asyncDispose](): Promise<void> {
     return Promise.resolve(this.#transport[Symbol.asyncDispose]());
   }
+}
+
+/** The call as its caller sees it: with the way there and back. */
+function toNextHop<T>(call: Call, method: string, work: (trace: Trace | undefined) => Promise<T>): Promise<T> {
+  const attributes = { "isthmus.connection": call.connection.id, "isthmus.target": call.target ?? "" };
+  return inPart(call.trace, `networkservice.NetworkService/${method}`, work, { kind: "client", attributes });
 }
 
 function targetOf(call: Call): string {

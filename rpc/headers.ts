@@ -1,5 +1,6 @@
 import type { Token } from "../core/chain.js";
 import { MeshError } from "../core/error.js";
+import type { Trace } from "../core/trace.js";
 import { limits } from "./limits.js";
 import type { RegistryPath } from "./registry.js";
 import type { Headers } from "./transport.js";
@@ -54,6 +55,19 @@ export function pathOf(headers: Headers): RegistryPath | undefined {
       `metadata ${pathKey} has index ${String(index)} and ${segments.length} segments; at most ${limits.pathSegments} are allowed, and the index must be one of them`,
     );
   return { index: Number(index), tokens: segments.map(tokenIn) };
+}
+
+/** W3C Trace Context, as OpenTelemetry's gRPC instrumentation sends it, NSM's programs too. */
+export function traceHeaders(trace: Trace | undefined): Headers {
+  if (trace === undefined) return {};
+  return { traceparent: trace.traceparent, ...(trace.tracestate !== undefined && { tracestate: trace.tracestate }) };
+}
+
+/** A trace is no reason to refuse a call: one that is not understood counts as none, as the standard has it. */
+export function traceOf({ traceparent, tracestate }: Headers): Trace | undefined {
+  const [, traceId = "", spanId = ""] = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/.exec(traceparent ?? "") ?? [];
+  if (traceparent === undefined || !/[1-9a-f]/.test(traceId) || !/[1-9a-f]/.test(spanId)) return undefined;
+  return { traceparent, ...(tracestate !== undefined && tracestate.length <= limits.traceState && { tracestate }) };
 }
 
 function parse(text: string): Readonly<Record<string, unknown>> {

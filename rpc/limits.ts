@@ -9,6 +9,7 @@ export const limits = {
   /** Ids and names of connections, hops, services, endpoints, interfaces. */
   name: 256,
   token: 8192,
+  traceState: 512,
   url: 2048,
   mapEntries: 128,
   mapKey: 256,

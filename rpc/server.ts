@@ -17,6 +17,7 @@ import { readHeaders, writeHeaders } from "./metadata.js";
 import type { Services } from "./services.js";
 import { linked, noteDeadline, onAbort, until } from "./signals.js";
 import { toWire } from "./status.js";
+import { type Timing, timed } from "./timed.js";
 import { accept, guestOf } from "./tls/accept.js";
 import type { Answering, Headers, Incoming } from "./transport.js";
 
@@ -36,6 +37,8 @@ export interface ServeParts {
   readonly identity?: Identity | undefined;
   /** The program's NSM_NAME; the hop in errors that start here. */
   readonly hop: string;
+  /** What hears how long calls took. */
+  readonly timing?: Timing | undefined;
   readonly limits?: { readonly messageBytes?: number | undefined; readonly graceMs?: number | undefined } | undefined;
   /** Permissions of unix sockets, 0o600 unless given. */
   readonly socketMode?: number | undefined;
@@ -54,7 +57,7 @@ export async function serve(parts: ServeParts): Promise<RunningServer> {
     ...(parts.identity && { "grpc.max_connection_age_ms": ageOf(parts.identity) }),
   });
   const edge = new Edge(parts, stopping.signal);
-  const methods = answering(parts.services);
+  const methods = timed(answering(parts.services), parts.timing);
   for (const method of methods) edge.add(server, method);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const listeners = await listenOnAll(parts, doorOf(parts, methods, injector)).catch((error: unknown) => {

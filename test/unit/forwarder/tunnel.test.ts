@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { silent } from "../../../core/log.js";
+import { noMeter } from "../../../core/meter.js";
 import { Dataplane } from "../../../forwarder/dataplane.js";
 import { tunnelAddress } from "../../../forwarder/tunnel/address.js";
 import { NodeTunnel } from "../../../forwarder/tunnel/tunnel.js";
@@ -38,7 +39,7 @@ class Bench implements AsyncDisposable {
     this.dataplane = new Dataplane({ kernel, clock, log: silent, exists: () => true, onPodGone: () => {} });
     const status = async () => [{ publicKey: "PEER", endpoint: this.endpoint, lastHandshake: this.lastHandshake, rxBytes: 0, txBytes: 0 }];
     this.tunnel = new NodeTunnel({
-      ...{ store: disk, dataplane: this.dataplane, clock, log: silent, inUse: () => this.inUse, onPeerChange: () => {} },
+      ...{ store: disk, dataplane: this.dataplane, clock, log: silent, meter: noMeter, inUse: () => this.inUse, onPeerChange: () => {} },
       node: {
         device: "wg",
         alias: "isthmus:tunnel",

@@ -1,0 +1,37 @@
+import type { Clock } from "../core/clock.js";
+import { asMeshError } from "../core/error.js";
+import type { Meter } from "../core/meter.js";
+import type { Answering } from "./transport.js";
+
+export interface Timing {
+  readonly meter: Meter;
+  readonly clock: Clock;
+}
+
+/** The same methods; the meter hears of every call that is no stream how long it took, and how it ended. */
+export function timed(methods: readonly Answering[], timing: Timing | undefined): Answering[] {
+  if (timing === undefined) return [...methods];
+  const { meter, clock } = timing;
+  const took = meter.timer("isthmus_rpc_duration_seconds", "How long calls that were answered here took; streams are left out", [
+    "method",
+    "code",
+  ]);
+  return methods.map((method) => {
+    if (method.kind === "stream") return method;
+    return {
+      ...method,
+      async answer(request, incoming) {
+        const start = clock.monotonic();
+        let code = "ok";
+        try {
+          return await method.answer(request, incoming);
+        } catch (error) {
+          code = asMeshError(error).code;
+          throw error;
+        } finally {
+          took((clock.monotonic() - start) / 1000, { method: method.path, code });
+        }
+      },
+    };
+  });
+}
