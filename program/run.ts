@@ -5,9 +5,11 @@ import { fileURLToPath } from "node:url";
 import type { Clock } from "../core/clock.js";
 import { asMeshError } from "../core/error.js";
 import type { Log } from "../core/log.js";
+import type { Sinks } from "../core/observed.js";
 import { systemClock } from "./clock.js";
 import { type ConfigOf, loadConfig, type Settings, setting, usage } from "./config.js";
 import { createLog, logLevels } from "./log.js";
+import { openSinks, sinkSettings } from "./sinks.js";
 import { oneOf } from "./values.js";
 
 /** What every program can be told. */
@@ -17,6 +19,7 @@ export interface ProgramContext<S extends Settings> {
   readonly config: ConfigOf<S & typeof commonSettings>;
   readonly log: Log;
   readonly clock: Clock;
+  readonly sinks: Sinks;
   /** Ends when the program is told to stop. */
   readonly signal: AbortSignal;
   readonly version: string;
@@ -34,7 +37,8 @@ export async function runProgram<S extends Settings>(
   settings: S,
   main: (context: ProgramContext<S>) => Promise<AsyncDisposable>,
 ): Promise<void> {
-  const all = { ...commonSettings, ...settings };
+  const sinkOptions = sinkSettings(name);
+  const all = { ...commonSettings, ...sinkOptions, ...settings };
   const version = ownVersion();
   const argv = process.argv.slice(2);
   if (argv.includes("--help")) return void process.stdout.write(usage(all, name));
@@ -43,13 +47,15 @@ export async function runProgram<S extends Settings>(
   const log = createLog({ name, level: (config as ConfigOf<typeof commonSettings>).logLevel });
   guard(log);
   await warmThreadPool();
+  const serviceName = (config as { readonly name?: string }).name ?? name;
+  const open = await openSinks(config as unknown as ConfigOf<typeof sinkOptions>, { serviceName, version, log, clock: systemClock });
   const stopping = new AbortController();
   const told = nextSignal(stopping, log);
   let running: AsyncDisposable;
   try {
     // Neither timers nor channels that connect keep the process alive, and until it listens nothing else does.
     using _awake = awake();
-    running = await main({ config, log, clock: systemClock, signal: stopping.signal, version });
+    running = await main({ config, log, clock: systemClock, sinks: open.sinks, signal: stopping.signal, version });
   } catch (error) {
     if (stopping.signal.aborted) return process.exit(0);
     log.error("cannot start", { reason: asMeshError(error).message, code: asMeshError(error).code });
@@ -58,7 +64,7 @@ export async function runProgram<S extends Settings>(
   }
   log.info("started", { version, pid: process.pid });
   await told;
-  await stop(running, log);
+  await stop([running, open], log);
 }
 
 /** An open port keeps the process alive. */
@@ -118,9 +124,9 @@ function nextSignal(stopping: AbortController, log: Log): Promise<void> {
   });
 }
 
-async function stop(running: AsyncDisposable, log: Log): Promise<void> {
+async function stop(running: readonly AsyncDisposable[], log: Log): Promise<void> {
   try {
-    await running[Symbol.asyncDispose]();
+    for (const one of running) await one[Symbol.asyncDispose]();
     log.info("stopped");
   } catch (error) {
     log.error("did not stop cleanly", { error });

@@ -52,3 +52,30 @@ export const labels = z
           .map((pair) => [pair.slice(0, pair.indexOf(":")).trim(), pair.slice(pair.indexOf(":") + 1).trim()]),
       ),
   );
+
+/** A host and a port to listen on. */
+export interface HostPort {
+  /** Empty is every address. */
+  readonly host: string;
+  readonly port: number;
+  readonly text: string;
+}
+
+const hostPort = "HOST:PORT such as 127.0.0.1:8081, [::1]:8081 or :8081, or off";
+
+/** `off` is undefined. */
+export const optionalHostPort = z.string().transform((value, context): HostPort | undefined => {
+  if (value === "off") return undefined;
+  const [, host, port = ""] = /^(\[[0-9a-fA-F:.]+\]|[^:\s/]*):(\d{1,5})$/.exec(value) ?? [];
+  if (host !== undefined && Number(port) <= 65_535) return { host: host.replace(/^\[|\]$/g, ""), port: Number(port), text: value };
+  context.addIssue({ code: "custom", message: hostPort });
+  return z.NEVER;
+});
+
+const collectorForm = "HOST:PORT, http://HOST:PORT or https://HOST:PORT";
+
+/** Where traces go; "" is left to OpenTelemetry. As with NSM, HOST:PORT is without TLS. */
+export const collector = z
+  .string()
+  .transform((value) => (value === "" || value.includes("://") ? value : `http://${value}`))
+  .refine((value) => value === "" || /^https?:\/\/[^\s/@]+:\d{1,5}\/?$/.test(value), collectorForm);
