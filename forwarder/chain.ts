@@ -10,6 +10,7 @@ import { hop } from "../core/hop.js";
 import { bySite } from "../core/locality.js";
 import type { Log } from "../core/log.js";
 import type { Monitor } from "../core/monitor.js";
+import { observed, type Sinks } from "../core/observed.js";
 import { sharedWatch } from "../core/sharedWatch.js";
 import type { TokenSource } from "../core/token.js";
 import { up } from "../core/up.js";
@@ -37,6 +38,7 @@ export interface ChainParts extends ConnectParts {
   readonly random: () => number;
   readonly clock: Clock;
   readonly log: Log;
+  readonly sinks: Sinks;
 }
 
 /** The forwarder, read from top to bottom: what happens to a request that comes in. */
@@ -44,6 +46,7 @@ export function forwarderChain(parts: ChainParts): Handler {
   const tail = parts.peers.networkService();
   return serverChain({
     ...parts,
+    observed: observed({ ...parts, hop: "forwarder" }),
     elements: [
       hop({ ...parts, program: "forwarder" }),
       discover({ ...parts, tail, locality: bySite(parts), load: (name) => parts.wanted.load(name) }),

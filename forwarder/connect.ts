@@ -3,6 +3,7 @@ import type { Call, Element, Handler } from "../core/chain.js";
 import { contextOf, ipContextOf, withContext } from "../core/context.js";
 import { ETHERNET } from "../core/mechanism.js";
 import { withOwnMetrics } from "../core/path.js";
+import { inPart } from "../core/trace.js";
 import { addressesOf, host } from "./addresses.js";
 import type { Addresses, CrossConnect, KernelSide, Side } from "./crossConnect.js";
 import { effectiveMtu, type NodeView } from "./desired.js";
@@ -43,9 +44,11 @@ export function connect(parts: ConnectParts): Element {
       const made = crossConnect(id, client, endpoint, answer);
       for (const other of ways) if (other.kind !== client.kind && other.kind !== endpoint.kind) other.forget?.(id);
       await wayOf(ways, endpoint)?.prepare?.(answer, endpoint, call.signal);
-      await put(parts, { connect: made, connection: { ...answer, mechanism: client.mechanism } }, call.signal);
+      const kept = { connect: made, connection: { ...answer, mechanism: client.mechanism } };
+      await inPart(call.trace, "kernel", () => put(parts, kept, call.signal));
       const mtu = effectiveMtu(made, parts.view);
-      await wayOf(ways, endpoint)?.ready?.(answer, endpoint, call.signal);
+      const way = wayOf(ways, endpoint);
+      if (way?.ready !== undefined) await inPart(call.trace, "tunnel", async () => await way.ready?.(answer, endpoint, call.signal));
       // Measuring the way may have shrunk it.
       if (effectiveMtu(made, parts.view) !== mtu) await wanted.settled(id, call.signal);
       if (before === undefined || !sameEndpoint(before, made)) announceAll(parts.announce, made);

@@ -1,8 +1,10 @@
 import { background } from "../core/background.js";
 import { begin } from "../core/begin.js";
 import type { Clock } from "../core/clock.js";
+import { connectionStates } from "../core/connectionStates.js";
 import type { Log } from "../core/log.js";
 import { Monitor } from "../core/monitor.js";
+import { noSinks, type Sinks } from "../core/observed.js";
 import { timeout } from "../core/timeout.js";
 import type { Identity } from "../identity/identity.js";
 import type { Kernel } from "../kernel/model.js";
@@ -60,6 +62,7 @@ export interface ForwarderParts {
   readonly random: () => number;
   readonly clock: Clock;
   readonly log: Log;
+  readonly sinks?: Sinks | undefined;
 }
 
 /** A running forwarder. Disposing stops the program and leaves the kernel as it is. */
@@ -71,7 +74,7 @@ export interface Forwarder extends AsyncDisposable {
 
 /** Adopts what an earlier run left, then serves, then registers itself. */
 export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> {
-  const { config, log, pods, kernel } = parts;
+  const { config, log, pods, kernel, sinks = noSinks } = parts;
   const clock = new StoppableClock(parts.clock);
   const stop = new AbortController();
   const connections = begin({ log });
@@ -80,18 +83,18 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
 
   const dataplane: Dataplane = new Dataplane({
     ...{ kernel, clock, log, exists: (pod) => pods.exists(pod) },
-    onPodGone: (unit) => background(log, "closing the connection of a pod that is gone", letGo(idOf(unit))),
+    onPodGone: (unit) => background(log, "closing the connection of a pod that is gone", letGo(idOf(unit)), { connection: idOf(unit) }),
   });
   const view: NodeView = { tunnel: parts.tunnel, peerMtu: (address) => tunnel.peerMtu(address) };
   const wanted = new Wanted({ store: parts.store, dataplane, view, log });
   const tunnel: NodeTunnel = new NodeTunnel({
-    ...{ node: parts.tunnel, link: parts.link, store: parts.store, dataplane, clock, log },
+    ...{ node: parts.tunnel, link: parts.link, store: parts.store, dataplane, clock, log, meter: sinks.meter },
     inUse: (address) => wanted.uses(address),
     onPeerChange: (address) => wanted.again(address),
   });
   const letGo = async (id: string | undefined): Promise<void> => {
     if (id === undefined) return;
-    log.info("pod is gone, closing its connection", { id });
+    log.info("pod is gone, closing its connection", { connection: id });
     await connections.end(id);
     if (connections.current(id) === undefined) await wanted.remove(id);
   };
@@ -108,6 +111,7 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
       prover: parts.identity.prover,
       ...config,
       clock,
+      sinks,
       monitor,
       begin: connections,
       timeout: timer,
@@ -119,6 +123,7 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
     ways: ways({ ...parts, clock }, wanted, tunnel),
   });
 
+  connectionStates(sinks.meter, "forwarder", monitor);
   tunnel.load();
   const kept = wanted.restore();
   await dataplane.start();

@@ -136,7 +136,8 @@ export class Liveness implements Disposable {
       const now = this.#parts.clock.monotonic();
       const silent = turn.filter((checked) => !this.#hasReceived(checked, found.get(checked.receives)?.rxPackets));
       const due = silent.filter((checked) => now - checked.askedAt >= pingMs);
-      for (const checked of this.#chosen(due, urgent, now)) background(this.#parts.log, "checking a data path", this.#check(checked));
+      for (const checked of this.#chosen(due, urgent, now))
+        background(this.#parts.log, "checking a data path", this.#check(checked), { connection: checked.id });
     } finally {
       this.#looking = false;
     }
@@ -210,7 +211,7 @@ export class Liveness implements Disposable {
     checked.answered ||= alive;
     if (checked.dead === !alive || !checked.answered) return;
     checked.dead = !alive;
-    this.#parts.log.info(alive ? "data path is back" : "data path is dead", { id: checked.id });
+    this.#parts.log.info(alive ? "data path is back" : "data path is dead", { connection: checked.id });
     if (!alive) this.#suspect(checked);
     const conn = this.#parts.monitor.get(checked.id);
     if (conn === undefined) return;

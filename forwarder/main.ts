@@ -30,7 +30,7 @@ const probes = 4;
 /** For an echo between two nodes that answer at all. */
 const quick = { timeoutMs: 400, count: 2 };
 
-await runProgram("nsm-forwarder", settings, async ({ config, log, clock, signal }) => {
+await runProgram("nsm-forwarder", settings, async ({ config, log, clock, sinks, signal }) => {
   await using started = new Started();
   const keyFile = path.join(config.stateDir, "wireguard.key");
   const publicKey = ensureKeyFile(keyFile);
@@ -58,7 +58,7 @@ await runProgram("nsm-forwarder", settings, async ({ config, log, clock, signal 
   const peers = started.use(new Peers({ identity, expect, log, clock, dialTimeoutMs: config.dialTimeout }));
   started.use(
     await startForwarder({
-      ...{ kernel, pods: realPods, tunnel, underlay, store, identity, peers, clock, log },
+      ...{ kernel, pods: realPods, tunnel, underlay, store, identity, peers, clock, log, sinks },
       config: {
         ...config,
         node: config.nodeName || config.name,
@@ -77,7 +77,8 @@ await runProgram("nsm-forwarder", settings, async ({ config, log, clock, signal 
       ping: (from, device, source, destination, timeoutMs, signal) =>
         ping(from, { device, source, destination, timeoutMs, count: probes, clock, signal }),
       announce: ({ pod, name }, addresses) => announce(pod, name, addresses),
-      listen: async (urls, services) => await serve({ urls: [...urls], services, identity, log, hop: config.name }),
+      listen: async (urls, services) =>
+        await serve({ urls: [...urls], services, identity, log, hop: config.name, timing: { ...sinks, clock } }),
       random: () => randomInt(2 ** 32) / 2 ** 32,
     }),
   );

@@ -1,6 +1,7 @@
 import type { Log } from "../core/log.js";
 import { difference } from "../kernel/difference.js";
-import type { Step, StepFailure } from "../kernel/model.js";
+import type { KernelObject, Step, StepFailure } from "../kernel/model.js";
+import { idOf } from "./wanted.js";
 
 /** Tells the log what passes do. A refusal that repeats itself is told once. */
 export class PassLog {
@@ -12,12 +13,13 @@ export class PassLog {
     this.#log = log;
   }
 
-  done(steps: readonly Step[], failures: readonly StepFailure[]): void {
+  /** `unitOf` says who wants an object. */
+  done(steps: readonly Step[], failures: readonly StepFailure[], unitOf: (object: KernelObject) => string | undefined): void {
     this.#unreadable = "";
     const failed = new Set(failures.map(({ step }) => step));
     for (const step of steps) {
       this.#log.debug(events[step.op], {
-        object: label(step),
+        ...about(step, unitOf),
         ...(step.op === "replace" ? { difference: difference(step.value, step.old) } : {}),
       });
       if (!failed.has(step)) this.#refused.delete(step.key);
@@ -25,7 +27,7 @@ export class PassLog {
     for (const { step, error } of failures) {
       if (this.#refused.get(step.key) === error.message) continue;
       this.#refused.set(step.key, error.message);
-      this.#log.warn("kernel refused", { op: step.op, object: label(step), error: error.message });
+      this.#log.warn("kernel refused", { op: step.op, ...about(step, unitOf), error: error.message });
     }
   }
 
@@ -41,8 +43,17 @@ const events = { add: "kernel lacks", replace: "kernel differs", delete: "kernel
   string
 >;
 
-/** A step's object, without a key of WireGuard. */
-function label(step: Step): string {
-  const object = step.op === "delete" ? step.old : step.value;
-  return object.kind === "wireguard-peer" ? `wireguard-peer ${object.device} ${object.allowedIps.join(" ")}` : step.key;
+function about(step: Step, unitOf: (object: KernelObject) => string | undefined) {
+  const object = objectOf(step);
+  const connection = idOf(unitOf(object) ?? "");
+  return { ...(connection !== undefined && { connection }), object: label(step.key, object) };
+}
+
+function objectOf(step: Step): KernelObject {
+  return step.op === "delete" ? step.old : step.value;
+}
+
+/** Without a key of WireGuard. */
+function label(key: string, object: KernelObject): string {
+  return object.kind === "wireguard-peer" ? `wireguard-peer ${object.device} ${object.allowedIps.join(" ")}` : key;
 }

@@ -1,6 +1,6 @@
 import { MultiMap } from "../core/multiMap.js";
 import { keyOf } from "../kernel/difference.js";
-import type { KernelObject, VxlanSource } from "../kernel/model.js";
+import type { KernelObject, Step, VxlanSource } from "../kernel/model.js";
 import { byKey } from "./plan.js";
 
 /** Answers the device of the mesh namespace that an object belongs to, as far as the given objects tell. */
@@ -92,6 +92,22 @@ export class Units {
   /** All that is wanted on these devices, whichever unit wants it. */
   wantedOn(devices: Iterable<string>): KernelObject[] {
     return [...devices].flatMap((device) => [...this.users(device)].flatMap((name) => this.#units.get(name)?.devices.get(device) ?? []));
+  }
+
+  /** Answers which unit wants an object of these steps, on these devices; of those that share it, one. */
+  wanters(
+    steps: readonly Step[],
+    on: { readonly full: boolean; readonly devices: Iterable<string> },
+  ): (object: KernelObject) => string | undefined {
+    const wanted = on.full ? this.all() : this.wantedOn(on.devices);
+    const owner = ownersAmong(
+      steps.map((step) => (step.op === "delete" ? step.old : step.value)),
+      wanted,
+    );
+    return (object) => {
+      const device = owner(object);
+      return device === undefined ? undefined : this.users(device).values().next().value;
+    };
   }
 
   allDevices(): string[] {

@@ -48,7 +48,7 @@ export class Wanted {
         const kept = { connect: awake(stored.connect), connection: Connection.fromJSON(stored.connection) };
         this.#set(kept);
       } catch (error) {
-        this.#parts.log.error("kept connection not understood, left out", { key, error: (error as Error).message });
+        this.#parts.log.error("kept connection not understood, left out", { connection: idOf(key), error: (error as Error).message });
       }
     }
     return this.list();

@@ -11,6 +11,7 @@ import { hop } from "../core/hop.js";
 import { clientInfo } from "../core/labels.js";
 import type { Log } from "../core/log.js";
 import type { Monitor } from "../core/monitor.js";
+import { observed, type Sinks } from "../core/observed.js";
 import { sharedWatch } from "../core/sharedWatch.js";
 import { timeout } from "../core/timeout.js";
 import type { TokenSource } from "../core/token.js";
@@ -26,6 +27,7 @@ export interface NsmgrChainParts {
   readonly prover: Prover;
   readonly clock: Clock;
   readonly log: Log;
+  readonly sinks: Sinks;
   readonly monitor: Monitor;
   readonly begin: Begin;
   readonly serviceMonitor: ServiceMonitor;
@@ -41,6 +43,7 @@ export function nsmgrChain(parts: NsmgrChainParts): Handler {
   const { name, nodeName, site, tokens, clock, log, monitor, begin, peers } = parts;
   return serverChain({
     ...{ name, tokens, prover: parts.prover, clock, log, monitor, begin },
+    observed: observed({ ...parts, hop: "nsmgr" }),
     timeout: timeout({ clock, log, end: (id, due) => begin.end(id, undefined, due) }),
     elements: [
       hop({ program: "nsmgr", node: nodeName, site, clock }),

@@ -15,7 +15,7 @@ import { PrefixFile } from "./prefixFile.js";
 import { SocketFinder } from "./sockets.js";
 import { Stack } from "./stack.js";
 
-await runProgram("nsmgr", nsmgrSettings, async ({ config, log, clock, signal, version }) => {
+await runProgram("nsmgr", nsmgrSettings, async ({ config, log, clock, sinks, signal, version }) => {
   await using started = new Stack();
   const id = nodeId(config.stateDir);
   const authority = authorityClient(clock);
@@ -27,7 +27,7 @@ await runProgram("nsmgr", nsmgrSettings, async ({ config, log, clock, signal, ve
   const sockets = new SocketFinder();
   started.use(
     await startNsmgr({
-      ...{ peers, identity, store, clock, log, namespaces: realNamespaces },
+      ...{ peers, identity, store, clock, log, sinks, namespaces: realNamespaces },
       config: {
         ...config,
         nodeName: config.nodeName || config.name,
@@ -38,7 +38,14 @@ await runProgram("nsmgr", nsmgrSettings, async ({ config, log, clock, signal, ve
         tokenLifetimeMs: config.maxTokenLifetime,
       },
       listen: async (urls, services) =>
-        await serve({ urls, services, log, hop: config.name, ...(services.node === undefined && { identity }) }),
+        await serve({
+          urls,
+          services,
+          log,
+          hop: config.name,
+          timing: { ...sinks, clock },
+          ...(services.node === undefined && { identity }),
+        }),
       excludedPrefixes: () => prefixes.prefixes,
       resolveUrl: (url) => sockets.resolve(url),
       random: () => randomInt(2 ** 32) / 2 ** 32,

@@ -2,6 +2,7 @@ import { begin } from "../core/begin.js";
 import type { Clock } from "../core/clock.js";
 import type { Log } from "../core/log.js";
 import { Monitor } from "../core/monitor.js";
+import { noSinks, type Sinks } from "../core/observed.js";
 import { firstSegment } from "../core/path.js";
 import { RESELECT_REQUESTED } from "../core/states.js";
 import type { Identity } from "../identity/identity.js";
@@ -14,6 +15,7 @@ import { Attachments } from "./attachments/attachments.js";
 import { attachmentRecords } from "./attachments/record.js";
 import { nsmgrChain } from "./chain.js";
 import { Forwarders } from "./forwarders.js";
+import { nsmgrGauges } from "./gauges.js";
 import { Hosts } from "./hosted/hosts.js";
 import { type Namespaces, NamespaceWatch } from "./namespaces.js";
 import { Node } from "./node.js";
@@ -56,6 +58,7 @@ export interface NsmgrParts {
   readonly resolveUrl: (url: string) => Promise<string>;
   readonly clock: Clock;
   readonly log: Log;
+  readonly sinks?: Sinks | undefined;
   readonly random: () => number;
 }
 
@@ -65,7 +68,7 @@ export interface Nsmgr extends AsyncDisposable {
 
 /** Starts a node's manager: it listens when this resolves. Disposing leaves the kernel and what is on disk as they are. */
 export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
-  const { config, peers, store, clock, log, random, namespaces } = parts;
+  const { config, peers, store, clock, log, random, namespaces, sinks = noSinks } = parts;
   const { tokens, podTokens, prover } = parts.identity;
   await using started = new Stack();
   const proxy = started.use(startProxy({ ...parts, tokens, prover, registryUrl: config.registryUrl, ownUrl: config.publishedUrl }));
@@ -78,7 +81,7 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
     new ServiceMonitor({ services: proxy.services, endpoints: proxy.endpoints, part: (id) => part(id), clock, log }),
   );
   const server = nsmgrChain({
-    ...{ ...config, tokens, prover, clock, log, monitor, begin: connections, serviceMonitor, forwarders, peers },
+    ...{ ...config, tokens, prover, clock, log, sinks, monitor, begin: connections, serviceMonitor, forwarders, peers },
     forwarderUrls: () => forwarders.urls(),
     excluded: parts.excludedPrefixes,
   });
@@ -95,6 +98,7 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
         namespaceWatch,
         clock,
         log,
+        sinks,
         services: proxy.services,
         endpoints: proxy.endpoints,
       },
@@ -103,7 +107,7 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
   );
   const attachments = started.use(
     new Attachments({
-      ...{ server, monitor, podTokens, namespaces, namespaceWatch, clock, log, random },
+      ...{ server, monitor, podTokens, namespaces, namespaceWatch, clock, log, sinks, random },
       records: attachmentRecords(store),
       ask: { peers, forwarders: () => forwarders.urls(), clock },
     }),
@@ -125,6 +129,7 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
     await parts.listen(config.listenOn, { networkService: server, monitor, services: proxy.services, endpoints: proxy.endpoints }),
   );
   started.use(await parts.listen([config.nodeSocket], { node }));
+  nsmgrGauges(sinks.meter, { monitor, served, attachments, hosts, registryReachable: () => proxy.reachable });
   hosts.resume();
   attachments.resume();
   log.info("nsmgr serves", { site: config.site, node: config.nodeName, urls: config.listenOn, registry: config.registryUrl });

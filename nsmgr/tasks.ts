@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { asMeshError } from "../core/error.js";
-import type { Log } from "../core/log.js";
+import type { Fields, Log } from "../core/log.js";
 
 /** Work that nobody waits for: its failures are logged, and stopping waits for it. */
 export class Tasks implements AsyncDisposable {
@@ -18,11 +18,12 @@ export class Tasks implements AsyncDisposable {
     return this.#stop.signal;
   }
 
-  spawn(name: string, task: (signal: AbortSignal) => Promise<unknown>): void {
+  /** `about` is said with its failure. */
+  spawn(name: string, task: (signal: AbortSignal) => Promise<unknown>, about: Fields = {}): void {
     const running = task(this.signal).then(
       () => {},
       (error: unknown) => {
-        if (!this.signal.aborted) this.#log.error("task failed", { task: name, error: asMeshError(error) });
+        if (!this.signal.aborted) this.#log.error("task failed", { task: name, ...about, error: asMeshError(error) });
       },
     );
     this.#running.add(running);

@@ -3,4 +3,4 @@ import { runProgram } from "../program/run.js";
 import { registrySettings } from "./config.js";
 import { start } from "./start.js";
 
-await runProgram("nsm-registry", registrySettings, ({ config, log, clock, signal }) => start(config, { log, clock, signal }));
+await runProgram("nsm-registry", registrySettings, ({ config, ...parts }) => start(config, parts));

@@ -1,6 +1,7 @@
 import type { Prover } from "../core/checkTokens.js";
 import type { Clock } from "../core/clock.js";
 import type { Log } from "../core/log.js";
+import { noSinks, type Sinks } from "../core/observed.js";
 import type { TokenSource } from "../core/token.js";
 import { publishedUrl } from "../rpc/published.js";
 import type { EndpointRegistry, ServiceRegistry } from "../rpc/registry.js";
@@ -10,9 +11,11 @@ import { noAuthority, siteApi } from "./admission/site.js";
 import type { RegistryConfig } from "./config.js";
 import { Endpoints } from "./endpoints.js";
 import type { EtcdOptions } from "./etcd/store.js";
+import { registryGauges } from "./gauges.js";
 import { openRegistryIdentity } from "./identity.js";
 import { endpointKind, serviceKind } from "./kind.js";
 import { openLmdbStore } from "./lmdb.js";
+import { measured } from "./measured.js";
 import { openMemoryStore } from "./memory.js";
 import { Services } from "./services.js";
 import type { Store } from "./store.js";
@@ -21,6 +24,7 @@ import { View } from "./view.js";
 export interface RegistryParts {
   readonly clock: Clock;
   readonly log: Log;
+  readonly sinks?: Sinks | undefined;
   /** Ends the wait for an identity. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -37,14 +41,16 @@ export interface RunningRegistry extends AsyncDisposable {
 export async function start(config: RegistryConfig, parts: RegistryParts): Promise<RunningRegistry> {
   const opened: AsyncDisposable[] = [];
   try {
-    const store = keep(opened, await openStore(config, parts));
+    const { meter } = parts.sinks ?? noSinks;
+    const timing = { meter, clock: parts.clock };
+    const store = measured(keep(opened, await openStore(config, parts)), timing);
     const { identity, authority } = keep(opened, await openRegistryIdentity(config, parts));
     const { tokens, prover, id } = identity;
     const registries = keep(opened, await openRegistries({ ...parts, store, tokens, prover, expirePeriodMs: config.expirePeriod }));
     const shared = { log: parts.log, hop: config.name };
     const members = authority && new Members({ ...parts, store, authority });
     const services = { services: registries.services, endpoints: registries.endpoints, identity: members };
-    const server = keep(opened, await serve({ urls: config.listenOn, services, identity, ...shared }));
+    const server = keep(opened, await serve({ urls: config.listenOn, services, identity, timing, ...shared }));
     const site = authority === undefined ? noAuthority : siteApi({ ...parts, store, authority, url: publishedUrl(server.urls) });
     keep(opened, await serve({ urls: [config.adminSocket], services: { site }, ...shared }));
     parts.log.info("registry serves", { id, site: config.site, urls: server.urls, store: config.store, ...registries.counts() });
@@ -76,6 +82,7 @@ export async function openRegistries(
   try {
     const services = keep(opened, await View.open({ ...parts, kind: serviceKind }));
     const endpoints = keep(opened, await View.open({ ...parts, kind: endpointKind }));
+    registryGauges((parts.sinks ?? noSinks).meter, [services, endpoints]);
     return {
       services: new Services({ ...parts, view: services }),
       endpoints: new Endpoints({ ...parts, view: endpoints }),

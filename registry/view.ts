@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.js";
 import { asMeshError } from "../core/error.js";
 import type { Log } from "../core/log.js";
+import { noSinks, type Sinks } from "../core/observed.js";
 import type { Found } from "../rpc/registry.js";
 import { Index } from "./index.js";
 import type { Kind } from "./kind.js";
@@ -15,6 +16,7 @@ export interface ViewParts<T> {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
+  readonly sinks?: Sinks | undefined;
 }
 
 /**
@@ -27,6 +29,7 @@ export class View<T> implements AsyncDisposable {
   readonly #watchers: Watchers<T>;
   readonly #stop = new AbortController();
   readonly #waiting = new Set<{ readonly revision: Revision; readonly done: () => void }>();
+  readonly #lag: (ms: number) => void;
   #revision: Revision = 0;
   #following: Promise<void> = Promise.resolve();
 
@@ -34,6 +37,9 @@ export class View<T> implements AsyncDisposable {
     this.#parts = parts;
     this.#index = new Index(parts.kind);
     this.#watchers = new Watchers(parts.kind);
+    const help = "How long after a commit of this registry its own watch of the store showed it";
+    const lag = (parts.sinks ?? noSinks).meter.timer("isthmus_store_watch_lag_seconds", help, ["kind"]);
+    this.#lag = (ms) => lag(ms / 1000, { kind: parts.kind.word });
   }
 
   /** Resolves when it shows all that the store has. */
@@ -42,6 +48,10 @@ export class View<T> implements AsyncDisposable {
     await view.#load();
     view.#following = view.#follow();
     return view;
+  }
+
+  get word(): string {
+    return this.#parts.kind.word;
   }
 
   get size(): number {
@@ -68,13 +78,17 @@ export class View<T> implements AsyncDisposable {
 
   /** Resolves when the view shows what was committed at `revision`. */
   settled(revision: Revision, signal: AbortSignal): Promise<void> {
-    if (revision <= this.#revision) return Promise.resolve();
+    if (revision <= this.#revision) {
+      this.#lag(0);
+      return Promise.resolve();
+    }
+    const start = this.#parts.clock.monotonic();
     return new Promise((resolve, reject) => {
       const end = () => {
         this.#waiting.delete(waiter);
         signal.removeEventListener("abort", gone);
       };
-      const waiter = { revision, done: () => [end(), resolve()] };
+      const waiter = { revision, done: () => [end(), this.#lag(this.#parts.clock.monotonic() - start), resolve()] };
       const gone = () => [end(), reject(asMeshError(signal.reason))];
       if (signal.aborted) return gone();
       this.#waiting.add(waiter);

@@ -1,3 +1,4 @@
+import { metricsAddress } from "../../program/metricsAddress.js";
 import type { Context } from "../context.js";
 import { withPeers } from "../session.js";
 import { wireguardOf } from "./faults.js";
@@ -36,6 +37,8 @@ export interface ProgramStatus {
   readonly state: string;
   readonly socket: string;
   readonly log: string;
+  /** Where its metrics are, in its node's namespace; empty where it has none. */
+  readonly metrics: string;
 }
 
 /** Looks at every program of a lab; asks those that run whether they serve. */
@@ -53,12 +56,21 @@ export async function labStatus(context: Context, prefix: string): Promise<LabSt
           state,
           socket: files.socket(one.program),
           log: files.log(one.program),
+          metrics: `http://${metricsAddress(one.program)}/metrics`,
         };
       }),
     ),
   );
   const tunnels = lab.nodes.flatMap((node) =>
-    wireguardOf(node).map(({ pid }) => ({ node: node.name, program: "wireguard-go", pid, state: "running", socket: "", log: "" })),
+    wireguardOf(node).map(({ pid }) => ({
+      node: node.name,
+      program: "wireguard-go",
+      pid,
+      state: "running",
+      socket: "",
+      log: "",
+      metrics: "",
+    })),
   );
   return {
     prefix,

@@ -21,6 +21,8 @@ const passedOn = [
   "NSM_EXPIRE_PERIOD",
   "NSM_DIAL_TIMEOUT",
   "NSM_SVID_LIFETIME",
+  "TELEMETRY",
+  "NSM_OPEN_TELEMETRY_ENDPOINT",
 ];
 
 /** What is asked for. */

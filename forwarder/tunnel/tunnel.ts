@@ -2,6 +2,7 @@ import { background } from "../../core/background.js";
 import type { Clock } from "../../core/clock.js";
 import { asMeshError, MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
+import type { Meter } from "../../core/meter.js";
 import type { PeerStatus } from "../../kernel/parts.js";
 import type { StateStore } from "../../program/state.js";
 import { abortable } from "../../rpc/signals.js";
@@ -9,6 +10,7 @@ import type { Dataplane } from "../dataplane.js";
 import { desiredTunnel, type TunnelNode, type TunnelPeer } from "../desired.js";
 import { handshake, isFresh } from "./handshake.js";
 import { type Peer, Peers } from "./peers.js";
+import { Traffic } from "./traffic.js";
 
 /** What the tunnel must be able to see and measure. */
 export interface TunnelLink {
@@ -26,6 +28,7 @@ export interface TunnelParts {
   readonly dataplane: Dataplane;
   readonly clock: Clock;
   readonly log: Log;
+  readonly meter: Meter;
   /** Whether a connection goes to that tunnel address. */
   readonly inUse: (address: string) => boolean;
   /** What is known of a peer has changed; its connections' objects are to be written anew. */
@@ -43,12 +46,15 @@ const answeringPatienceMs = 15_000;
 export class NodeTunnel implements Disposable {
   readonly #parts: TunnelParts;
   readonly #peers: Peers;
+  readonly #traffic = new Traffic();
   readonly #stop = new AbortController();
   #tick: Disposable | undefined;
 
   constructor(parts: TunnelParts) {
     this.#parts = parts;
     this.#peers = new Peers(parts);
+    const status = () => parts.link.status(parts.node.device);
+    this.#traffic.tell(parts.meter, status, () => this.#peers.list().map(({ value }) => value));
   }
 
   get node(): TunnelNode {
@@ -179,7 +185,9 @@ export class NodeTunnel implements Disposable {
   /** Keeps where peers were seen, measures those that came late, and lets go of those that nobody uses. */
   async #lookAfter(): Promise<void> {
     const { link, clock, log, inUse } = this.#parts;
-    const seen = new Map((await link.status(this.node.device)).map((status) => [status.publicKey, status]));
+    const statuses = await link.status(this.node.device);
+    this.#traffic.note(statuses);
+    const seen = new Map(statuses.map((status) => [status.publicKey, status]));
     for (const peer of this.#peers.list()) {
       const { address, publicKey, endpoint } = peer.value;
       if (inUse(address)) this.#touch(address);

@@ -7,6 +7,7 @@ import type { HealState } from "../../core/heal.js";
 import type { Log } from "../../core/log.js";
 import { withMetricsBehind } from "../../core/metrics.js";
 import type { Monitor } from "../../core/monitor.js";
+import type { Sinks } from "../../core/observed.js";
 import { firstSegment } from "../../core/path.js";
 import type { Identity } from "../../identity/identity.js";
 import { deadline, orAborted } from "../deadline.js";
@@ -35,6 +36,7 @@ export interface AttachmentsParts {
   readonly ask: AskParts;
   readonly clock: Clock;
   readonly log: Log;
+  readonly sinks: Sinks;
   readonly random: () => number;
 }
 
@@ -49,11 +51,14 @@ export class Attachments implements AsyncDisposable {
   readonly #tasks: Tasks;
   readonly #closing: Closing;
   readonly #restoring: Restoring;
+  readonly #healed: () => void;
 
   constructor(parts: AttachmentsParts) {
     this.#parts = parts;
     this.#book = new Book(parts.records);
     this.#tasks = new Tasks(parts.log);
+    const healed = parts.sinks.meter.counter("isthmus_heals_total", "Connections of this node that were healed", []);
+    this.#healed = () => healed({});
     const gone = (id: string) => this.#gone(id);
     this.#client = attachmentClient({
       ...parts,
@@ -77,7 +82,7 @@ export class Attachments implements AsyncDisposable {
       else {
         this.#watchNamespace(entry);
         const stop = (signal: AbortSignal) => AbortSignal.any([signal, entry.abort.signal]);
-        this.#tasks.spawn("restore attachment", (signal) => this.#restoring.restore(entry, stop(signal)));
+        this.#tasks.spawn("restore attachment", (signal) => this.#restoring.restore(entry, stop(signal)), { connection: id });
       }
     }
   }
@@ -89,6 +94,13 @@ export class Attachments implements AsyncDisposable {
   list(): Attachment[] {
     const now = new Map(this.#parts.monitor.list().map((conn) => [firstSegment(conn).id, conn]));
     return this.#book.all().map((entry) => withNow(toAttachment(entry), now.get(entry.record.id)));
+  }
+
+  /** How many there are in each state. */
+  states(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const { record } of this.#book.all()) counts.set(record.state, (counts.get(record.state) ?? 0) + 1);
+    return counts;
   }
 
   /** Resolves when the interface works. When it does not come to that, nothing is left at any hop. */
@@ -108,7 +120,7 @@ export class Attachments implements AsyncDisposable {
     } catch (error) {
       await this.#book.remove(entry);
       const failure = limit.over ? limit.signal.reason : asMeshError(error);
-      log.info("attachment failed", { attachment: entry.record.id, service: request.networkService, error: failure });
+      log.info("attachment failed", { connection: entry.record.id, service: request.networkService, error: failure });
       throw failure;
     }
     if (entry.closed !== undefined) {
@@ -116,7 +128,7 @@ export class Attachments implements AsyncDisposable {
       throw new MeshError("cancelled", `attachment ${entry.record.id} was closed while it was requested`);
     }
     this.#watchNamespace(entry);
-    log.info("attached", { attachment: entry.record.id, service: request.networkService, ms: entry.record.establishedMs });
+    log.info("attached", { connection: entry.record.id, service: request.networkService, ms: entry.record.establishedMs });
     return toAttachment(entry);
   }
 
@@ -160,9 +172,10 @@ export class Attachments implements AsyncDisposable {
     if (entry === undefined || entry.record.state === "closing") return;
     entry.reason = now.state === "healing" ? now.reason : "";
     if (now.state === "healing" && entry.record.state === "healing") return;
+    if (now.state === "up") this.#healed();
     const heals = entry.record.heals + (now.state === "up" ? 1 : 0);
-    this.#parts.log.info(now.state === "up" ? "attachment healed" : "attachment heals", { attachment: id, reason: entry.reason });
-    this.#tasks.spawn("keep attachment", () => this.#book.change(entry, { state: now.state, heals }));
+    this.#parts.log.info(now.state === "up" ? "attachment healed" : "attachment heals", { connection: id, reason: entry.reason });
+    this.#tasks.spawn("keep attachment", () => this.#book.change(entry, { state: now.state, heals }), { connection: id });
   }
 
   #watchNamespace(entry: Entry): void {

@@ -7,8 +7,9 @@ import { asMeshError } from "../../core/error.js";
 import { excludedByOthers } from "../../core/excluded.js";
 import { type HealState, heal } from "../../core/heal.js";
 import type { UsedPrefixes } from "../../core/ipam/prefixBag.js";
-import type { Log } from "../../core/log.js";
+import { type Log, silent } from "../../core/log.js";
 import type { Monitor } from "../../core/monitor.js";
+import { observed, type Sinks } from "../../core/observed.js";
 import { ownSegment, updatePath } from "../../core/path.js";
 import { refresh } from "../../core/refresh.js";
 import { undoOnFailure } from "../../core/rollback.js";
@@ -24,6 +25,7 @@ export interface ClientParts {
   readonly podTokens: Identity["podTokens"];
   readonly clock: Clock;
   readonly log: Log;
+  readonly sinks: Sinks;
   readonly random: () => number;
   /** Keeps what a request returned, the first one and every one after. Its failure fails the request. */
   readonly keep: (id: string, connection: Connection) => Promise<void>;
@@ -52,6 +54,8 @@ export function attachmentClient(parts: ClientParts): Handler {
   const { element: abandoned, tail } = abandonment(nextHop(parts.server, parts.podTokens), log);
   const rest = chain(
     [
+      // Inside begin: what is asked for to refresh and to heal counts too. What the log says of attachments is said elsewhere.
+      observed({ ...parts, hop: "client", log: silent }),
       signed(parts.podTokens),
       abandoned,
       undoOnFailure(keeping(parts.keep)),

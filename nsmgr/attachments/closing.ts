@@ -38,12 +38,13 @@ export class Closing {
     const { tasks, log } = this.#parts;
     entry.watch?.[Symbol.dispose]();
     entry.reason = reason;
-    log.info("attachment closing", { attachment: entry.record.id, reason });
+    log.info("attachment closing", { connection: entry.record.id, reason });
     const closed = new Promise<void>((resolve) => {
-      tasks.spawn("close attachment", async (signal) => {
+      const close = async (signal: AbortSignal) => {
         await this.#close(entry, signal);
         resolve();
-      });
+      };
+      tasks.spawn("close attachment", close, { connection: entry.record.id });
     });
     entry.closed = closed;
     return closed;
@@ -58,7 +59,7 @@ export class Closing {
       if (signal.aborted) return;
     }
     await book.remove(entry);
-    log.info("attachment closed", { attachment: entry.record.id });
+    log.info("attachment closed", { connection: entry.record.id });
   }
 
   /** Whether there is nothing more to do. */
@@ -71,7 +72,7 @@ export class Closing {
       return true;
     } catch (error) {
       entry.reason = asMeshError(error).message;
-      log.info("attachment not closed everywhere yet", { attachment: entry.record.id, error: entry.reason });
+      log.info("attachment not closed everywhere yet", { connection: entry.record.id, error: entry.reason });
       // By then every hop has closed it by itself.
       return clock.now() > lastExpiry(entry.record);
     }

@@ -55,7 +55,7 @@ export class Restoring {
       const { code, message } = asMeshError(error);
       if (code === "netns-gone") gone(entry.record.id);
       entry.reason = message;
-      log.info("attachment not back yet", { attachment: entry.record.id, reselect, error: message });
+      log.info("attachment not back yet", { connection: entry.record.id, reselect, error: message });
       return code === "netns-gone";
     }
   }

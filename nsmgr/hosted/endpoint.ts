@@ -8,6 +8,7 @@ import { hop } from "../../core/hop.js";
 import { type LeaseStore, type PointToPointIpam, pointToPointIpam } from "../../core/ipam/pointToPoint.js";
 import type { Log } from "../../core/log.js";
 import type { Monitor } from "../../core/monitor.js";
+import { observed, type Sinks } from "../../core/observed.js";
 import { type Timeout, timeout } from "../../core/timeout.js";
 import type { TokenSource } from "../../core/token.js";
 import { onlyFamiliesOf } from "./families.js";
@@ -25,6 +26,7 @@ export interface HostedParts {
   readonly graceMs: number;
   readonly clock: Clock;
   readonly log: Log;
+  readonly sinks: Sinks;
 }
 
 /** One endpoint that nsmgr serves: the last hop of its connections. */
@@ -47,6 +49,7 @@ export class HostedEndpoint implements Disposable {
     this.handler = serverChain({
       name: record.name,
       ...{ tokens, prover, clock, log, monitor, begin: this.#begin, timeout: this.#timeout },
+      observed: observed({ ...parts, hop: "endpoint" }),
       elements: [
         hop({ program: "endpoint", node, site, clock }),
         payload(record.payload),
@@ -83,7 +86,7 @@ export class HostedEndpoint implements Disposable {
     const alive = new Set(this.connections.map((conn) => conn.id));
     for (const lease of await this.#ipam.leases()) {
       for (const id of lease.connections.filter((holder) => !alive.has(holder))) {
-        this.#parts.log.info("addresses of a lost client freed", { endpoint: this.record.name, client: lease.client });
+        this.#parts.log.info("addresses of a lost client freed", { connection: id, endpoint: this.record.name, client: lease.client });
         await this.#ipam.free(id);
       }
     }

@@ -96,6 +96,10 @@ export class Hosts implements AsyncDisposable {
     await this.#end(host);
   }
 
+  get size(): number {
+    return this.#hosts.size;
+  }
+
   list(): ServedEndpoint[] {
     return [...this.#hosts.values()].map(({ endpoint }) => toServed(endpoint.record, endpoint.connections.length));
   }
