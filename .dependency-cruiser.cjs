@@ -39,6 +39,13 @@ module.exports = {
       to: { path: "^kernel/" },
     },
     {
+      name: "telemetry-is-loaded-on-demand",
+      comment: "OpenTelemetry and prom-client cost memory and start-up time: they come by import(), only where they are on",
+      severity: "error",
+      from: { path: "^(core|rpc|identity|kernel|program|registry|nsmgr|forwarder|cli)/", pathNot: "^program/(telemetry|meter)[.]ts$" },
+      to: { path: "(^program/telemetry[.]ts$|node_modules/(@opentelemetry|prom-client)/)", dynamic: false },
+    },
+    {
       name: "core-does-no-io",
       severity: "error",
       from: { path: "^core/" },

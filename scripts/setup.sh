@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 demo=(libnftables1 wireguard-go iproute2 iputils-ping tcpdump)
-test=("${demo[@]}" wireguard-tools nftables iperf3 netcat-openbsd procps qemu-system-x86 busybox-static etcd-server etcd-client)
+test=("${demo[@]}" wireguard-tools nftables iperf3 netcat-openbsd procps qemu-system-x86 busybox-static etcd-server etcd-client python3-prometheus-client)
 case "${1:-test}" in
   demo) wanted=("${demo[@]}") ;;
   test | bench) wanted=("${test[@]}") ;;

@@ -1,4 +1,5 @@
 import { type Log, silent } from "../../core/log.js";
+import { noSinks, type Sinks } from "../../core/observed.js";
 import type { Identity } from "../../identity/identity.js";
 import { MemoryNetwork } from "../../rpc/memory.js";
 import type { PeerSet } from "../../rpc/peers.js";
@@ -15,6 +16,8 @@ export interface MeshOptions {
   /** The longest life of an endpoint that is not registered again; a minute unless given. */
   readonly expirePeriodMs?: number | undefined;
   readonly log?: Log | undefined;
+  /** What each program tells besides its log; nothing unless given. */
+  readonly sinks?: ((program: string) => Sinks) | undefined;
   /** The site of each node, from the first one on; "test" where none is given. */
   readonly sites?: readonly string[] | undefined;
 }
@@ -25,6 +28,7 @@ export interface MeshWorld {
   readonly namespaces: FakeNamespaces;
   readonly clock: FakeClock;
   readonly log: Log;
+  readonly sinks: (program: string) => Sinks;
   readonly tokenLifetimeMs: number;
   readonly expirePeriodMs: number;
   readonly siteOf: (nodeName: string) => string;
@@ -49,7 +53,7 @@ export class Mesh implements AsyncDisposable {
   }
 
   static async start(options: MeshOptions = {}): Promise<Mesh> {
-    const { nodes = 1, tokenLifetimeMs = 600_000, expirePeriodMs = 60_000, log = silent, sites = [] } = options;
+    const { nodes = 1, tokenLifetimeMs = 600_000, expirePeriodMs = 60_000, log = silent, sinks = () => noSinks, sites = [] } = options;
     const world = {
       network: new MemoryNetwork(),
       namespaces: new FakeNamespaces(),
@@ -57,6 +61,7 @@ export class Mesh implements AsyncDisposable {
       expirePeriodMs,
       clock: new FakeClock(),
       log,
+      sinks,
       siteOf: (nodeName: string) => sites[Number(nodeName.replace("node-", "")) - 1] ?? "test",
     };
     const mesh = new Mesh(world, nodes, await meshIdentity(world, "client"));

@@ -9,6 +9,7 @@ import { hop } from "../../../core/hop.js";
 import { bySite } from "../../../core/locality.js";
 import { DATAPATH, DEAD } from "../../../core/metrics.js";
 import { Monitor } from "../../../core/monitor.js";
+import { observed } from "../../../core/observed.js";
 import { withOwnMetrics } from "../../../core/path.js";
 import { timeout } from "../../../core/timeout.js";
 import { up } from "../../../core/up.js";
@@ -48,7 +49,7 @@ export class StubForwarder {
 
   /** Resolves when it is registered. */
   async start(): Promise<void> {
-    const { log } = this.#world;
+    const log = this.#world.log.child({ program: this.name });
     const identity = await meshIdentity(this.#world, `node/${this.#nodeName}/forwarder`);
     const { tokens, prover } = identity;
     const mortal = new Mortal(this.#world, identity);
@@ -63,6 +64,7 @@ export class StubForwarder {
     const site = this.#world.siteOf(this.#nodeName);
     const server = serverChain({
       ...{ name: this.name, tokens, prover, clock, log, monitor, begin: connections, tail },
+      observed: observed({ sinks: this.#world.sinks(this.name), hop: "forwarder", clock, log }),
       timeout: timeout({ clock, log, end: (id, due) => connections.end(id, undefined, due) }),
       elements: [
         hop({ program: "forwarder", node: this.#nodeName, site, clock }),

@@ -67,6 +67,7 @@ export class MeshNode implements AsyncDisposable {
       excludedPrefixes: () => this.excludedPrefixes,
       resolveUrl: async (url) => this.sockets.get(url) ?? url,
       log: log.child({ program: name }),
+      sinks: this.#world.sinks(name),
       random: () => 0.5,
     });
     this.#run = { mortal, nsmgr };

@@ -30,6 +30,7 @@ export class MeshRegistry implements AsyncDisposable {
     const registries = await openRegistries({
       clock,
       log: log.child({ program: "registry" }),
+      sinks: this.#world.sinks("registry"),
       store: this.#store,
       tokens,
       prover,
