@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, type Metric, Registry } from "prom-client";
+import { Counter, Gauge, Histogram, type Metric, Registry } from "prom-client";
 import type { Labels, Look, Meter } from "../core/meter.js";
 
 /** From 1 ms, what a request within a node takes, to 15 s, after which callers give up. */
@@ -16,11 +16,6 @@ export class PrometheusMeter implements Meter {
   /** All metrics in Prometheus's text format. */
   text(): Promise<string> {
     return this.#registry.metrics();
-  }
-
-  /** Adds the usual metrics of a process. Once in a process: they listen to the garbage collector until its end. */
-  watchProcess(): void {
-    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: 1000 });
   }
 
   timer<L extends string>(name: string, help: string, labels: readonly L[]) {

@@ -4,6 +4,7 @@ import { noMeter } from "../core/meter.js";
 import type { Sinks } from "../core/observed.js";
 import { type ConfigOf, setting } from "./config.js";
 import { metricsAddress } from "./metricsAddress.js";
+import { processMetrics } from "./processMetrics.js";
 import { bool, collector, optionalHostPort } from "./values.js";
 
 /** Where a program tells what it does, besides its log. */
@@ -30,11 +31,18 @@ export interface OpenSinks extends AsyncDisposable {
   readonly sinks: Sinks;
 }
 
-export async function openSinks(
-  config: ConfigOf<ReturnType<typeof sinkSettings>>,
-  parts: { readonly serviceName: string; readonly version: string; readonly log: Log; readonly clock: Clock },
-): Promise<OpenSinks> {
-  const metrics = await openMetrics(config, parts.log);
+type SinkConfig = ConfigOf<ReturnType<typeof sinkSettings>>;
+
+interface SinkParts {
+  /** What the program is called in traces. */
+  readonly serviceName: string;
+  readonly version: string;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+export async function openSinks(config: SinkConfig, parts: SinkParts): Promise<OpenSinks> {
+  const metrics = await openMetrics(config, parts);
   const traces = await openTraces(config, parts);
   return {
     sinks: { meter: metrics?.meter ?? noMeter, tracer: traces?.tracer },
@@ -47,18 +55,15 @@ export async function openSinks(
 
 // Each is loaded only where it is on: memory and start-up time stay as they are where it is not.
 
-async function openMetrics({ prometheusListenOn: at }: ConfigOf<ReturnType<typeof sinkSettings>>, log: Log) {
+async function openMetrics({ prometheusListenOn: at }: SinkConfig, { log, clock }: SinkParts) {
   if (at === undefined) return undefined;
   const [{ PrometheusMeter }, { serveMetrics }] = await Promise.all([import("./meter.js"), import("./metricsServer.js")]);
   const meter = new PrometheusMeter();
-  meter.watchProcess();
+  processMetrics(meter, clock);
   return { meter, server: await serveMetrics(meter, at, log) };
 }
 
-async function openTraces(
-  { telemetry, openTelemetryEndpoint }: ConfigOf<ReturnType<typeof sinkSettings>>,
-  parts: Parameters<typeof openSinks>[1],
-) {
+async function openTraces({ telemetry, openTelemetryEndpoint }: SinkConfig, parts: SinkParts) {
   if (!telemetry) return undefined;
   const { openTelemetry } = await import("./telemetry.js");
   return openTelemetry({ ...parts, endpoint: openTelemetryEndpoint || undefined });

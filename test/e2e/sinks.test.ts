@@ -179,9 +179,9 @@ describe("what the programs tell", function () {
     const failed = await lab.tryCtl("--node", "paris-1", "request-connection", "nobody", "--pod", "client", "--timeout", "2s");
     assert.notEqual(failed.code, 0);
     await until("the span that failed has come", 15_000, () =>
-      collector.spans.some(({ program, attributes }) => program === "forwarder-paris-1" && attributes["isthmus.code"] === "no-endpoint"),
+      collector.spans.some(({ program, attributes }) => program === "forwarder-paris-1" && attributes["isthmus.code"] === "not-found"),
     );
-    const labels = { hop: "forwarder", kind: "request", code: "no-endpoint" };
+    const labels = { hop: "forwarder", kind: "request", code: "not-found" };
     assert.ok(value(await scrape("paris-1", "forwarder"), "isthmus_request_duration_seconds", labels, "_count") >= 1);
   });
 });
