@@ -1,6 +1,6 @@
 import type { Call, Element } from "./chain.js";
 import type { Clock } from "./clock.js";
-import { asMeshError } from "./error.js";
+import { asMeshError, type MeshError } from "./error.js";
 import type { Log } from "./log.js";
 import { type Meter, noMeter } from "./meter.js";
 import { firstSegment, ownSegment } from "./path.js";
@@ -44,7 +44,7 @@ export function observed(parts: {
       const error = failure === undefined ? undefined : asMeshError(failure);
       took(ms / 1000, { hop, kind, code: error?.code ?? "ok" });
       span?.end(error);
-      tell(log, kind, { ...fieldsOf(call, span), ms: Math.round(ms), ...(error && { code: error.code, reason: error.message }) });
+      tell(log, kind, { ...fieldsOf(call, span), ms: Math.round(ms), ...(error && failureOf(error)) });
     };
     try {
       const result = await rest(span === undefined ? call : { ...call, trace: span });
@@ -60,6 +60,11 @@ export function observed(parts: {
     request: (call, next) => around(call.established ? "refresh" : "request", call, (onward) => next.request(onward)),
     close: (call, next) => around("close", call, (onward) => next.close(onward)),
   };
+}
+
+/** Our own mistakes come with their stack. */
+function failureOf(error: MeshError) {
+  return { code: error.code, reason: error.message, ...(error.code === "internal" && { error: error.cause ?? error }) };
 }
 
 /** A refresh that works is no news. */
