@@ -1,6 +1,7 @@
 import { MeshError } from "../../core/error.js";
 import type { Context } from "../context.js";
 import { takeDown } from "./down.js";
+import { federate } from "./federate.js";
 import { type Wait, waitHealthy, waitRegistered } from "./health.js";
 import { inviteNode } from "./invite.js";
 import { type LabPlan, layout, type NodePlan, type ProgramName, type SiteWish, type Underlay } from "./layout.js";
@@ -21,6 +22,7 @@ const passedOn = [
   "NSM_EXPIRE_PERIOD",
   "NSM_DIAL_TIMEOUT",
   "NSM_SVID_LIFETIME",
+  "NSM_EXPORT",
 ];
 
 /** What is asked for. */
@@ -98,6 +100,7 @@ async function startAll(context: Context, plan: LabPlan, wait: Wait, step: (text
   const started: ProgramRecord[] = [];
   for (const node of lab.nodes) if (programsOf(lab, node).includes("registry")) started.push(await start(node, "registry"));
   await waitHealthy(started, wait, step);
+  await federate(context, lab, step);
   for (const node of lab.nodes) {
     step(`inviting ${node.name}`);
     await inviteNode(context, lab, node);

@@ -16,6 +16,7 @@ export interface ProxyParts {
   readonly peers: Pick<PeerSet, "services" | "endpoints">;
   readonly registryUrl: string;
   readonly ownUrl: string;
+  readonly site: string;
   readonly store: StateStore;
   readonly resolveUrl: (url: string) => Promise<string>;
   readonly tokens: TokenSource;
@@ -41,7 +42,7 @@ const form: Form<LocalEndpoint, Written> = {
 };
 
 export function startProxy(parts: ProxyParts): RegistryProxy {
-  const { peers, registryUrl, ownUrl, tokens, prover, clock, log } = parts;
+  const { peers, registryUrl, ownUrl, site, tokens, prover, clock, log } = parts;
   const local = new LocalEndpoints({ kept: persisted(parts.store, "local/", form), clock });
   const upstreamServices = new Upstream<NetworkService>({
     ...{ registry: peers.services(registryUrl), name: (value) => value.name, clock, log },
@@ -52,7 +53,7 @@ export function startProxy(parts: ProxyParts): RegistryProxy {
     key: endpointText.write,
   });
   const services = new ServiceProxy({ upstream: upstreamServices, tokens, prover, clock });
-  const endpoints = new EndpointProxy({ local, upstream, ownUrl, resolveUrl: parts.resolveUrl, tokens, prover, clock, log });
+  const endpoints = new EndpointProxy({ local, upstream, ownUrl, site, resolveUrl: parts.resolveUrl, tokens, prover, clock, log });
   const keeper = new Keeper({ local, upstream, endpoints, services, ownUrl, clock, log });
   return {
     ...{ services, endpoints, local },
