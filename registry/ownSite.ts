@@ -14,8 +14,8 @@ import type { OwnAuthority } from "./identity.js";
 import type { Registries, RegistryParts } from "./start.js";
 import type { Store } from "./store.js";
 
-/** A site that is there answers within it, wherever it is; the next attempt comes soon. */
-const dialTimeoutMs = 1_000;
+/** The kernel asks a second time after a second: with this and the pauses between attempts, one that comes back hears of us within a second. */
+const dialTimeoutMs = 1_500;
 
 type Parts = RegistryParts & OwnAuthority & { readonly store: Store; readonly identity: Identity };
 

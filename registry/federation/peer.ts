@@ -14,8 +14,8 @@ import { isBeat, type Site } from "./site.js";
 /** A sign of life comes every second. */
 const silenceMs = 3_000;
 /** Between two attempts to reach a site that is away: short enough to see its return at once, and never the same for two. */
-const pauseMs = { least: 200, most: 500 };
-/** After a refusal: it will not think otherwise in a moment. */
+const pauseMs = { least: 200, most: 400 };
+/** Between two attempts at a site that refuses us, at the most: it may just not have heard of us yet, or will not for long. */
 const refusedMs = 10_000;
 /** A wish is kept for so long after the last who had it. */
 const keptMs = 60_000;
@@ -141,6 +141,7 @@ export class Peer implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { clock, log } = this.#parts;
+    let refusals = 0;
     for (let at = 0; !this.signal.aborted; at++) {
       const url = this.site.urls[at % this.site.urls.length] ?? "";
       const failure = asMeshError(await this.#visit(url).catch((error: unknown) => error));
@@ -148,8 +149,9 @@ export class Peer implements AsyncDisposable {
       if (this.state !== "away" || failure.message !== this.reason)
         log.warn("other site away", { site: this.site.name, url, reason: failure.message });
       this.#away(failure.message);
-      const pause = failure.code === "denied" ? refusedMs : pauseMs.least + this.#parts.random() * (pauseMs.most - pauseMs.least);
-      await clock.sleep(pause, this.signal).catch(() => {});
+      refusals = failure.code === "denied" ? refusals + 1 : 0;
+      const pause = pauseMs.least + this.#parts.random() * (pauseMs.most - pauseMs.least);
+      await clock.sleep(Math.min(pause * 2 ** refusals, refusedMs), this.signal).catch(() => {});
     }
   }
 

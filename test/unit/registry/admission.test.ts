@@ -254,6 +254,28 @@ describe("a member of a site", () => {
     }
   });
 
+  it("trusts whom the site trusts, also when that changes between renewals, and still does after a restart", async () => {
+    await invited();
+    const source = await open();
+    const first = source.current;
+    const told = new Promise<void>((resolve) => void source.listen(resolve));
+    site.trustAlso(new Map([["tokyo", site.authority.authorities]]));
+    await told;
+    assert.deepEqual([...source.bundles.keys()].sort(), ["paris", "tokyo"]);
+    assert.equal(source.current, first);
+    await source[Symbol.asyncDispose]();
+    away = true;
+    const again = await open();
+    assert.deepEqual([...again.bundles.keys()].sort(), ["paris", "tokyo"]);
+    away = false;
+    const toldAgain = new Promise<void>((resolve) => void again.listen(resolve));
+    site.trustAlso(new Map());
+    await site.clock.advance(5_000);
+    await toldAgain;
+    assert.deepEqual([...again.bundles.keys()], ["paris"]);
+    await again[Symbol.asyncDispose]();
+  });
+
   it("comes back with the key that it kept when it was away for longer than its identity lasts", async () => {
     await invited();
     const first = await open();
