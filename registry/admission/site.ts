@@ -34,7 +34,7 @@ export const noAuthority: SiteApi = {
   inviteNode: () => unsupported("its nodes get their identities"),
   inviteSite: () => unsupported("what other sites trust is decided"),
   joinSite: () => unsupported("whom its programs trust is decided"),
-  listSites: async () => ({ name: "", trustDomain: "", sites: [] }),
+  listSites: () => unsupported("what other sites trust is decided"),
   leaveSite: () => unsupported("whom its programs trust is decided"),
 };
 

@@ -3,7 +3,7 @@ import { MeshError } from "../../core/error.js";
 import { list } from "../../rpc/opening.js";
 import type { PeerSet } from "../../rpc/peers.js";
 import type { Found, Registry, RegistryContext } from "../../rpc/registry.js";
-import { onAbort, timeLimit, until } from "../../rpc/signals.js";
+import { linked, onAbort, timeLimit } from "../../rpc/signals.js";
 import type { Asked } from "./asked.js";
 import { foundAbroad } from "./exported.js";
 import type { Federation } from "./federation.js";
@@ -23,8 +23,8 @@ export interface FederatedParts<T> {
   readonly known: (query: T) => { find(query: T): T[]; watch(query: T, signal: AbortSignal): AsyncIterable<Found<T>> };
   /** A thing as other sites see it; undefined where they do not. */
   readonly abroad: (value: T) => T | undefined;
-  /** What another site shows, as it is called here. */
-  readonly imported: (value: T, site: string) => T;
+  /** What another site shows, as it is called here; undefined for what is no good here. */
+  readonly imported: (value: T, site: string) => T | undefined;
   /** The registry of the same kind there. */
   readonly there: (peers: PeerSet, url: string) => Registry<T>;
   readonly clock: Clock;
@@ -122,7 +122,7 @@ export class Federated<T extends { readonly name: string }> implements Registry<
     using limit = timeLimit(clock, patienceMs, signal);
     const asked = federation.peers.map(async (peer) => {
       const values = await peer.list(there, query, limit.signal).catch(() => []);
-      return values.map((value) => imported(value, peer.site.name));
+      return values.flatMap((value) => imported(value, peer.site.name) ?? []);
     });
     return (await Promise.all(asked)).flat();
   }
@@ -131,16 +131,33 @@ export class Federated<T extends { readonly name: string }> implements Registry<
     const { own, federation, known } = this.#parts;
     const asked = this.#parts.asked(query);
     if (asked.of === "nobody") return await ended(context.signal);
+    if (asked.of === "site") return yield* this.#watchThere(asked, query, context.signal);
     if (asked.of === "own") {
       for await (const { value, deleted } of own.find(asked.query, { watch: true }, context)) yield { value: asked.back(value), deleted };
       return;
     }
-    const wants = asked.of === "site" ? [federation.peer(asked.site)].flatMap((peer) => asked.wishes.map((wish) => peer.want(wish))) : [];
-    if (asked.of === "all") wants.push(...asked.wishes.map((wish) => settledBy(federation.want(wish))));
+    const wants = asked.wishes.map((wish) => federation.want(wish));
     try {
-      const first = (signal: AbortSignal) =>
-        asked.of === "site" ? until<Found<T>>(never, signal) : own.find(query, { watch: true }, { ...context, signal });
+      const first = (signal: AbortSignal) => own.find(query, { watch: true }, { ...context, signal });
       yield* overlay<T>({ first, second: (signal) => known(query).watch(query, signal) }, context.signal);
+    } finally {
+      for (const want of wants) want[Symbol.dispose]();
+    }
+  }
+
+  /** Ends with an error when the site is left: who still wants it is to ask anew, for it may be joined again. */
+  async *#watchThere(
+    { site, wishes }: { readonly site: string; readonly wishes: readonly Wish[] },
+    query: T,
+    signal: AbortSignal,
+  ): AsyncGenerator<Found<T>> {
+    const peer = this.#parts.federation.peer(site);
+    const wants = wishes.map((wish) => peer.want(wish));
+    using life = linked(signal);
+    using _left = onAbort(peer.signal, () => life.abort());
+    try {
+      yield* this.#parts.known(query).watch(query, life.signal);
+      if (!signal.aborted) throw new MeshError("unreachable", `the site ${site} was left`);
     } finally {
       for (const want of wants) want[Symbol.dispose]();
     }
@@ -171,13 +188,6 @@ function away({ site, state, reason }: Peer): MeshError {
   const why = state === "joining" ? "it was not reached yet" : reason;
   return new MeshError("unreachable", `the site ${site.name} does not answer, and nothing is known of that there: ${why}`);
 }
-
-function settledBy(want: { readonly settled: readonly Promise<void>[] } & Disposable): { readonly settled: Promise<void> } & Disposable {
-  return { settled: Promise.all(want.settled).then(() => {}), [Symbol.dispose]: () => want[Symbol.dispose]() };
-}
-
-/** A stream that says nothing. */
-const never: AsyncIterable<never> = { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) };
 
 function ended(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => void onAbort(signal, resolve));

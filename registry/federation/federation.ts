@@ -5,13 +5,14 @@ import type { Clock } from "../../core/clock.js";
 import { asMeshError, MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import type { Peer as Authenticated } from "../../core/peer.js";
-import { alsoInSite, inSite } from "../../core/siteNames.js";
+import { inSite } from "../../core/siteNames.js";
 import { stale } from "../../core/stale.js";
 import { parseSpiffeId } from "../../identity/spiffe.js";
 import type { PeerSet } from "../../rpc/peers.js";
 import type { RegistryContext } from "../../rpc/registry.js";
 import { endpointKind, serviceKind } from "../kind.js";
 import { Shown } from "../shown.js";
+import { endpointFrom, serviceFrom } from "./fromAbroad.js";
 import { Imported } from "./imported.js";
 import type { Wish } from "./interest.js";
 import { wishKey } from "./interest.js";
@@ -161,7 +162,7 @@ export class Federation implements AsyncDisposable {
     return {
       services: new Imported<NetworkService>({
         show: (service) => {
-          this.services.put({ ...service, name: inSite(service.name, site) });
+          this.services.put(serviceFrom(service, site));
           this.#showPlain(service.name);
         },
         hide: (name) => {
@@ -171,8 +172,10 @@ export class Federation implements AsyncDisposable {
       }),
       endpoints: new Imported<NetworkServiceEndpoint>({
         show: (endpoint, isStale) => {
-          const named = { ...alsoInSite(endpoint, site), name: inSite(endpoint.name, site) };
-          this.endpoints.put(isStale ? stale(named) : named);
+          const named = endpointFrom(endpoint, site);
+          if (named !== undefined) this.endpoints.put(isStale ? stale(named) : named);
+          else if (!this.endpoints.delete(inSite(endpoint.name, site)))
+            this.#parts.log.debug("endpoint of another site left out", { site, endpoint: endpoint.name, url: endpoint.url });
         },
         hide: (name) => void this.endpoints.delete(inSite(name, site)),
       }),

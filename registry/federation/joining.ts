@@ -12,7 +12,7 @@ import { offBy } from "../../core/skew.js";
 import { formatSiteToken, parseSiteToken, type SiteToken } from "../../identity/ca/siteToken.js";
 import { fingerprintOf } from "../../identity/certificate.js";
 import { write } from "../admission/invitations.js";
-import type { Store } from "../store.js";
+import type { Entry, Store } from "../store.js";
 import { newSiteInvitation, siteInvitationKey, useSiteInvitation } from "./invitation.js";
 import { checkSiteName, infoOf, type Site, siteOf } from "./site.js";
 import type { Sites } from "./sites.js";
@@ -61,16 +61,13 @@ export class Joining {
 
   /** The side that made the token. Throws "denied", "invalid" or "exists" with what is wrong. */
   async admit({ invitation: id, secret, site: info }: JoinFederationRequest): Promise<SiteInfo> {
-    const { sites, own, clock, log } = this.#parts;
+    const { sites, own, store, clock, log } = this.#parts;
     const site = siteOf(info as SiteInfo);
     const key = siteInvitationKey(id);
-    await sites.put(site, {
-      key,
-      decide: (found) => {
-        const used = useSiteInvitation(found, { id, secret, site }, clock.now());
-        return { op: "put", key, value: write(used), lease: found?.lease };
-      },
-    });
+    const use = (found: Entry | undefined) => useSiteInvitation(found, { id, secret, site }, clock.now());
+    // First of all: who was not invited is not told which sites there are.
+    use(await store.get(key));
+    await sites.put(site, { key, decide: (found) => ({ op: "put", key, value: write(use(found)), lease: found?.lease }) });
     log.info("site joined", { site: site.name, trustDomain: site.trustDomain, urls: site.urls });
     return infoOf(own());
   }

@@ -134,8 +134,11 @@ export class Peer implements AsyncDisposable {
 
   #follow({ interest, life }: Wanted, { peers, url, signal }: Session): void {
     const both = linked(life.signal);
-    onAbort(signal, () => both.abort());
-    const following = interest.follow({ services: peers.services(url), endpoints: peers.endpoints(url) }, both.signal);
+    const tie = onAbort(signal, () => both.abort());
+    const following = interest.follow({ services: peers.services(url), endpoints: peers.endpoints(url) }, both.signal).finally(() => {
+      tie[Symbol.dispose]();
+      both[Symbol.dispose]();
+    });
     background(this.#parts.log, "watching another site", following);
   }
 

@@ -1,11 +1,11 @@
 import type { NetworkService, NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import type { Clock } from "../../core/clock.js";
-import { alsoInSite, inSite } from "../../core/siteNames.js";
 import type { EndpointRegistry, ServiceRegistry } from "../../rpc/registry.js";
 import { askedEndpoint, askedService } from "./asked.js";
 import { type ExportRule, endpointAbroad, serviceAbroad } from "./exported.js";
 import { Federated } from "./federated.js";
 import type { Federation } from "./federation.js";
+import { endpointFrom, serviceFrom } from "./fromAbroad.js";
 
 export interface FederatedRegistriesParts {
   /** The own site's. */
@@ -32,7 +32,7 @@ export function federatedRegistries(parts: FederatedRegistriesParts): {
       asked: (query) => (isHome(query.name) ? { of: "own", query, back: (service) => service } : askedService(query, own)),
       known: ({ name }) => (name === "" || name.includes("@") ? federation.services : federation.plainServices),
       abroad: (service) => serviceAbroad(service, exports),
-      imported: (service, site) => ({ ...service, name: inSite(service.name, site) }),
+      imported: serviceFrom,
       there: (peers, url) => peers.services(url),
     }),
     endpoints: new Federated<NetworkServiceEndpoint>({
@@ -41,7 +41,7 @@ export function federatedRegistries(parts: FederatedRegistriesParts): {
         query.networkServiceNames.some(isHome) ? { of: "own", query, back: (endpoint) => endpoint } : askedEndpoint(query, own),
       known: () => federation.endpoints,
       abroad: (endpoint) => endpointAbroad(endpoint, exports),
-      imported: (endpoint, site) => ({ ...alsoInSite(endpoint, site), name: inSite(endpoint.name, site) }),
+      imported: endpointFrom,
       there: (peers, url) => peers.endpoints(url),
     }),
   };

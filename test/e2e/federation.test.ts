@@ -145,6 +145,11 @@ describe("sites that are joined", function () {
     const again = await lab.tryCtl("site", "join", token, "--registry", "tokyo");
     assert.match(again.stderr, /the token was used by the site paris at .*; it may be used once/);
     await until("it is reached", 5_000, async () => (await state("lima", "paris")) === "up");
+    // The nodes have heard by themselves whom to trust again.
+    await lab.serve("lima-1", "distant", "lima", "172.16.4.0/24");
+    const connection = await lab.request("paris-1", "distant@lima", "client");
+    await pingAll(lab, "client", connection.peerAddresses);
+    await lab.close("paris-1", connection.id);
   });
 });
 

@@ -113,6 +113,14 @@ describe("sites that are joined", () => {
     assert.deepEqual(found, ["echo-1@tokyo"]);
   });
 
+  it("leave out what is no good here: a URL of another node's own, a name that has a site, too many services", async () => {
+    const [paris, tokyo] = [sites.get(0), sites.get(1)];
+    await tokyo.serve("echo-1", "echo");
+    await tokyo.serveAt("unix:///run/nsmgr.sock", "echo-2", "echo");
+    await tokyo.serve("echo-3", "echo", ...Array.from({ length: 64 }, (_, n) => `more-${n}`));
+    assert.deepEqual(await paris.find("echo"), ["echo-1@tokyo"]);
+  });
+
   it("say which ones there are when a name is of none of them", async () => {
     const paris = sites.get(0);
     await refused("not-found", () => paris.find("echo@rome"), /paris is not joined with a site "rome"; it is joined with lima, tokyo/);

@@ -158,4 +158,18 @@ describe("two sites", () => {
     await sites.until("tokyo notices", 5_000, () => tokyo.states().includes("paris away"));
     await refused("not-found", () => paris.leave("tokyo"), /not joined with a site "tokyo"/);
   });
+
+  it("end what was watched there when they part, so that it is asked for anew when they are joined again", async () => {
+    await using sites = await Sites.open("paris", "tokyo");
+    await sites.joinAll();
+    const [paris, tokyo] = [sites.get(0), sites.get(1)];
+    await using watch = paris.watch("echo@tokyo");
+    await using plain = paris.watch("echo");
+    await sites.clock.advance(500);
+    await paris.leave("tokyo");
+    await refused("unreachable", () => watch.reading, /the site tokyo was left/);
+    await tokyo.serve("echo-1", "echo");
+    await paris.join(await tokyo.invite());
+    await sites.until("it is seen under its plain name", 3_000, () => namesIn(plain).length === 1);
+  });
 });

@@ -193,11 +193,15 @@ export class TestSite implements AsyncDisposable {
   }
 
   /** Serves in this site. */
-  async serve(name: string, ...services: readonly string[]): Promise<void> {
+  serve(name: string, ...services: readonly string[]): Promise<void> {
+    return this.serveAt("tcp://10.0.0.1:5001", name, ...services);
+  }
+
+  async serveAt(url: string, name: string, ...services: readonly string[]): Promise<void> {
     for (const one of services) await this.#registries.services.register(service(one, { payload: "IP" }), { signal: forever });
     const [first = ""] = services;
     await this.#registries.endpoints.register(
-      { ...serving(name, first, { color: "red" }), networkServiceNames: [...services] },
+      { ...serving(name, first, { color: "red" }), url, networkServiceNames: [...services] },
       { signal: forever },
     );
   }
@@ -222,7 +226,9 @@ export class TestSite implements AsyncDisposable {
   }
 
   /** Watches until disposed: what it shows at the time. */
-  watch(...services: readonly string[]): { readonly shown: Map<string, NetworkServiceEndpoint> } & AsyncDisposable {
+  watch(
+    ...services: readonly string[]
+  ): { readonly shown: Map<string, NetworkServiceEndpoint>; readonly reading: Promise<void> } & AsyncDisposable {
     const shown = new Map<string, NetworkServiceEndpoint>();
     const stop = new AbortController();
     const query = { ...serving("", ""), url: "", networkServiceLabels: {}, networkServiceNames: [...services] };
@@ -233,11 +239,12 @@ export class TestSite implements AsyncDisposable {
       }
     };
     const reading = read();
+    reading.catch(() => {});
     return {
-      shown,
+      ...{ shown, reading },
       async [Symbol.asyncDispose]() {
         stop.abort();
-        await reading;
+        await reading.catch(() => {});
       },
     };
   }
