@@ -62,15 +62,15 @@ export function accept(raw: Socket, parts: AcceptParts, letIn: (socket: TLSSocke
   socket.once("close", () => late[Symbol.dispose]());
   socket.once("secure", () => {
     late[Symbol.dispose]();
+    socket.off("error", refused);
+    // Stays: an error of a socket that nobody listens to would end the program.
+    socket.on("error", () => {});
     try {
       if (socket.alpnProtocol !== "h2") throw new MeshError("denied", "it does not speak HTTP/2");
       const guest = receive(socket, parts, svid);
       remember(socket, guest);
-      socket.off("error", refused);
       letIn(socket);
     } catch (error) {
-      socket.off("error", refused);
-      socket.on("error", () => {});
       refused(asMeshError(error));
       socket.destroy();
     }
