@@ -28,7 +28,7 @@ export function expectedRoles(trustDomain: string, own: boolean, patterns: Reado
   };
   const expected = (role: Role): Expected => {
     const pattern = patterns[role] ?? usual[role];
-    return { matches: parseIdPattern(pattern), what: `${role === "endpoint" ? "an" : "a"} ${role} (${pattern})` };
+    return { matches: parseIdPattern(pattern), what: `${role === "endpoint" || role === "nsmgr" ? "an" : "a"} ${role} (${pattern})` };
   };
   return { registry: expected("registry"), nsmgr: expected("nsmgr"), forwarder: expected("forwarder"), endpoint: expected("endpoint") };
 }
