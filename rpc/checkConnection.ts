@@ -4,7 +4,6 @@ import type { NetworkServiceRequest } from "../api/gen/networkservice/networkser
 import { MeshError } from "../core/error.js";
 import { checkCount, checkMap, checkName, checkText, checkTextMap, checkTexts, checkTime } from "./check.js";
 import { limits } from "./limits.js";
-import { shared } from "./shared.js";
 
 /** What every connection from outside must be before a chain sees it. */
 export function checkConnection(connection: Connection): void {
@@ -49,7 +48,6 @@ function checkPath(path: Path): void {
     if (segment.id !== "" && ids.has(segment.id))
       throw new MeshError("invalid", `the path has two segments with the id ${JSON.stringify(segment.id)}; each hop needs its own`);
     ids.add(segment.id);
-    segment.token = shared(segment.token);
   }
 }
 
