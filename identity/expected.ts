@@ -30,7 +30,7 @@ export function expectedRoles(trustDomain: string, own: boolean, patterns: Reado
   };
   const expected = (role: Role): Expected => {
     const pattern = patterns[role] ?? usual[role];
-    return { matches: parseIdPattern(pattern), what: `${role === "endpoint" ? "an" : "a"} ${role} (${pattern})` };
+    return { matches: parseIdPattern(pattern), what: `${role === "endpoint" || role === "nsmgr" ? "an" : "a"} ${role} (${pattern})` };
   };
   const [registry, nsmgr, remote] = [expected("registry"), expected("nsmgr"), expected("remote")];
   return { registry, nsmgr, remote, forwarder: expected("forwarder"), endpoint: expected("endpoint") };

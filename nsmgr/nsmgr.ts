@@ -37,7 +37,8 @@ export interface NsmgrConfig {
   readonly nodeSocket: string;
   /** Where the endpoints are served that nsmgr hosts. */
   readonly endpointsUrl: string;
-  readonly registryUrl: string;
+  /** At least one; replicas of one registry. */
+  readonly registryUrls: readonly string[];
   readonly forwarderService: string;
   readonly tokenLifetimeMs: number;
 }
@@ -70,7 +71,7 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
   const { tokens, podTokens, prover } = parts.identity;
   await using started = new Stack();
   const proxy = started.use(
-    startProxy({ ...parts, tokens, prover, registryUrl: config.registryUrl, ownUrl: config.publishedUrl, site: config.site }),
+    startProxy({ ...parts, tokens, prover, registryUrls: config.registryUrls, ownUrl: config.publishedUrl, site: config.site }),
   );
   const directory = started.use(new WatchedDirectory({ services: proxy.services, endpoints: proxy.endpoints, clock, log }));
   const forwarders = new Forwarders({ serviceName: config.forwarderService, local: proxy.local, services: directory, clock });
@@ -135,7 +136,7 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
   started.use(await parts.listen([config.nodeSocket], { node }));
   hosts.resume();
   attachments.resume();
-  log.info("nsmgr serves", { site: config.site, node: config.nodeName, urls: config.listenOn, registry: config.registryUrl });
+  log.info("nsmgr serves", { site: config.site, node: config.nodeName, urls: config.listenOn, registries: config.registryUrls });
   const stack = started.move();
   return { node, [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose]() };
 }
@@ -146,7 +147,7 @@ function infoOf(config: NsmgrConfig) {
     site: config.site,
     nodeId: config.nodeId,
     listenOn: [...config.listenOn],
-    registryUrl: config.registryUrl,
+    registryUrl: config.registryUrls.join(","),
     pid: process.pid,
     version: config.version,
   };

@@ -12,11 +12,12 @@ import type { TokenSource } from "../../core/token.js";
 import { Changes } from "../../rpc/changes.js";
 import { checkCaller } from "../../rpc/checkCaller.js";
 import type { EndpointRegistry, Found, RegistryContext } from "../../rpc/registry.js";
+import { isAway } from "../../rpc/replicas.js";
 import { expiryOf } from "../expiry.js";
 
 import type { LocalEndpoint, LocalEndpoints } from "./local.js";
 import { onward } from "./path.js";
-import { isAway, type Upstream } from "./upstream.js";
+import type { Upstream } from "./upstream.js";
 
 /** How long an endpoint lives that says nothing of it, and how long one is vouched for while the registry cannot be asked. */
 const defaultLifeMs = 60_000;

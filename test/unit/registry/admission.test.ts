@@ -7,11 +7,13 @@ import { MeshError } from "../../../core/error.js";
 import { silent } from "../../../core/log.js";
 import type { Bundles } from "../../../identity/bundles.js";
 import { Authority } from "../../../identity/ca/authority.js";
+import { signedBy } from "../../../identity/ca/joiner.js";
 import { formatJoinToken, type JoinToken, parseJoinToken } from "../../../identity/ca/joinToken.js";
 import { type AuthorityClient, type Granted, openMember } from "../../../identity/ca/member.js";
 import { parseDer } from "../../../identity/certificate.js";
 import { Identity } from "../../../identity/identity.js";
 import { generateKey, spkiOf } from "../../../identity/keys.js";
+import { parseSpiffeId } from "../../../identity/spiffe.js";
 import { Members } from "../../../registry/admission/members.js";
 import { noAuthority, nodesApi } from "../../../registry/admission/site.js";
 import { openMemoryStore } from "../../../registry/memory.js";
@@ -164,6 +166,22 @@ describe("a join token", () => {
     assert.deepEqual([token.url, token.node, token.authority], [url, "paris-1", site.authority.fingerprint]);
     assert.equal(token.expires, site.clock.now() + 60_000);
     assert.deepEqual(parseJoinToken(`${formatJoinToken(token)}\n`), token);
+  });
+
+  it("makes the joiner speak to none but the site's own registry", async () => {
+    await using site = await Site.open();
+    await using other = await Site.open();
+    const key = generateKey();
+    const chainOf = async ({ authority }: Site) => {
+      const { chain, authorities } = await authority.issue(parseSpiffeId("spiffe://paris/registry"), spkiOf(key.publicKey));
+      return [...chain, ...authorities];
+    };
+    const { token } = await site.invite();
+    const trust = signedBy(token.authority, site.clock.now());
+    assert.equal(trust(await chainOf(site)).id, "spiffe://paris/registry");
+    const [leaf] = await chainOf(other);
+    throwsWith("denied", "is not the one that made the token", () => trust(leaf === undefined ? [] : [leaf, other.authority.certificate]));
+    throwsWith("denied", "is signed by none", () => trust(leaf === undefined ? [] : [leaf, site.authority.certificate]));
   });
 
   it("is refused when it is none, not whole, or altered, and is not shown", async () => {
