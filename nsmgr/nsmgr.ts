@@ -7,6 +7,7 @@ import { RESELECT_REQUESTED } from "../core/states.js";
 import type { Identity } from "../identity/identity.js";
 import type { StateStore } from "../program/state.js";
 import { WatchedDirectory } from "../rpc/directory.js";
+import { homeOnly } from "../rpc/homeOnly.js";
 import type { NodeApi } from "../rpc/node.js";
 import type { PeerSet } from "../rpc/peers.js";
 import type { Services } from "../rpc/server.js";
@@ -69,7 +70,9 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
   const { config, peers, store, clock, log, random, namespaces } = parts;
   const { tokens, podTokens, prover } = parts.identity;
   await using started = new Stack();
-  const proxy = started.use(startProxy({ ...parts, tokens, prover, registryUrls: config.registryUrls, ownUrl: config.publishedUrl }));
+  const proxy = started.use(
+    startProxy({ ...parts, tokens, prover, registryUrls: config.registryUrls, ownUrl: config.publishedUrl, site: config.site }),
+  );
   const directory = started.use(new WatchedDirectory({ services: proxy.services, endpoints: proxy.endpoints, clock, log }));
   const forwarders = new Forwarders({ serviceName: config.forwarderService, local: proxy.local, services: directory, clock });
   const namespaceWatch = started.use(new NamespaceWatch({ namespaces, clock, log }));
@@ -115,6 +118,7 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
     if (conn !== undefined && attachments.has(firstSegment(conn).id)) monitor.update({ ...conn, state: RESELECT_REQUESTED });
     else await connections.end(id);
   };
+  const trustDomain = () => parts.identity.source.current.id.trustDomain;
   const node = new Node({
     info: infoOf(config),
     registryReachable: () => proxy.reachable,
@@ -123,7 +127,11 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
   });
   started.use(await parts.listen([config.endpointsUrl], { networkService: hosts.handler, monitor: served }));
   started.use(
-    await parts.listen(config.listenOn, { networkService: server, monitor, services: proxy.services, endpoints: proxy.endpoints }),
+    await parts.listen(config.listenOn, {
+      ...{ networkService: server, monitor },
+      services: homeOnly(proxy.services, trustDomain),
+      endpoints: homeOnly(proxy.endpoints, trustDomain),
+    }),
   );
   started.use(await parts.listen([config.nodeSocket], { node }));
   hosts.resume();

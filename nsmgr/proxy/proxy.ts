@@ -20,6 +20,7 @@ export interface ProxyParts {
   /** At least one; replicas of one registry. */
   readonly registryUrls: readonly string[];
   readonly ownUrl: string;
+  readonly site: string;
   readonly store: StateStore;
   readonly resolveUrl: (url: string) => Promise<string>;
   readonly tokens: TokenSource;
@@ -45,7 +46,7 @@ const form: Form<LocalEndpoint, Written> = {
 };
 
 export function startProxy(parts: ProxyParts): RegistryProxy {
-  const { peers, registryUrls, ownUrl, tokens, prover, clock, log } = parts;
+  const { peers, registryUrls, ownUrl, site, tokens, prover, clock, log } = parts;
   const anyOf = <T>(at: (url: string) => Registry<T>): Registry<T> => {
     const [first, ...others] = registryUrls.map(at);
     if (first === undefined) throw new MeshError("invalid", "NSM_REGISTRY_URL must name at least one registry");
@@ -61,7 +62,7 @@ export function startProxy(parts: ProxyParts): RegistryProxy {
     key: endpointText.write,
   });
   const services = new ServiceProxy({ upstream: upstreamServices, tokens, prover, clock });
-  const endpoints = new EndpointProxy({ local, upstream, ownUrl, resolveUrl: parts.resolveUrl, tokens, prover, clock, log });
+  const endpoints = new EndpointProxy({ local, upstream, ownUrl, site, resolveUrl: parts.resolveUrl, tokens, prover, clock, log });
   const keeper = new Keeper({ local, upstream, endpoints, services, ownUrl, clock, log });
   return {
     ...{ services, endpoints, local },

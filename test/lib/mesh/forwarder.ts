@@ -10,6 +10,7 @@ import { bySite } from "../../../core/locality.js";
 import { DATAPATH, DEAD } from "../../../core/metrics.js";
 import { Monitor } from "../../../core/monitor.js";
 import { withOwnMetrics } from "../../../core/path.js";
+import { inTheirWords } from "../../../core/siteNames.js";
 import { timeout } from "../../../core/timeout.js";
 import { up } from "../../../core/up.js";
 import { WatchedDirectory } from "../../../rpc/directory.js";
@@ -55,7 +56,7 @@ export class StubForwarder {
     const { clock, peers } = mortal;
     const monitor = new Monitor();
     const connections = begin({ log });
-    const tail = peers.networkService();
+    const tail = inTheirWords(peers.networkService());
     const registries = { services: peers.services(this.#nsmgrUrl), endpoints: peers.endpoints(this.#nsmgrUrl) };
     const onDown = (conn: Connection, reason: string) =>
       reason === "deleted" || this.dataPath === "dead" ? withOwnMetrics(conn, { [DATAPATH]: DEAD }) : conn;

@@ -16,7 +16,7 @@ const refuse = () => Promise.reject(new Error("nobody is asked"));
 
 function open(folder: string, env: Record<string, string>) {
   const config = { ...loadConfig(memberSettings, { env, argv: [], programName: "nsmgr" }), stateDir: folder, maxTokenLifetime: 600_000 };
-  const authority = { join: refuse, renew: refuse };
+  const authority = { join: refuse, renew: refuse, async *followTrust() {} };
   return openIdentity(config, { program: "nsmgr", authority, clock: systemClock, log: silent, signal: AbortSignal.timeout(5_000) });
 }
 

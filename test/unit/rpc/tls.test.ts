@@ -179,6 +179,7 @@ describe("who has no identity yet", () => {
         return { chain: [], bundles: {} };
       },
       renew: refuse,
+      async *followTrust() {},
     };
     await using server = await listening({ identity, services: { register: refuse, unregister: refuse, async *find() {} } });
     const { authorityClient } = await import("../../../rpc/authority.js");
