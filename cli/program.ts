@@ -6,6 +6,7 @@ import { describeCommand, getCommand } from "./commands/get.js";
 import { labCommand } from "./commands/lab.js";
 import { nodeCommand } from "./commands/node.js";
 import { serveCommand, unserveCommand } from "./commands/serve.js";
+import { siteCommand } from "./commands/site.js";
 import { traceCommand } from "./commands/trace.js";
 import type { Context } from "./context.js";
 import { exitCode, explain } from "./errors.js";
@@ -52,6 +53,7 @@ export function build(shell: Shell): Command {
     describeCommand,
     traceCommand,
     nodeCommand,
+    siteCommand,
     labCommand,
     completionCommand,
   ];

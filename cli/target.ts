@@ -37,12 +37,21 @@ export function targetOf(context: Context, options: GlobalOptions, preferred?: (
   return inLab(lab, name);
 }
 
-/** The isthmus.v1 socket of a registry: the one that is named, else the first of the lab, else that of this machine. */
+/** What `--registry` says of itself. */
+export const registryOption =
+  "the registry's isthmus.v1 socket, or a site of the lab (default: the lab's first, else that of this machine)";
+
+/** The isthmus.v1 socket of a registry: the one that is named by its socket or a lab's site, else the first of the lab, else that of this machine. */
 export function registryTarget(options: GlobalOptions & { readonly registry?: string }): string {
-  if (options.registry !== undefined) return socketUrl(options.registry);
-  const lab = readLab(options.prefix);
-  const node = lab?.sites.find((site) => site.registryNode !== undefined)?.registryNode;
-  return `unix://${node === undefined ? "/run/isthmus/registry-admin.sock" : nodeFiles(options.prefix, node).admin("registry")}`;
+  const { registry, prefix } = options;
+  const sites = readLab(prefix)?.sites ?? [];
+  const node = registry === undefined ? sites[0]?.registryNode : sites.find(({ name }) => name === registry)?.registryNode;
+  if (node !== undefined) return `unix://${nodeFiles(prefix, node).admin("registry")}`;
+  if (registry === undefined) return "unix:///run/isthmus/registry-admin.sock";
+  if (/^[/:]|:\/\//.test(registry)) return socketUrl(registry);
+  throw usage(
+    `--registry takes unix:///PATH or a site of the lab (${sites.map(({ name }) => name).join(", ") || "there is none"}), got "${registry}"`,
+  );
 }
 
 /** The pod that the options name, as nsmgr wants it. Exactly one of --pod, --netns and --pid. */

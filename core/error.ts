@@ -41,6 +41,8 @@ export class MeshError extends Error {
 /** Any thrown thing as one of ours. An abort becomes "cancelled", or "timeout" where the signal timed out. */
 export function asMeshError(error: unknown, fallback: ErrorCode = "internal"): MeshError {
   if (error instanceof MeshError) return error;
+  // What failed first says more than what failed while it was cleaned up.
+  if (error instanceof Error && error.name === "SuppressedError" && "suppressed" in error) return asMeshError(error.suppressed, fallback);
   if (error instanceof Error && error.name === "AbortError") return new MeshError("cancelled", "the caller went away", { cause: error });
   if (error instanceof Error && error.name === "TimeoutError")
     return new MeshError("timeout", "the time for this request is over", { cause: error });

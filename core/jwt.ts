@@ -1,5 +1,6 @@
 import { type KeyObject, verify } from "node:crypto";
 import { MeshError } from "./error.js";
+import { RecentMap } from "./recentMap.js";
 import { offBy } from "./skew.js";
 
 /** A token of the path, read but not trusted (RFC 7519). */
@@ -19,8 +20,22 @@ export interface Jwt {
 
 const mostCertificates = 8;
 
+/** The same tokens come again with every request of a hop, and reading and checking them costs more than all the rest of it. */
+const mostKept = 2048;
+const read = new RecentMap<string, Jwt>(mostKept);
+/** By key, the tokens that it has signed: that never changes. */
+const signed = new WeakMap<KeyObject, RecentMap<string, true>>();
+
 /** Reads a token. Undefined for what is none. */
 export function decodeJwt(text: string): Jwt | undefined {
+  const known = read.get(text);
+  if (known !== undefined) return known;
+  const jwt = decode(text);
+  if (jwt !== undefined) read.set(text, jwt);
+  return jwt;
+}
+
+function decode(text: string): Jwt | undefined {
   const [head, body, signature, ...more] = text.split(".");
   if (head === undefined || body === undefined || signature === undefined || more.length > 0) return undefined;
   const [header, claims] = [object(head), object(body)];
@@ -39,6 +54,15 @@ export function decodeJwt(text: string): Jwt | undefined {
 /** Whether that key has signed it, with ES256. */
 export function isSignedBy({ text, algorithm }: Jwt, key: KeyObject): boolean {
   if (algorithm !== "ES256" || key.asymmetricKeyDetails?.namedCurve !== "prime256v1") return false;
+  const known = signed.get(key) ?? new RecentMap<string, true>(mostKept);
+  if (known.get(text) === true) return true;
+  if (!verified(text, key)) return false;
+  known.set(text, true);
+  signed.set(key, known);
+  return true;
+}
+
+function verified(text: string, key: KeyObject): boolean {
   const end = text.lastIndexOf(".");
   const signature = Buffer.from(text.slice(end + 1), "base64url");
   return verify("sha256", Buffer.from(text.slice(0, end)), { key, dsaEncoding: "ieee-p1363" }, signature);
@@ -46,6 +70,8 @@ export function isSignedBy({ text, algorithm }: Jwt, key: KeyObject): boolean {
 
 /** The `sub` of a token, without checking its signature; undefined where there is none to read. */
 export function subjectOf(token: string): string | undefined {
+  const known = read.get(token);
+  if (known !== undefined) return known.subject;
   const claims = object(token.split(".")[1] ?? "");
   return typeof claims?.sub === "string" ? claims.sub : undefined;
 }

@@ -3,8 +3,10 @@ import type { Directory } from "./directory.js";
 import { asMeshError } from "./error.js";
 import type { Log } from "./log.js";
 import { labelsFor } from "./match.js";
+import { siteName } from "./siteNames.js";
+import { isStale } from "./stale.js";
 
-/** How far away an endpoint is: 0 this node, 1 this site, 2 elsewhere. */
+/** How far away an endpoint is: 0 this node, 1 this site, 2 elsewhere, 3 where nobody answers for it at the moment. */
 export type Distance = (endpoint: NetworkServiceEndpoint) => number;
 
 /** Measures the distance of endpoints among which one is to be chosen. */
@@ -36,8 +38,13 @@ export function bySite({ directory, service, site, log }: Parts): Locality {
   return async (endpoints, signal) => {
     const away = endpoints.filter((endpoint) => !isHere(endpoint));
     const here = away.length > 1 ? await urlsHere(signal) : new Set<string>();
-    return (endpoint) => (isHere(endpoint) ? 0 : here.has(endpoint.url) ? 1 : 2);
+    return (endpoint) => (isHere(endpoint) ? 0 : here.has(endpoint.url) && isOfSite(endpoint) ? 1 : isStale(endpoint) ? 3 : 2);
   };
+}
+
+/** One of another site says of itself which: whatever its url is, it is not here. */
+function isOfSite({ name }: NetworkServiceEndpoint): boolean {
+  return siteName(name).site === undefined;
 }
 
 /** The node's own nsmgr gives its endpoints the url at which only this node reaches them. */

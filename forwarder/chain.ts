@@ -12,6 +12,7 @@ import type { Log } from "../core/log.js";
 import type { Monitor } from "../core/monitor.js";
 import { observed, type Sinks } from "../core/observed.js";
 import { sharedWatch } from "../core/sharedWatch.js";
+import { inTheirWords } from "../core/siteNames.js";
 import type { TokenSource } from "../core/token.js";
 import { up } from "../core/up.js";
 import type { Kernel } from "../kernel/model.js";
@@ -43,7 +44,7 @@ export interface ChainParts extends ConnectParts {
 
 /** The forwarder, read from top to bottom: what happens to a request that comes in. */
 export function forwarderChain(parts: ChainParts): Handler {
-  const tail = parts.peers.networkService();
+  const tail = inTheirWords(parts.peers.networkService());
   return serverChain({
     ...parts,
     observed: observed({ ...parts, hop: "forwarder" }),

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=2
+#!/usr/bin/env -S node --max-semi-space-size=2 --heap-growing-percent=25
 import { randomInt } from "node:crypto";
 import path from "node:path";
 import { announce } from "../kernel/announce.js";
@@ -54,7 +54,7 @@ await runProgram("nsm-forwarder", settings, async ({ config, log, clock, sinks, 
   const own = { id: identity.id, node: nodeId(config.stateDir) };
   const tunnel = tunnelNode({ ...own, keyFile, publicKey, listenPort: config.wireguardPort, underlay });
   // What is here is an endpoint, or nsmgr; what is elsewhere is reached through its nsmgr.
-  const expect = (url: string) => (url === config.connectTo || url.startsWith("tcp:") ? roles.nsmgr : roles.endpoint);
+  const expect = (url: string) => (url === config.connectTo ? roles.nsmgr : url.startsWith("tcp:") ? roles.remote : roles.endpoint);
   const peers = started.use(new Peers({ identity, expect, log, clock, dialTimeoutMs: config.dialTimeout }));
   started.use(
     await startForwarder({

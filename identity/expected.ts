@@ -8,7 +8,8 @@ export interface Expected {
   readonly what: string;
 }
 
-const roles = ["registry", "nsmgr", "forwarder", "endpoint"] as const;
+/** `remote` is the nsmgr of another node, of this site or of one that is joined with it. */
+const roles = ["registry", "nsmgr", "remote", "forwarder", "endpoint"] as const;
 export type Role = (typeof roles)[number];
 export type Roles = Readonly<Record<Role, Expected>>;
 
@@ -23,12 +24,14 @@ export function expectedRoles(trustDomain: string, own: boolean, patterns: Reado
   const usual: Readonly<Record<Role, string>> = {
     registry: own ? `spiffe://${trustDomain}/registry` : anybody,
     nsmgr: own ? `spiffe://${trustDomain}/node/*/nsmgr` : anybody,
+    remote: own ? "spiffe://*/node/*/nsmgr" : "spiffe://*/**",
     forwarder: own ? `spiffe://${trustDomain}/node/*/forwarder` : anybody,
     endpoint: anybody,
   };
   const expected = (role: Role): Expected => {
     const pattern = patterns[role] ?? usual[role];
-    return { matches: parseIdPattern(pattern), what: `${role === "endpoint" ? "an" : "a"} ${role} (${pattern})` };
+    return { matches: parseIdPattern(pattern), what: `${role === "endpoint" || role === "nsmgr" ? "an" : "a"} ${role} (${pattern})` };
   };
-  return { registry: expected("registry"), nsmgr: expected("nsmgr"), forwarder: expected("forwarder"), endpoint: expected("endpoint") };
+  const [registry, nsmgr, remote] = [expected("registry"), expected("nsmgr"), expected("remote")];
+  return { registry, nsmgr, remote, forwarder: expected("forwarder"), endpoint: expected("endpoint") };
 }

@@ -3,6 +3,7 @@ import type { Prover } from "../core/checkTokens.js";
 import type { Clock } from "../core/clock.js";
 import { asMeshError, MeshError } from "../core/error.js";
 import { isSignedBy, type Jwt } from "../core/jwt.js";
+import { RecentMap } from "../core/recentMap.js";
 import { parseDer } from "./certificate.js";
 import type { IdentitySource } from "./source.js";
 import { verifyChain } from "./verify.js";
@@ -15,7 +16,7 @@ export class BundleProver implements Prover, Disposable {
   readonly #source: IdentitySource;
   readonly #clock: Clock;
   /** By the token's text; a token does not outlive its certificate. */
-  readonly #known = new Map<string, { readonly signer: string; readonly until: number }>();
+  readonly #known = new RecentMap<string, { readonly signer: string; readonly until: number }>(mostKept);
   readonly #listening: Disposable;
 
   constructor(source: IdentitySource, clock: Clock) {
@@ -30,8 +31,6 @@ export class BundleProver implements Prover, Disposable {
     const known = this.#known.get(token.text);
     if (known !== undefined && known.until > now) return known.signer;
     const signer = this.#prove(token, now);
-    const [oldest] = this.#known.keys();
-    if (this.#known.size >= mostKept && oldest !== undefined) this.#known.delete(oldest);
     this.#known.set(token.text, { signer, until: token.expires });
     return signer;
   }

@@ -14,7 +14,12 @@ export const nsmgrSettings = {
     list,
     "unix:///run/isthmus/nsmgr.sock,tcp://:5001",
   ),
-  registryUrl: setting("NSM_REGISTRY_URL", "the site's registry", text, "tcp://localhost:5002"),
+  registryUrls: setting(
+    "NSM_REGISTRY_URL",
+    "the site's registry; several addresses where it has replicas, each asked when the one before is away",
+    list.refine((urls) => urls.length > 0, "at least one URL"),
+    "tcp://localhost:5002",
+  ),
   nodeSocket: setting(
     "NSM_NODE_SOCKET",
     "the unix socket of isthmus.v1, for this node's administrator",

@@ -2,8 +2,8 @@ import type { NetworkService, NetworkServiceEndpoint } from "../api/gen/registry
 import { NetworkService as NetworkServiceMessage } from "../api/gen/registry/registry.js";
 import type { Clock } from "../core/clock.js";
 import type { Directory } from "../core/directory.js";
+import { isAway } from "../rpc/replicas.js";
 import type { LocalEndpoints } from "./proxy/local.js";
-import { isAway } from "./proxy/upstream.js";
 
 export interface ForwardersParts {
   readonly serviceName: string;

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=2
+#!/usr/bin/env -S node --max-semi-space-size=2 --heap-growing-percent=25
 import { randomInt } from "node:crypto";
 import { openIdentity } from "../program/identity.js";
 import { nodeId } from "../program/nodeId.js";
@@ -20,7 +20,7 @@ await runProgram("nsmgr", nsmgrSettings, async ({ config, log, clock, sinks, sig
   const id = nodeId(config.stateDir);
   const authority = authorityClient(clock);
   const { identity, roles } = started.use(await openIdentity(config, { program: "nsmgr", authority, clock, log, signal }));
-  const expect = (url: string) => (url === config.registryUrl ? roles.registry : roles.forwarder);
+  const expect = (url: string) => (config.registryUrls.includes(url) ? roles.registry : roles.forwarder);
   const store = started.use(openStore(config.stateDir));
   const prefixes = started.use(new PrefixFile({ path: config.excludedPrefixesFile, clock, log }));
   const peers = started.use(new Peers({ identity, expect, log, clock, dialTimeoutMs: config.dialTimeout }));

@@ -8,6 +8,7 @@ import { RESELECT_REQUESTED } from "../core/states.js";
 import type { Identity } from "../identity/identity.js";
 import type { StateStore } from "../program/state.js";
 import { WatchedDirectory } from "../rpc/directory.js";
+import { homeOnly } from "../rpc/homeOnly.js";
 import type { NodeApi } from "../rpc/node.js";
 import type { PeerSet } from "../rpc/peers.js";
 import type { Services } from "../rpc/server.js";
@@ -38,7 +39,8 @@ export interface NsmgrConfig {
   readonly nodeSocket: string;
   /** Where the endpoints are served that nsmgr hosts. */
   readonly endpointsUrl: string;
-  readonly registryUrl: string;
+  /** At least one; replicas of one registry. */
+  readonly registryUrls: readonly string[];
   readonly forwarderService: string;
   readonly tokenLifetimeMs: number;
 }
@@ -71,7 +73,9 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
   const { config, peers, store, clock, log, random, namespaces, sinks = noSinks } = parts;
   const { tokens, podTokens, prover } = parts.identity;
   await using started = new Stack();
-  const proxy = started.use(startProxy({ ...parts, tokens, prover, registryUrl: config.registryUrl, ownUrl: config.publishedUrl }));
+  const proxy = started.use(
+    startProxy({ ...parts, tokens, prover, registryUrls: config.registryUrls, ownUrl: config.publishedUrl, site: config.site }),
+  );
   const directory = started.use(new WatchedDirectory({ services: proxy.services, endpoints: proxy.endpoints, clock, log }));
   const forwarders = new Forwarders({ serviceName: config.forwarderService, local: proxy.local, services: directory, clock });
   const namespaceWatch = started.use(new NamespaceWatch({ namespaces, clock, log }));
@@ -118,6 +122,7 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
     if (conn !== undefined && attachments.has(firstSegment(conn).id)) monitor.update({ ...conn, state: RESELECT_REQUESTED });
     else await connections.end(id);
   };
+  const trustDomain = () => parts.identity.source.current.id.trustDomain;
   const node = new Node({
     info: infoOf(config),
     registryReachable: () => proxy.reachable,
@@ -126,13 +131,17 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
   });
   started.use(await parts.listen([config.endpointsUrl], { networkService: hosts.handler, monitor: served }));
   started.use(
-    await parts.listen(config.listenOn, { networkService: server, monitor, services: proxy.services, endpoints: proxy.endpoints }),
+    await parts.listen(config.listenOn, {
+      ...{ networkService: server, monitor },
+      services: homeOnly(proxy.services, trustDomain),
+      endpoints: homeOnly(proxy.endpoints, trustDomain),
+    }),
   );
   started.use(await parts.listen([config.nodeSocket], { node }));
   nsmgrGauges(sinks.meter, { monitor, served, attachments, hosts, registryReachable: () => proxy.reachable });
   hosts.resume();
   attachments.resume();
-  log.info("nsmgr serves", { site: config.site, node: config.nodeName, urls: config.listenOn, registry: config.registryUrl });
+  log.info("nsmgr serves", { site: config.site, node: config.nodeName, urls: config.listenOn, registries: config.registryUrls });
   const stack = started.move();
   return { node, [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose]() };
 }
@@ -143,7 +152,7 @@ function infoOf(config: NsmgrConfig) {
     site: config.site,
     nodeId: config.nodeId,
     listenOn: [...config.listenOn],
-    registryUrl: config.registryUrl,
+    registryUrl: config.registryUrls.join(","),
     pid: process.pid,
     version: config.version,
   };

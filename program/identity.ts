@@ -64,12 +64,16 @@ export async function openIdentity(
 ): Promise<Opened> {
   const tokenLifetimeMs = config.maxTokenLifetime;
   const { clock, program, authority, claims } = parts;
+  let shown: Identity | undefined;
   const source =
     (await openGiven(config, parts)) ??
     (await openMember({
       ...parts,
       ...{ program, authority, file: join(config.stateDir, "identity.json"), tokenFile: config.joinTokenFile },
-      showing: (own) => new Identity({ source: own, clock, tokenLifetimeMs }),
+      showing: (own) => {
+        shown ??= new Identity({ source: own, clock, tokenLifetimeMs });
+        return shown;
+      },
     }));
   return opened(config, source, new Identity({ source, clock, tokenLifetimeMs, claims }));
 }

@@ -50,6 +50,19 @@ export const registrySettings = {
   caKeyFile: setting("NSM_CA_KEY_FILE", "the authority's key, PEM, mode 0600; made in the state folder unless given", optionalText, ""),
   caCertificateFile: setting("NSM_CA_CERT_FILE", "the authority's certificate, PEM; made with the key unless given", optionalText, ""),
   maxTokenLifetime: setting("NSM_MAX_TOKEN_LIFETIME", "how long a token of this registry lasts", life, "10m"),
+  export: setting("NSM_EXPORT", "the services that joined sites may find here: names, or patterns such as public-*", list, "*"),
+  forwarderService: setting(
+    "NSM_FORWARDER_NETWORK_SERVICE_NAME",
+    "the service that forwarders serve; it is every site's own, and no other site sees it",
+    text,
+    "forwarder",
+  ),
+  federationUrls: setting(
+    "NSM_FEDERATION_URLS",
+    "where the registries of other sites reach this site's, in the order in which they are tried; the first tcp:// url of NSM_LISTEN_ON unless given",
+    list,
+    "",
+  ),
   expirePeriod: setting("NSM_EXPIRE_PERIOD", "the longest life of an endpoint that is not registered again", life, "1m"),
 };
 

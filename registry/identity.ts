@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { Bundles } from "../identity/bundles.js";
 import { Authority } from "../identity/ca/authority.js";
 import { RenewingSource } from "../identity/ca/renewing.js";
 import { Identity } from "../identity/identity.js";
@@ -12,7 +13,15 @@ import type { RegistryParts } from "./start.js";
 
 /** Who this registry is; with the site's authority, where it is that. */
 export interface RegistryIdentity extends Opened {
-  readonly authority: Authority | undefined;
+  readonly own: OwnAuthority | undefined;
+}
+
+/** The site's authority, and what this registry itself shows by it. */
+export interface OwnAuthority {
+  readonly authority: Authority;
+  readonly source: RenewingSource;
+  /** Trusts these besides the site's own authority from now on. */
+  trustAlso(foreign: Bundles): void;
 }
 
 export async function openRegistryIdentity(config: RegistryConfig, parts: RegistryParts): Promise<RegistryIdentity> {
@@ -20,9 +29,9 @@ export async function openRegistryIdentity(config: RegistryConfig, parts: Regist
   const tokenLifetimeMs = config.maxTokenLifetime;
   const signal = parts.signal ?? new AbortController().signal;
   const given = await openGiven(config, { ...parts, signal });
-  const authority = given === undefined ? await openAuthority(config, parts) : undefined;
-  const source = given ?? (await ownSource(authority as Authority, parts));
-  return { ...opened(config, source, new Identity({ source, clock, tokenLifetimeMs })), authority };
+  const own = given === undefined ? await ownAuthority(await openAuthority(config, parts), parts) : undefined;
+  const source = given ?? (own as OwnAuthority).source;
+  return { ...opened(config, source, new Identity({ source, clock, tokenLifetimeMs })), own };
 }
 
 async function openAuthority(
@@ -39,11 +48,22 @@ async function openAuthority(
 }
 
 /** Signed by itself; it shows the authority too, so that who only knows its fingerprint from a join token can check it. */
-async function ownSource(authority: Authority, parts: RegistryParts): Promise<RenewingSource> {
-  const id = parseSpiffeId(`spiffe://${authority.trustDomain}/registry`);
+async function ownAuthority(authority: Authority, parts: RegistryParts): Promise<OwnAuthority> {
+  const { trustDomain } = authority;
+  const id = parseSpiffeId(`spiffe://${trustDomain}/registry`);
+  let foreign: Bundles = new Map();
+  const bundles = (): Bundles => new Map([...foreign, [trustDomain, authority.authorities]]);
   const renew = async (key = generateKey().privateKey): Promise<Identified> => {
     const { chain, authorities } = await authority.issue(id, spkiOf(key));
-    return { svid: svidOf([...chain, ...authorities], key), bundles: new Map([[authority.trustDomain, authorities]]) };
+    return { svid: svidOf([...chain, ...authorities.slice(0, 1)], key), bundles: bundles() };
   };
-  return new RenewingSource({ first: await renew(), renew, ...parts });
+  const source = new RenewingSource({ first: await renew(), renew, ...parts });
+  return {
+    authority,
+    source,
+    trustAlso: (others) => {
+      foreign = others;
+      source.trust(bundles());
+    },
+  };
 }

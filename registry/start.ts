@@ -3,11 +3,9 @@ import type { Clock } from "../core/clock.js";
 import type { Log } from "../core/log.js";
 import { noSinks, type Sinks } from "../core/observed.js";
 import type { TokenSource } from "../core/token.js";
-import { publishedUrl } from "../rpc/published.js";
 import type { EndpointRegistry, ServiceRegistry } from "../rpc/registry.js";
 import { serve } from "../rpc/server.js";
-import { Members } from "./admission/members.js";
-import { noAuthority, siteApi } from "./admission/site.js";
+import { noAuthority } from "./admission/site.js";
 import type { RegistryConfig } from "./config.js";
 import { Endpoints } from "./endpoints.js";
 import type { EtcdOptions } from "./etcd/store.js";
@@ -17,6 +15,7 @@ import { endpointKind, serviceKind } from "./kind.js";
 import { openLmdbStore } from "./lmdb.js";
 import { measured } from "./measured.js";
 import { openMemoryStore } from "./memory.js";
+import { OwnSite } from "./ownSite.js";
 import { Services } from "./services.js";
 import type { Store } from "./store.js";
 import { View } from "./view.js";
@@ -44,15 +43,20 @@ export async function start(config: RegistryConfig, parts: RegistryParts): Promi
     const { meter } = parts.sinks ?? noSinks;
     const timing = { meter, clock: parts.clock };
     const store = measured(keep(opened, await openStore(config, parts)), timing);
-    const { identity, authority } = keep(opened, await openRegistryIdentity(config, parts));
+    const { identity, own } = keep(opened, await openRegistryIdentity(config, parts));
     const { tokens, prover, id } = identity;
     const registries = keep(opened, await openRegistries({ ...parts, store, tokens, prover, expirePeriodMs: config.expirePeriod }));
     const shared = { log: parts.log, hop: config.name };
-    const members = authority && new Members({ ...parts, store, authority });
-    const services = { services: registries.services, endpoints: registries.endpoints, identity: members };
-    const server = keep(opened, await serve({ urls: config.listenOn, services, identity, timing, ...shared }));
-    const site = authority === undefined ? noAuthority : siteApi({ ...parts, store, authority, url: publishedUrl(server.urls) });
-    keep(opened, await serve({ urls: [config.adminSocket], services: { site }, ...shared }));
+    const site = own && new OwnSite(config, { ...parts, ...own, store, identity });
+    const federated = site && keep(opened, await site.open(registries));
+    const { services, endpoints } = federated ?? registries;
+    const offered = { services, endpoints, identity: site?.members, federation: federated?.api };
+    const server = keep(opened, await serve({ urls: config.listenOn, services: offered, identity, timing, ...shared }));
+    site?.listens(server.urls);
+    keep(
+      opened,
+      await serve({ urls: [config.adminSocket], services: { site: federated ? site?.api(federated) : noAuthority }, ...shared }),
+    );
     parts.log.info("registry serves", { id, site: config.site, urls: server.urls, store: config.store, ...registries.counts() });
     return { urls: server.urls, id, [Symbol.asyncDispose]: () => closeAll(opened) };
   } catch (error) {

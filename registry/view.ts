@@ -3,10 +3,9 @@ import { asMeshError } from "../core/error.js";
 import type { Log } from "../core/log.js";
 import { noSinks, type Sinks } from "../core/observed.js";
 import type { Found } from "../rpc/registry.js";
-import { Index } from "./index.js";
 import type { Kind } from "./kind.js";
+import { Shown } from "./shown.js";
 import { type Batch, type Change, Compacted, type Entry, type Revision, type Store } from "./store.js";
-import { Watchers } from "./watchers.js";
 
 const shortestPauseMs = 100;
 const longestPauseMs = 2_000;
@@ -25,8 +24,7 @@ export interface ViewParts<T> {
  */
 export class View<T> implements AsyncDisposable {
   readonly #parts: ViewParts<T>;
-  readonly #index: Index<T>;
-  readonly #watchers: Watchers<T>;
+  readonly #shown: Shown<T>;
   readonly #stop = new AbortController();
   readonly #waiting = new Set<{ readonly revision: Revision; readonly done: () => void }>();
   readonly #lag: (ms: number) => void;
@@ -35,8 +33,7 @@ export class View<T> implements AsyncDisposable {
 
   private constructor(parts: ViewParts<T>) {
     this.#parts = parts;
-    this.#index = new Index(parts.kind);
-    this.#watchers = new Watchers(parts.kind);
+    this.#shown = new Shown(parts.kind);
     const help = "How long after a commit of this registry its own watch of the store showed it";
     const lag = (parts.sinks ?? noSinks).meter.timer("isthmus_store_watch_lag_seconds", help, ["kind"]);
     this.#lag = (ms) => lag(ms / 1000, { kind: parts.kind.word });
@@ -55,25 +52,25 @@ export class View<T> implements AsyncDisposable {
   }
 
   get size(): number {
-    return this.#index.size;
+    return this.#shown.size;
   }
 
   /** How many watch it. */
   get watched(): number {
-    return this.#watchers.size;
+    return this.#shown.watched;
   }
 
   get(name: string): T | undefined {
-    return this.#index.get(name);
+    return this.#shown.get(name);
   }
 
   find(query: T): T[] {
-    return this.#index.find(query);
+    return this.#shown.find(query);
   }
 
   /** What matches now, then every change, the latest of each name when the reader is slow. Ends with the signal, or with the view. */
   watch(query: T, signal: AbortSignal): AsyncIterable<Found<T>> {
-    return this.#watchers.watch(query, () => this.#index.find(query), signal);
+    return this.#shown.watch(query, signal);
   }
 
   /** Resolves when the view shows what was committed at `revision`. */
@@ -98,14 +95,14 @@ export class View<T> implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    this.#watchers.close();
+    this.#shown.close();
     await this.#following;
   }
 
   /** Also when the history was lost: then everything counts as changed. */
   async #load(): Promise<void> {
     const { entries, revision } = await this.#parts.store.list(this.#parts.kind.prefix);
-    const gone = new Set(this.#index.names());
+    const gone = new Set(this.#shown.names());
     for (const entry of entries) {
       gone.delete(this.#nameOf(entry.key));
       this.#put(entry);
@@ -156,8 +153,7 @@ export class View<T> implements AsyncDisposable {
   #put(entry: Entry): void {
     const { kind, log } = this.#parts;
     try {
-      const value = kind.decode(entry);
-      this.#watchers.tell(this.#index.put(value), value);
+      this.#shown.put(kind.decode(entry));
     } catch (error) {
       // One bad record must not hide all others, nor show what was there before it.
       log.error("record not readable", { key: entry.key, error });
@@ -166,10 +162,7 @@ export class View<T> implements AsyncDisposable {
   }
 
   #delete(name: string): void {
-    const before = this.#index.delete(name);
-    if (before === undefined) return;
-    this.#parts.log.info(`${this.#parts.kind.word} gone`, { name });
-    this.#watchers.tell(before, undefined);
+    if (this.#shown.delete(name)) this.#parts.log.info(`${this.#parts.kind.word} gone`, { name });
   }
 
   #reached(revision: Revision): void {

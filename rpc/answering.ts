@@ -3,9 +3,10 @@ import { MeshError } from "../core/error.js";
 import { stream, unary } from "./bind.js";
 import { callerOf, pathHeaders, pathOf, traceOf } from "./headers.js";
 import { health } from "./health.js";
-import type { IdentityApi, SiteApi } from "./identityApi.js";
+import type { FederationApi, IdentityApi, SiteApi } from "./identityApi.js";
 import {
   endpointRegistryMethods,
+  federationMethods,
   identityMethods,
   monitorMethods,
   networkServiceMethods,
@@ -27,6 +28,7 @@ export function answering(services: Services): Answering[] {
     ...(services.endpoints ? endpointRegistry(services.endpoints) : []),
     ...(services.node ? node(services.node) : []),
     ...(services.identity ? identity(services.identity) : []),
+    ...(services.federation ? federation(services.federation) : []),
     ...(services.site ? site(services.site) : []),
   ];
   return [...offered, ...health(offered)];
@@ -97,10 +99,19 @@ function contextOf(incoming: Incoming): RegistryContext {
 }
 
 function identity(api: IdentityApi): Answering[] {
-  const { join, renew } = identityMethods;
+  const { join, renew, followTrust } = identityMethods;
   return [
     unary(join, (request, { key }) => api.join(request, shown(key)), true),
     unary(renew, (request, { link }) => api.renew(request, shown(link?.peer))),
+    stream(followTrust, (_, { link, signal }) => api.followTrust(shown(link?.peer), signal)),
+  ];
+}
+
+function federation(api: FederationApi): Answering[] {
+  const { join, follow } = federationMethods;
+  return [
+    unary(join, (request) => api.join(request), true),
+    stream(follow, (_, { link, signal }) => api.follow(shown(link?.peer), signal)),
   ];
 }
 
@@ -110,7 +121,17 @@ function shown<T>(of: T | undefined): T {
 }
 
 function site(api: SiteApi): Answering[] {
-  return [unary(siteMethods.inviteNode, (request, { signal }) => api.inviteNode(request, signal))];
+  const m = siteMethods;
+  return [
+    unary(m.inviteNode, (request, { signal }) => api.inviteNode(request, signal)),
+    unary(m.inviteSite, (request, { signal }) => api.inviteSite(request, signal)),
+    unary(m.joinSite, (request, { signal }) => api.joinSite(request, signal)),
+    unary(m.listSites, (_, { signal }) => api.listSites(signal)),
+    unary(m.leaveSite, async (request, { signal }) => {
+      await api.leaveSite(request, signal);
+      return {};
+    }),
+  ];
 }
 
 function node(api: NodeApi): Answering[] {

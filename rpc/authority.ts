@@ -1,5 +1,6 @@
-import type { IssuedIdentity } from "../api/gen/isthmus/v1/identity.js";
+import type { Authorities, IssuedIdentity } from "../api/gen/isthmus/v1/identity.js";
 import type { Clock } from "../core/clock.js";
+import type { Bundles } from "../identity/bundles.js";
 import type { AuthorityClient, Granted } from "../identity/ca/member.js";
 import { parseDer } from "../identity/certificate.js";
 import type { Showing } from "../identity/identity.js";
@@ -30,14 +31,17 @@ export function authorityClient(clock: Clock): AuthorityClient {
       return ask(url, showing, identityMethods.join, request, signal);
     },
     renew: (url, showing, publicKey, signal) => ask(url, showing, identityMethods.renew, { publicKey: Buffer.from(publicKey) }, signal),
+    async *followTrust(url, showing, signal) {
+      await using transport = new GrpcTransport({ clock, dialTimeoutMs, identity: showing, expect: () => anybody });
+      for await (const told of new Caller(transport).stream(url, identityMethods.followTrust, {}, { signal })) yield trusted(told.bundles);
+    },
   };
 }
 
 function granted({ chain, bundles }: IssuedIdentity): Granted {
-  return {
-    chain: parseDer(chain, "what the registry gave"),
-    bundles: new Map(
-      Object.entries(bundles).map(([domain, { certificates }]) => [domain, parseDer(certificates, `the bundle of ${domain}`)]),
-    ),
-  };
+  return { chain: parseDer(chain, "what the registry gave"), bundles: trusted(bundles) };
+}
+
+function trusted(bundles: Readonly<Record<string, Authorities>>): Bundles {
+  return new Map(Object.entries(bundles).map(([domain, { certificates }]) => [domain, parseDer(certificates, `the bundle of ${domain}`)]));
 }

@@ -1,5 +1,6 @@
 import type { Connection, ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
 import { HealthCheckResponse_ServingStatus as Serving } from "../api/gen/grpc/health/v1/health.js";
+import type { SiteInfo } from "../api/gen/isthmus/v1/site.js";
 import type { Call, Handler } from "../core/chain.js";
 import type { Clock } from "../core/clock.js";
 import { afresh } from "../core/deadline.js";
@@ -12,6 +13,7 @@ import { checkAnswer } from "./checkAnswer.js";
 import type { SiteApi } from "./identityApi.js";
 import {
   endpointRegistryMethods,
+  federationMethods,
   healthMethods,
   monitorMethods,
   networkServiceMethods,
@@ -114,7 +116,19 @@ export class CallingPeers implements PeerSet {
   }
 
   site(url: string): SiteApi {
-    return { inviteNode: (request, signal) => this.#caller.unary(url, siteMethods.inviteNode, request, { signal }) };
+    const caller = this.#caller;
+    const m = siteMethods;
+    return {
+      inviteNode: (request, signal) => caller.unary(url, m.inviteNode, request, { signal }),
+      inviteSite: (request, signal) => caller.unary(url, m.inviteSite, request, { signal }),
+      joinSite: (request, signal) => caller.unary(url, m.joinSite, request, { signal }),
+      listSites: (signal) => caller.unary(url, m.listSites, {}, { signal }),
+      leaveSite: async (request, signal) => void (await caller.unary(url, m.leaveSite, request, { signal })),
+    };
+  }
+
+  followSite(url: string, signal: AbortSignal): AsyncIterable<SiteInfo> {
+    return this.#caller.stream(url, federationMethods.follow, {}, { signal });
   }
 
   async health(url: string, signal: AbortSignal): Promise<boolean> {

@@ -3,9 +3,10 @@ import type { Clock } from "../core/clock.js";
 import type { Directory } from "../core/directory.js";
 import { asMeshError, MeshError } from "../core/error.js";
 import type { Log } from "../core/log.js";
+import { list } from "./opening.js";
 import type { EndpointRegistry, Registry, ServiceRegistry } from "./registry.js";
 import { abortable } from "./signals.js";
-import { list, View } from "./view.js";
+import { View } from "./view.js";
 
 const keptMs = 60_000;
 

@@ -62,6 +62,8 @@ class MemoryTransport implements Transport {
     if (method.kind !== "unary") throw new MeshError("internal", `${path} is a stream`);
     using call = await this.#begin(host, url, outgoing);
     try {
+      // Signing took a moment, in which much may have ended.
+      call.incoming.signal.throwIfAborted();
       return copy(await abortable(method.answer(copy(request), call.incoming), call.incoming.signal));
     } catch (error) {
       throw this.#failure(error, host, url, outgoing, call);
@@ -74,6 +76,7 @@ class MemoryTransport implements Transport {
     if (method.kind !== "stream") throw new MeshError("internal", `${path} is no stream`);
     using call = await this.#begin(host, url, outgoing);
     try {
+      call.incoming.signal.throwIfAborted();
       for await (const answer of until(method.answer(copy(request), call.incoming), call.incoming.signal)) yield copy(answer);
       if (call.incoming.signal.aborted) throw call.incoming.signal.reason;
     } catch (error) {

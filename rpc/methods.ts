@@ -1,7 +1,7 @@
 import { Connection, ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
 import { Empty } from "../api/gen/google/protobuf/empty.js";
 import { HealthCheckRequest, HealthCheckResponse } from "../api/gen/grpc/health/v1/health.js";
-import { InviteNodeRequest, InviteNodeResponse, IssuedIdentity, JoinRequest, RenewRequest } from "../api/gen/isthmus/v1/identity.js";
+import { IssuedIdentity, JoinRequest, RenewRequest, TrustBundles } from "../api/gen/isthmus/v1/identity.js";
 import {
   Attachment,
   AttachRequest,
@@ -16,6 +16,18 @@ import {
   ServeRequest,
   UnserveRequest,
 } from "../api/gen/isthmus/v1/node.js";
+import {
+  InviteNodeRequest,
+  InviteNodeResponse,
+  InviteSiteRequest,
+  InviteSiteResponse,
+  JoinedSite,
+  JoinFederationRequest,
+  JoinSiteRequest,
+  LeaveSiteRequest,
+  ListSitesResponse,
+  SiteInfo,
+} from "../api/gen/isthmus/v1/site.js";
 import { NetworkServiceRequest } from "../api/gen/networkservice/networkservice.js";
 import {
   NetworkService,
@@ -27,7 +39,7 @@ import {
 } from "../api/gen/registry/registry.js";
 import { checkName } from "./check.js";
 import { checkConnection, checkEvent, checkRequest, checkSelector } from "./checkConnection.js";
-import { checkInvite, checkJoin, checkRenew } from "./checkIdentity.js";
+import { checkInvite, checkJoin, checkJoinFederation, checkJoinSite, checkLeaveSite, checkRenew, checkSiteInfo } from "./checkIdentity.js";
 import {
   checkAttach,
   checkDetach,
@@ -109,6 +121,14 @@ const issued = codec("IssuedIdentity", IssuedIdentity);
 export const identityMethods = {
   join: method("/isthmus.v1.Identity/Join", codec("JoinRequest", JoinRequest, checkJoin), issued),
   renew: method("/isthmus.v1.Identity/Renew", codec("RenewRequest", RenewRequest, checkRenew), issued),
+  followTrust: method("/isthmus.v1.Identity/FollowTrust", empty, codec("TrustBundles", TrustBundles)),
+};
+
+const siteInfo = codec("SiteInfo", SiteInfo, checkSiteInfo);
+
+export const federationMethods = {
+  join: method("/isthmus.v1.Federation/Join", codec("JoinFederationRequest", JoinFederationRequest, checkJoinFederation), siteInfo),
+  follow: method("/isthmus.v1.Federation/Follow", empty, siteInfo),
 };
 
 export const siteMethods = {
@@ -117,6 +137,14 @@ export const siteMethods = {
     codec("InviteNodeRequest", InviteNodeRequest, checkInvite),
     codec("InviteNodeResponse", InviteNodeResponse),
   ),
+  inviteSite: method(
+    "/isthmus.v1.Site/InviteSite",
+    codec("InviteSiteRequest", InviteSiteRequest),
+    codec("InviteSiteResponse", InviteSiteResponse),
+  ),
+  joinSite: method("/isthmus.v1.Site/JoinSite", codec("JoinSiteRequest", JoinSiteRequest, checkJoinSite), codec("JoinedSite", JoinedSite)),
+  listSites: method("/isthmus.v1.Site/ListSites", empty, codec("ListSitesResponse", ListSitesResponse)),
+  leaveSite: method("/isthmus.v1.Site/LeaveSite", codec("LeaveSiteRequest", LeaveSiteRequest, checkLeaveSite), empty),
 };
 
 const endpointList = codec("ListEndpointsResponse", ListEndpointsResponse);

@@ -1,4 +1,5 @@
 import type { ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
+import type { SiteInfo } from "../api/gen/isthmus/v1/site.js";
 import type { Handler } from "../core/chain.js";
 import type { SiteApi } from "./identityApi.js";
 import type { NodeClient } from "./node.js";
@@ -17,6 +18,8 @@ export interface PeerSet extends AsyncDisposable {
   endpoints(url: string): EndpointRegistry;
   node(url: string): NodeClient;
   site(url: string): SiteApi;
+  /** What the site of the registry there says of itself, with a sign of life (an empty one) every second. */
+  followSite(url: string, signal: AbortSignal): AsyncIterable<SiteInfo>;
   /** Whether the peer answers and says that it serves. Never rejects. */
   health(url: string, signal: AbortSignal): Promise<boolean>;
 }

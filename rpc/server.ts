@@ -54,7 +54,6 @@ export async function serve(parts: ServeParts): Promise<RunningServer> {
     // A client that vanished without a word still holds its streams here.
     "grpc.keepalive_time_ms": 20_000,
     "grpc.keepalive_timeout_ms": 5_000,
-    ...(parts.identity && { "grpc.max_connection_age_ms": ageOf(parts.identity) }),
   });
   const edge = new Edge(parts, stopping.signal);
   const methods = timed(answering(parts.services), parts.timing);
@@ -72,14 +71,6 @@ export async function serve(parts: ServeParts): Promise<RunningServer> {
       await stopped(server, listeners, AbortSignal.timeout(parts.limits?.graceMs ?? 2_000));
     },
   };
-}
-
-const longestAgeMs = 12 * 3_600_000;
-
-/** Nobody is asked to leave in the middle of a call or stream; who comes again shows and sees newer certificates. */
-function ageOf({ source }: Identity): number {
-  const { notBefore, notAfter } = source.current;
-  return Math.min(Math.round((notAfter - notBefore) / 4), longestAgeMs);
 }
 
 /** Where a new connection goes: to gRPC, by way of TLS where there is an identity. */
@@ -162,6 +153,11 @@ class Edge {
 
   #incoming(method: Answering, call: UnaryCall | StreamCall, signal: AbortSignal): Incoming {
     const guest = this.#secured ? guestOf(call.getAuthContext().sslPeerCertificate) : undefined;
+    if (guest?.isOver() === true) {
+      // A client of ours has taken another connection long before; one of NSM's takes another when this one breaks.
+      guest.hangUp();
+      throw new MeshError("unreachable", "a certificate that this connection was made with has expired; connect again");
+    }
     if (this.#secured && guest?.link === undefined && !(guest !== undefined && method.open))
       throw new MeshError("denied", `who has no identity yet may only join here, not call ${method.path}`);
     const sendHeaders = (headers: Headers) => call.sendMetadata(writeHeaders(headers));

@@ -1,6 +1,6 @@
 import type { ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
 import type { Handler } from "../core/chain.js";
-import type { IdentityApi, SiteApi } from "./identityApi.js";
+import type { FederationApi, IdentityApi, SiteApi } from "./identityApi.js";
 import type { NodeApi } from "./node.js";
 import type { EndpointRegistry, ServiceRegistry } from "./registry.js";
 
@@ -18,5 +18,6 @@ export interface Services {
   readonly endpoints?: EndpointRegistry | undefined;
   readonly node?: NodeApi | undefined;
   readonly identity?: IdentityApi | undefined;
+  readonly federation?: FederationApi | undefined;
   readonly site?: SiteApi | undefined;
 }

@@ -1,10 +1,11 @@
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 
-/** Longer texts than a token come once and are not kept. */
-const longest = 1024;
-/** Texts that are remembered: this many to twice as many. */
-const remembered = 4096;
+/** Longer texts than a token with its certificates come once and are not kept. */
+const longest = 4096;
+/** Texts that are remembered, and their characters: this many to twice as many. */
+const remembered = { texts: 4096, characters: 1 << 20 };
 
+let characters = 0;
 let recent = new Map<string, string>();
 let before = new Map<string, string>();
 
@@ -18,9 +19,11 @@ export function shared(text: string): string {
   if (known !== undefined) return known;
   const one = before.get(text) ?? text;
   recent.set(one, one);
-  if (recent.size >= remembered) {
+  characters += one.length;
+  if (recent.size >= remembered.texts || characters >= remembered.characters) {
     before = recent;
     recent = new Map();
+    characters = 0;
   }
   return one;
 }

@@ -74,6 +74,15 @@ function statusCommand({ context }: Shell): Command {
 function statusText(status: LabStatus): string {
   const parts = [
     table(
+      ["site", "registry", "trust domain", "joined with"],
+      status.sites.map(({ name, registry, trustDomain, joined }) => ({
+        ...{ site: name, registry, "trust domain": trustDomain },
+        "joined with": Object.entries(joined)
+          .map(([other, state]) => `${other} (${state})`)
+          .join(", "),
+      })),
+    ),
+    table(
       ["node", "site", "namespace", "address", "socket"],
       status.nodes.map((node) => ({ ...node, node: node.name })),
     ),

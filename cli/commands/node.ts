@@ -4,7 +4,7 @@ import { parseDuration } from "../check.js";
 import { command, optionsOf, type Shell } from "../command.js";
 import type { GlobalOptions } from "../context.js";
 import { withSite } from "../session.js";
-import { registryTarget } from "../target.js";
+import { registryOption, registryTarget } from "../target.js";
 
 interface InviteOptions extends GlobalOptions {
   readonly registry?: string;
@@ -25,7 +25,7 @@ function inviteCommand({ context }: Shell): Command {
     "nsmctl node invite paris-3 --registry unix:///run/isthmus/registry-admin.sock --lifetime 10m",
   ])
     .argument("<name>", "the node's name; it becomes a part of its programs' SPIFFE ids")
-    .option("--registry <url>", "the registry's isthmus.v1 socket (default: a lab's first registry, else that of this machine)")
+    .option("--registry <url|site>", registryOption)
     .option("--lifetime <duration>", "how long the token may be used", "1h")
     .option("--file <path>", "write the token there, mode 0600, and do not print it")
     .action(async (node: string, _options: unknown, self: Command) => {

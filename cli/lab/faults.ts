@@ -50,8 +50,6 @@ function ofSite(lab: LabRecord, name: string, program: string | undefined): Targ
       `no node or site ${name} in the lab ${lab.prefix}; ${listed("nodes", lab.nodes)}; ${listed("sites", lab.sites)}`,
     );
   if (program !== undefined && program !== "registry") throw new MeshError("not-found", `site ${name} has only a registry, no ${program}`);
-  if (site.registryNode === undefined)
-    throw new MeshError("not-found", `site ${name} has no registry of its own; it uses the first site's`);
   return [{ node: site.registryNode, program: "registry" }];
 }
 

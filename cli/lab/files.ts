@@ -40,12 +40,12 @@ export function labFile(prefix: string): string {
   return join(runFolder(prefix), "lab.json");
 }
 
-/** Removes a folder that nothing is left in. */
+/** Removes a folder that nothing is left in, unless something is mounted there. */
 export function removeIfEmpty(folder: string): void {
   try {
     rmdirSync(folder);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code !== "ENOTEMPTY" && code !== "ENOENT" && code !== "EEXIST") throw error;
+    if (!["ENOTEMPTY", "ENOENT", "EEXIST", "EBUSY"].includes(code ?? "")) throw error;
   }
 }

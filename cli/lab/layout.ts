@@ -17,8 +17,10 @@ export interface SitePlan {
   readonly bridge: string;
   /** With length, as `10.101.0.1/24`. */
   readonly gateway: string;
-  /** Where the registry runs. Every site that has none of its own names the first site's. */
-  readonly registryNode: string | undefined;
+  /** Where its registry runs. */
+  readonly registryNode: string;
+  /** What its registry's authority signs for. */
+  readonly trustDomain: string;
 }
 
 /** A node: a network namespace with one link to its site's LAN. */
@@ -91,8 +93,11 @@ export function parsePodName(text: string): string {
 export function layout(prefix: string, underlay: Underlay, wishes: readonly SiteWish[]): LabPlan {
   const sites = wishes.map((wish, at): SitePlan => {
     const net = network(underlay, at);
-    const registryNode = at === 0 ? `${wish.name}-1` : undefined;
-    return { name: wish.name, bridge: linkName(`lan-${wish.name}`, `lan-${at}`), gateway: `${net.host(1)}/${net.length}`, registryNode };
+    const { name } = wish;
+    return {
+      ...{ name, bridge: linkName(`lan-${name}`, `lan-${at}`), gateway: `${net.host(1)}/${net.length}` },
+      ...{ registryNode: `${name}-1`, trustDomain: `${name}.${prefix}.lab` },
+    };
   });
   const nodes = wishes.flatMap((wish, at) => {
     const net = network(underlay, at);

@@ -7,7 +7,7 @@ import { MeshError } from "../../core/error.js";
 import { netnsPath, within } from "../../kernel/netns.js";
 import { nodeFlags } from "../../program/nodeFlags.js";
 import { nodeFiles } from "./files.js";
-import type { NodePlan, ProgramName } from "./layout.js";
+import type { NodePlan, ProgramName, SitePlan } from "./layout.js";
 import { changeLab } from "./lock.js";
 import { processOf } from "./process.js";
 import type { LabRecord, ProcessRecord, ProgramRecord } from "./record.js";
@@ -22,12 +22,16 @@ export function programsOf(lab: LabRecord, node: NodePlan): ProgramName[] {
   return hasRegistry ? ["registry", "nsmgr", "forwarder"] : ["nsmgr", "forwarder"];
 }
 
-/** Where a node finds its registry: its site's own, else the first one of the lab. */
+/** Where a site's registry runs. */
 export function registryOf(lab: LabRecord, site: string): NodePlan {
-  const own = lab.sites.find((one) => one.name === site)?.registryNode ?? lab.sites.find((one) => one.registryNode)?.registryNode;
+  const own = siteOf(lab, site)?.registryNode;
   const node = lab.nodes.find((one) => one.name === own);
   if (node === undefined) throw new MeshError("internal", `the lab ${lab.prefix} has no registry for site ${site}`);
   return node;
+}
+
+function siteOf(lab: LabRecord, name: string): SitePlan | undefined {
+  return lab.sites.find((site) => site.name === name);
 }
 
 /** Starts a program in its node's namespace, apart from this process and its terminal, and writes it down in lab.json. */
@@ -79,7 +83,7 @@ export function environmentOf(lab: LabRecord, node: NodePlan, program: ProgramNa
         NSM_NAME: `registry-${node.site}`,
         NSM_LISTEN_ON: `${unix},${tcp(node.address, registryPort)}`,
         NSM_ADMIN_SOCKET: `unix://${files.admin(program)}`,
-        NSM_TRUST_DOMAIN: `${lab.prefix}.lab`,
+        NSM_TRUST_DOMAIN: siteOf(lab, node.site)?.trustDomain ?? "",
       };
     case "nsmgr":
       return {

@@ -1,9 +1,10 @@
 import { metricsAddress } from "../../program/metricsAddress.js";
 import type { Context } from "../context.js";
-import { withPeers } from "../session.js";
+import { type Session, withPeers } from "../session.js";
 import { wireguardOf } from "./faults.js";
 import { nodeFiles } from "./files.js";
 import { serves } from "./health.js";
+import type { SitePlan } from "./layout.js";
 import { isAlive } from "./process.js";
 import { isThe, programsOf, registryOf } from "./programs.js";
 import { type LabRecord, needLab, type PodRecord, type ProgramRecord } from "./record.js";
@@ -13,10 +14,19 @@ export interface LabStatus {
   readonly prefix: string;
   readonly underlay: number;
   readonly phase: string;
-  readonly sites: readonly { readonly name: string; readonly registry: string }[];
+  readonly sites: readonly SiteStatus[];
   readonly nodes: readonly NodeStatus[];
   readonly programs: readonly ProgramStatus[];
   readonly pods: readonly PodRecord[];
+}
+
+export interface SiteStatus {
+  readonly name: string;
+  /** The node on which its registry runs. */
+  readonly registry: string;
+  readonly trustDomain: string;
+  /** What its registry says of the sites that it is joined with: "up", "away" or "joining"; empty when it cannot be asked. */
+  readonly joined: Readonly<Record<string, string>>;
 }
 
 interface NodeStatus {
@@ -61,6 +71,9 @@ export async function labStatus(context: Context, prefix: string): Promise<LabSt
       }),
     ),
   );
+  const sites = await withPeers(context.clock, (peers) =>
+    Promise.all(lab.sites.map((site) => siteStatus(peers, lab, site, context.signal))),
+  );
   const tunnels = lab.nodes.flatMap((node) =>
     wireguardOf(node).map(({ pid }) => ({
       node: node.name,
@@ -76,7 +89,7 @@ export async function labStatus(context: Context, prefix: string): Promise<LabSt
     prefix,
     underlay: lab.underlay,
     phase: lab.phase,
-    sites: lab.sites.map(({ name }) => ({ name, registry: registryOf(lab, name).name })),
+    sites,
     nodes: lab.nodes.map(({ name, site, namespace, mesh, address }) => ({
       name,
       site,
@@ -88,6 +101,15 @@ export async function labStatus(context: Context, prefix: string): Promise<LabSt
     programs: [...programs, ...tunnels],
     pods: lab.pods,
   };
+}
+
+async function siteStatus(peers: Session, lab: LabRecord, { name, trustDomain }: SitePlan, signal: AbortSignal): Promise<SiteStatus> {
+  const registry = registryOf(lab, name).name;
+  const told = await peers
+    .site(`unix://${nodeFiles(lab.prefix, registry).admin("registry")}`)
+    .listSites(signal)
+    .catch(() => undefined);
+  return { name, registry, trustDomain, joined: Object.fromEntries((told?.sites ?? []).map((site) => [site.name, site.state])) };
 }
 
 /** By node and then as they start; lab.json has them as they were started last. */

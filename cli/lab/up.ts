@@ -1,6 +1,7 @@
 import { MeshError } from "../../core/error.js";
 import type { Context } from "../context.js";
 import { takeDown } from "./down.js";
+import { federate, waitJoined } from "./federate.js";
 import { type Wait, waitHealthy, waitRegistered } from "./health.js";
 import { inviteNode } from "./invite.js";
 import { type LabPlan, layout, type NodePlan, type ProgramName, type SiteWish, type Underlay } from "./layout.js";
@@ -8,7 +9,7 @@ import { changeLab, lockLab } from "./lock.js";
 import { raiseNetwork } from "./network.js";
 import { isAlive, self } from "./process.js";
 import { programsOf, startProgram } from "./programs.js";
-import { format, type LabRecord, type ProgramRecord, readLab, writeLab } from "./record.js";
+import { format, type LabRecord, needLab, type ProgramRecord, readLab, writeLab } from "./record.js";
 
 const healthyWithinMs = 60_000;
 
@@ -23,6 +24,7 @@ const passedOn = [
   "NSM_SVID_LIFETIME",
   "TELEMETRY",
   "NSM_OPEN_TELEMETRY_ENDPOINT",
+  "NSM_EXPORT",
 ];
 
 /** What is asked for. */
@@ -46,6 +48,7 @@ export async function raiseLab(context: Context, wish: LabWish, step: (text: str
     const programs = await startAll(context, plan, wait, step);
     await waitHealthy(programs, wait, step);
     await waitRegistered(programs, wait, step);
+    await waitJoined(needLab(plan.prefix), wait, step);
     return await changeLab(plan.prefix, context.clock, (lab) => ({ ...lab, phase: "up" }));
   } catch (error) {
     step("taking everything down again");
@@ -100,6 +103,7 @@ async function startAll(context: Context, plan: LabPlan, wait: Wait, step: (text
   const started: ProgramRecord[] = [];
   for (const node of lab.nodes) if (programsOf(lab, node).includes("registry")) started.push(await start(node, "registry"));
   await waitHealthy(started, wait, step);
+  await federate(context, lab, step);
   for (const node of lab.nodes) {
     step(`inviting ${node.name}`);
     await inviteNode(context, lab, node);

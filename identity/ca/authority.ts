@@ -28,6 +28,7 @@ export interface AuthorityParts {
   readonly trustDomain: string;
   /** PEM; made when neither is there. The key's mode is 0600. */
   readonly keyFile: string;
+  /** Its own certificate, then those of others that are to be trusted as well. */
   readonly certificateFile: string;
   /** Milliseconds that a certificate is good for. */
   readonly lifetimeMs: number;
@@ -37,14 +38,15 @@ export interface AuthorityParts {
 /** The site's own small certificate authority: signs X.509 SVIDs of one trust domain. */
 export class Authority {
   readonly trustDomain: string;
-  readonly certificate: X509Certificate;
+  /** Of those who may sign for the trust domain. This one's own is the first; others are there while one takes over from another. */
+  readonly authorities: readonly X509Certificate[];
   readonly #key: webcrypto.CryptoKey;
   readonly #lifetimeMs: number;
   readonly #clock: Clock;
 
-  private constructor(parts: AuthorityParts, certificate: X509Certificate, key: webcrypto.CryptoKey) {
+  private constructor(parts: AuthorityParts, authorities: readonly X509Certificate[], key: webcrypto.CryptoKey) {
     this.trustDomain = parts.trustDomain;
-    this.certificate = certificate;
+    this.authorities = authorities;
     this.#key = key;
     this.#lifetimeMs = parts.lifetimeMs;
     this.#clock = parts.clock;
@@ -55,13 +57,17 @@ export class Authority {
     parseTrustDomain(parts.trustDomain);
     const keyText = readPrivate(parts.keyFile);
     if (keyText === undefined && !existsSync(parts.certificateFile))
-      return await make(parts, (certificate, key) => new Authority(parts, certificate, key));
+      return await make(parts, (certificate, key) => new Authority(parts, [certificate], key));
     if (keyText === undefined || !existsSync(parts.certificateFile))
       throw new MeshError("invalid", `an authority needs both ${parts.keyFile} and ${parts.certificateFile}; one is not there`);
     const key = parseKey(keyText, parts.keyFile);
-    const [certificate] = parsePem(readFileSync(parts.certificateFile, "utf8"), parts.certificateFile);
-    checkAuthority(parts, certificate as X509Certificate, key);
-    return new Authority(parts, certificate as X509Certificate, await imported(key));
+    const authorities = parsePem(readFileSync(parts.certificateFile, "utf8"), parts.certificateFile);
+    checkAuthorities(parts, authorities, key);
+    return new Authority(parts, authorities, await imported(key));
+  }
+
+  get certificate(): X509Certificate {
+    return this.authorities[0] as X509Certificate;
   }
 
   /** SHA-256 of its certificate, hexadecimal: what a join token pins. */
@@ -94,7 +100,7 @@ export class Authority {
         await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
       ],
     });
-    return { chain: [new X509Certificate(Buffer.from(certificate.rawData))], authorities: [this.certificate] };
+    return { chain: [new X509Certificate(Buffer.from(certificate.rawData))], authorities: this.authorities };
   }
 }
 
@@ -124,8 +130,9 @@ async function make<T>(parts: AuthorityParts, use: (certificate: X509Certificate
   return use(new X509Certificate(Buffer.from(certificate.rawData)), key);
 }
 
-function checkAuthority({ certificateFile, keyFile, clock }: AuthorityParts, certificate: X509Certificate, key: KeyObject): void {
-  if (!certificate.ca) throw new MeshError("invalid", `${certificateFile} is no authority's certificate: it may not sign others`);
+function checkAuthorities({ certificateFile, keyFile, clock }: AuthorityParts, all: readonly X509Certificate[], key: KeyObject): void {
+  const [certificate] = all as [X509Certificate];
+  if (all.some(({ ca }) => !ca)) throw new MeshError("invalid", `${certificateFile} is no authority's certificate: it may not sign others`);
   if (!certificate.checkPrivateKey(key)) throw new MeshError("invalid", `${keyFile} is not the key of ${certificateFile}`);
   if (key.asymmetricKeyDetails?.namedCurve !== "prime256v1") throw new MeshError("invalid", `the key in ${keyFile} must be on P-256`);
   checkTime(certificate, `the authority in ${certificateFile}`, clock.now());

@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { Clock } from "../../core/clock.js";
 import { asMeshError, MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
+import { pausesUntil } from "../../core/pauses.js";
 import type { Bundles } from "../bundles.js";
 import { parsePem } from "../certificate.js";
 import type { Showing } from "../identity.js";
@@ -31,6 +32,8 @@ export interface AuthorityClient {
     signal: AbortSignal,
   ): Promise<Granted>;
   renew(url: string, showing: Showing, publicKey: Uint8Array, signal: AbortSignal): Promise<Granted>;
+  /** Whom the site trusts, at once and after each change. */
+  followTrust(url: string, showing: Showing, signal: AbortSignal): AsyncIterable<Bundles>;
 }
 
 export interface MemberParts {
@@ -71,8 +74,28 @@ export async function openMember(parts: MemberParts): Promise<RenewingSource> {
     renew: async (key, signal) =>
       identified(key, await authority.renew(first.url, parts.showing(source), spkiOf(key), signal), clock.now()),
     keep: (fresh) => keep(file, { ...first, ...fresh }),
+    // Not before there is a source to show.
+    follow: async (trust, signal) => await Promise.resolve().then(() => followTrust(parts, { url: first.url, source, trust, signal })),
   });
   return source;
+}
+
+async function followTrust(
+  { authority, showing, clock, log }: MemberParts,
+  from: { readonly url: string; readonly source: RenewingSource; readonly trust: (bundles: Bundles) => void; readonly signal: AbortSignal },
+): Promise<void> {
+  const { url, source, trust, signal } = from;
+  for await (const pauses of pausesUntil(signal, clock)) {
+    try {
+      for await (const bundles of authority.followTrust(url, showing(source), signal)) {
+        pauses.reset();
+        // Whatever else is trusted: without its own domain a program could not even hear of the next change.
+        if (bundles.has(source.current.id.trustDomain)) trust(bundles);
+      }
+    } catch (error) {
+      log.debug("trusted domains not followed, the registry is away", { reason: asMeshError(error).message });
+    }
+  }
 }
 
 async function joined(parts: MemberParts, kept: Kept | undefined): Promise<Kept> {

@@ -2,7 +2,7 @@ import type { KeyObject } from "node:crypto";
 import type { Clock } from "../../core/clock.js";
 import { asMeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
-import type { Bundles } from "../bundles.js";
+import { type Bundles, sameBundles } from "../bundles.js";
 import { generateKey } from "../keys.js";
 import { Held, type Identified, type IdentitySource } from "../source.js";
 import type { Svid } from "../svid.js";
@@ -13,6 +13,8 @@ export interface RenewingParts {
   readonly renew: (key: KeyObject, signal: AbortSignal) => Promise<Identified>;
   /** Keeps what a renewal gave before it is used; its failure fails the renewal. */
   readonly keep?: ((identified: Identified) => void) | undefined;
+  /** Tells `trust` whom to trust whenever that changes between renewals, until the signal ends. */
+  readonly follow?: ((trust: (bundles: Bundles) => void, signal: AbortSignal) => Promise<void>) | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -27,11 +29,13 @@ export class RenewingSource implements IdentitySource {
   readonly #stop = new AbortController();
   #timer: Disposable | undefined;
   #running: Promise<void> = Promise.resolve();
+  readonly #following: Promise<void>;
 
   constructor(parts: RenewingParts) {
     this.#parts = parts;
     this.#held = new Held(parts.first.svid, parts.first.bundles);
     this.#arm(this.#untilHalf());
+    this.#following = parts.follow?.((bundles) => this.trust(bundles), this.#stop.signal) ?? Promise.resolve();
   }
 
   get current(): Svid {
@@ -50,6 +54,16 @@ export class RenewingSource implements IdentitySource {
     this.#stop.abort();
     this.#timer?.[Symbol.dispose]();
     await this.#running;
+    await this.#following;
+  }
+
+  /** Trusts these from now on, with the SVID that is there. */
+  trust(bundles: Bundles): void {
+    if (this.#stop.signal.aborted || sameBundles(bundles, this.bundles)) return;
+    const { keep, log } = this.#parts;
+    keep?.({ svid: this.current, bundles });
+    this.#held.set(this.current, bundles);
+    log.info("trusted domains changed", { trusted: [...bundles.keys()] });
   }
 
   #arm(ms: number, pauseMs = soonestMs): void {

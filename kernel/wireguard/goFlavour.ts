@@ -1,15 +1,15 @@
 import fs from "node:fs";
 import path from "node:path";
 import type { Clock } from "../../core/clock.js";
-import { MeshError } from "../../core/error.js";
+import { asMeshError, MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import { within } from "../netns.js";
 import type { DeviceChange, DeviceState } from "./config.js";
 import type { Flavour } from "./flavour.js";
-import { Fragmenting } from "./fragmenting.js";
 import type { MeshLinks } from "./links.js";
 import { type Started, startWireguardGo } from "./spawn.js";
 import { UapiConnection, uapiPath, uapiPid } from "./uapiConnection.js";
+import { hasUdpSocket, tuneUdpSockets } from "./udpSockets.js";
 
 const startTimeoutMs = 5_000;
 const stopTimeoutMs = 2_000;
@@ -24,7 +24,7 @@ export class GoFlavour implements Flavour {
   readonly #clock: Clock;
   readonly #logDir: string;
   readonly #node: string;
-  readonly #fragmenting: Fragmenting;
+  readonly #log: Log;
   readonly #connections = new Map<string, UapiConnection>();
   #died: (name: string) => void = () => {};
 
@@ -33,7 +33,7 @@ export class GoFlavour implements Flavour {
     this.#clock = parts.clock;
     this.#logDir = parts.logDir;
     this.#node = parts.node;
-    this.#fragmenting = new Fragmenting(parts);
+    this.#log = parts.log;
   }
 
   async create(name: string): Promise<void> {
@@ -59,8 +59,8 @@ export class GoFlavour implements Flavour {
   async set(name: string, change: DeviceChange): Promise<void> {
     const connection = await this.#connection(name);
     if (connection === undefined) throw new MeshError("not-found", `there is no wireguard-go for the device ${name}`);
-    if (change.listenPort === undefined) await connection.set(change);
-    else await this.#fragmenting.whileOpening(change.listenPort, openPatienceMs, () => connection.set(change));
+    await connection.set(change);
+    if (change.listenPort !== undefined) await this.#tune(name, change.listenPort);
   }
 
   onDeath(listener: (name: string) => void): void {
@@ -84,6 +84,23 @@ export class GoFlavour implements Flavour {
       this.#died(name);
     });
     return made;
+  }
+
+  /** Once it has opened the port. A port that stays as it is after this run of ours stays tuned too. */
+  async #tune(name: string, port: number): Promise<void> {
+    const pid = uapiPid(name);
+    if (pid === undefined) return;
+    const late = await this.#until(async () => hasUdpSocket(pid, port), openPatienceMs);
+    if (late !== undefined) return this.#log.warn("WireGuard's UDP port did not open", { device: name, port, reason: late });
+    try {
+      tuneUdpSockets(pid, port);
+    } catch (error) {
+      const reason = asMeshError(error, "kernel").message;
+      this.#log.warn("WireGuard loses bursts and does not fragment: its sockets could not be tuned; allow CAP_SYS_PTRACE", {
+        device: name,
+        reason,
+      });
+    }
   }
 
   #letGo(name: string): void {

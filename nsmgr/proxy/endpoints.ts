@@ -6,15 +6,18 @@ import { MeshError } from "../../core/error.js";
 import { subjectOf } from "../../core/jwt.js";
 import type { Log } from "../../core/log.js";
 import { matchesEndpoint } from "../../core/match.js";
+import { alsoInSite, inSite, siteName } from "../../core/siteNames.js";
 import { toTimestamp } from "../../core/timestamp.js";
 import type { TokenSource } from "../../core/token.js";
+import { Changes } from "../../rpc/changes.js";
 import { checkCaller } from "../../rpc/checkCaller.js";
 import type { EndpointRegistry, Found, RegistryContext } from "../../rpc/registry.js";
+import { isAway } from "../../rpc/replicas.js";
 import { expiryOf } from "../expiry.js";
-import { Changes } from "./changes.js";
+
 import type { LocalEndpoint, LocalEndpoints } from "./local.js";
 import { onward } from "./path.js";
-import { isAway, type Upstream } from "./upstream.js";
+import type { Upstream } from "./upstream.js";
 
 /** How long an endpoint lives that says nothing of it, and how long one is vouched for while the registry cannot be asked. */
 const defaultLifeMs = 60_000;
@@ -24,6 +27,8 @@ export interface EndpointProxyParts {
   readonly upstream: Upstream<NetworkServiceEndpoint>;
   /** This nsmgr's own url, under which others reach what is here. */
   readonly ownUrl: string;
+  /** The own site: what is here is also found as `service@site`. */
+  readonly site: string;
   /** Turns a url that only its registrant understands (inode://…) into one that can be dialed from here. */
   readonly resolveUrl: (url: string) => Promise<string>;
   readonly tokens: TokenSource;
@@ -112,9 +117,9 @@ export class EndpointProxy implements EndpointRegistry {
 
   async #list(query: NetworkServiceEndpoint, context: RegistryContext): Promise<NetworkServiceEndpoint[]> {
     const { local, upstream, clock } = this.#parts;
-    const named = query.name === "" ? undefined : local.get(query.name);
-    if (named !== undefined) return matchesEndpoint(query, named.endpoint) ? [named.endpoint] : [];
-    const here = local.all().flatMap(({ endpoint }) => (matchesEndpoint(query, endpoint) ? [endpoint] : []));
+    const named = query.name === "" ? undefined : local.get(this.#plain(query.name));
+    if (named !== undefined) return this.#matching(query, named.endpoint);
+    const here = local.all().flatMap(({ endpoint }) => this.#matching(query, endpoint));
     const { values, fresh } = await upstream.list(query, context).catch((error: unknown) => {
       if (here.length === 0 || !isAway(error)) throw error;
       return { values: [], fresh: false };
@@ -129,7 +134,7 @@ export class EndpointProxy implements EndpointRegistry {
     const remote = new Map<string, NetworkServiceEndpoint>();
     const told = new Map<string, NetworkServiceEndpoint>();
     const tell = (name: string) => {
-      const here = local.get(name)?.endpoint;
+      const [here] = this.#matching(query, local.get(name)?.endpoint);
       const there = remote.get(name);
       const value = here ?? (there !== undefined && this.#isElsewhere(there) ? there : undefined);
       if (value !== undefined && matchesEndpoint(query, value)) {
@@ -182,6 +187,23 @@ export class EndpointProxy implements EndpointRegistry {
   /** Not here, and not claimed to be here by what an earlier nsmgr left in the registry. */
   #isElsewhere(value: NetworkServiceEndpoint): boolean {
     return value.url !== this.#parts.ownUrl && this.#parts.local.get(value.name) === undefined;
+  }
+
+  /** A local endpoint as the query sees it; empty where it does not. */
+  #matching(query: NetworkServiceEndpoint, endpoint: NetworkServiceEndpoint | undefined): NetworkServiceEndpoint[] {
+    if (endpoint === undefined) return [];
+    const across = [query.name, ...query.networkServiceNames].some((name) => name.includes("@"));
+    const { site } = this.#parts;
+    const asked = across
+      ? { ...alsoInSite(endpoint, site), name: query.name === inSite(endpoint.name, site) ? query.name : endpoint.name }
+      : endpoint;
+    return matchesEndpoint(query, asked) ? [asked] : [];
+  }
+
+  /** `echo-1@paris` is `echo-1` in paris. */
+  #plain(name: string): string {
+    const { local, site } = siteName(name);
+    return site === this.#parts.site ? local : name;
   }
 
   #lifeEnd(value: NetworkServiceEndpoint): number {

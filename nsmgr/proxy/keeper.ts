@@ -3,10 +3,11 @@ import type { Clock } from "../../core/clock.js";
 import { asMeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import { toTimestamp } from "../../core/timestamp.js";
+import { isAway } from "../../rpc/replicas.js";
 import type { EndpointProxy } from "./endpoints.js";
 import type { LocalEndpoint, LocalEndpoints } from "./local.js";
 import type { ServiceProxy } from "./services.js";
-import { isAway, type Upstream } from "./upstream.js";
+import type { Upstream } from "./upstream.js";
 
 /** Nothing is renewed for a registrant that should have done it by now. */
 const leastLifeMs = 2_000;

@@ -1,10 +1,13 @@
 import { NetworkService, NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import type { Prover } from "../../core/checkTokens.js";
 import type { Clock } from "../../core/clock.js";
+import { MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import type { TokenSource } from "../../core/token.js";
 import type { StateStore } from "../../program/state.js";
 import type { PeerSet } from "../../rpc/peers.js";
+import type { Registry } from "../../rpc/registry.js";
+import { replicas } from "../../rpc/replicas.js";
 import { type Form, messageText, persisted } from "../persisted.js";
 import { EndpointProxy } from "./endpoints.js";
 import { Keeper } from "./keeper.js";
@@ -14,8 +17,10 @@ import { Upstream } from "./upstream.js";
 
 export interface ProxyParts {
   readonly peers: Pick<PeerSet, "services" | "endpoints">;
-  readonly registryUrl: string;
+  /** At least one; replicas of one registry. */
+  readonly registryUrls: readonly string[];
   readonly ownUrl: string;
+  readonly site: string;
   readonly store: StateStore;
   readonly resolveUrl: (url: string) => Promise<string>;
   readonly tokens: TokenSource;
@@ -41,18 +46,23 @@ const form: Form<LocalEndpoint, Written> = {
 };
 
 export function startProxy(parts: ProxyParts): RegistryProxy {
-  const { peers, registryUrl, ownUrl, tokens, prover, clock, log } = parts;
+  const { peers, registryUrls, ownUrl, site, tokens, prover, clock, log } = parts;
+  const anyOf = <T>(at: (url: string) => Registry<T>): Registry<T> => {
+    const [first, ...others] = registryUrls.map(at);
+    if (first === undefined) throw new MeshError("invalid", "NSM_REGISTRY_URL must name at least one registry");
+    return replicas([first, ...others], clock);
+  };
   const local = new LocalEndpoints({ kept: persisted(parts.store, "local/", form), clock });
   const upstreamServices = new Upstream<NetworkService>({
-    ...{ registry: peers.services(registryUrl), name: (value) => value.name, clock, log },
+    ...{ registry: anyOf((url) => peers.services(url)), name: (value) => value.name, clock, log },
     key: messageText(NetworkService).write,
   });
   const upstream = new Upstream<NetworkServiceEndpoint>({
-    ...{ registry: peers.endpoints(registryUrl), name: (value) => value.name, clock, log },
+    ...{ registry: anyOf((url) => peers.endpoints(url)), name: (value) => value.name, clock, log },
     key: endpointText.write,
   });
   const services = new ServiceProxy({ upstream: upstreamServices, tokens, prover, clock });
-  const endpoints = new EndpointProxy({ local, upstream, ownUrl, resolveUrl: parts.resolveUrl, tokens, prover, clock, log });
+  const endpoints = new EndpointProxy({ local, upstream, ownUrl, site, resolveUrl: parts.resolveUrl, tokens, prover, clock, log });
   const keeper = new Keeper({ local, upstream, endpoints, services, ownUrl, clock, log });
   return {
     ...{ services, endpoints, local },

@@ -5,8 +5,9 @@ import { MeshError } from "../../core/error.js";
 import type { TokenSource } from "../../core/token.js";
 import { checkCaller } from "../../rpc/checkCaller.js";
 import type { Found, RegistryContext, ServiceRegistry } from "../../rpc/registry.js";
+import { isAway } from "../../rpc/replicas.js";
 import { onward } from "./path.js";
-import { isAway, type Upstream } from "./upstream.js";
+import type { Upstream } from "./upstream.js";
 
 export interface ServiceProxyParts {
   readonly upstream: Upstream<NetworkService>;

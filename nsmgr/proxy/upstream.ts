@@ -2,6 +2,7 @@ import type { Clock } from "../../core/clock.js";
 import { asMeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import type { Found, Registry, RegistryContext } from "../../rpc/registry.js";
+import { isAway } from "../../rpc/replicas.js";
 
 /** Answers kept for a time without a registry; the oldest goes first, and one that is a whole site's list is not kept. */
 const keptAnswers = 2_000;
@@ -93,10 +94,4 @@ export class Upstream<T> {
     const oldest = this.#answers.keys().next();
     if (this.#answers.size > keptAnswers && !oldest.done) this.#answers.delete(oldest.value);
   }
-}
-
-/** Whether the registry could not be asked, as against: it was asked and said no. */
-export function isAway(error: unknown): boolean {
-  const { code } = asMeshError(error);
-  return code === "unreachable" || code === "timeout";
 }

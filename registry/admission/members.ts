@@ -1,13 +1,16 @@
 import type { KeyObject } from "node:crypto";
-import type { IssuedIdentity, JoinRequest, RenewRequest } from "../../api/gen/isthmus/v1/identity.js";
+import type { Authorities, IssuedIdentity, JoinRequest, RenewRequest, TrustBundles } from "../../api/gen/isthmus/v1/identity.js";
 import type { Clock } from "../../core/clock.js";
 import { MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import type { Peer } from "../../core/peer.js";
+import { type Bundles, sameBundles } from "../../identity/bundles.js";
 import type { Authority } from "../../identity/ca/authority.js";
 import { spkiOf } from "../../identity/keys.js";
+import type { IdentitySource } from "../../identity/source.js";
 import { parseSpiffeId } from "../../identity/spiffe.js";
 import type { IdentityApi } from "../../rpc/identityApi.js";
+import { onAbort } from "../../rpc/signals.js";
 import type { Condition, Entry, Store, Write } from "../store.js";
 import { hashOf, invitationKey, programs, read, useInvitation, write } from "./invitations.js";
 
@@ -20,6 +23,8 @@ interface Member {
 export interface MembersParts {
   readonly store: Store;
   readonly authority: Authority;
+  /** Whom the site trusts. */
+  readonly trust: Pick<IdentitySource, "bundles" | "listen">;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -59,6 +64,24 @@ export class Members implements IdentityApi {
     return issued;
   }
 
+  async *followTrust({ id }: Peer, signal: AbortSignal): AsyncGenerator<TrustBundles> {
+    const { trust, authority } = this.#parts;
+    if (parseSpiffeId(id).trustDomain !== authority.trustDomain) throw denied(`${id} is of another site; whom it trusts is decided there`);
+    let wake: () => void = () => {};
+    let told: Bundles | undefined;
+    using _listening = trust.listen(() => wake());
+    using _end = onAbort(signal, () => wake());
+    while (!signal.aborted) {
+      const { bundles } = trust;
+      if (told === undefined || !sameBundles(told, bundles)) yield { bundles: written(bundles) };
+      told = bundles;
+      if (!sameBundles(trust.bundles, bundles) || signal.aborted) continue;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  }
+
   async #mustKnow(path: string, hash: string): Promise<void> {
     const found = await this.#parts.store.get(keyOf(path));
     if (found === undefined) throw denied(`${path} has never joined this site, or was taken out of it; invite its node`);
@@ -89,11 +112,14 @@ export class Members implements IdentityApi {
   }
 
   async #issue(path: string, spki: Uint8Array): Promise<IssuedIdentity> {
-    const { authority } = this.#parts;
-    const { chain, authorities } = await authority.issue(parseSpiffeId(`spiffe://${authority.trustDomain}${path}`), spki);
-    const bundle = { certificates: authorities.map(({ raw }) => raw) };
-    return { chain: chain.map(({ raw }) => raw), bundles: { [authority.trustDomain]: bundle } };
+    const { authority, trust } = this.#parts;
+    const { chain } = await authority.issue(parseSpiffeId(`spiffe://${authority.trustDomain}${path}`), spki);
+    return { chain: chain.map(({ raw }) => raw), bundles: written(trust.bundles) };
   }
+}
+
+function written(bundles: Bundles): Record<string, Authorities> {
+  return Object.fromEntries([...bundles].map(([domain, authorities]) => [domain, { certificates: authorities.map(({ raw }) => raw) }]));
 }
 
 function keyOf(path: string): string {

@@ -1,4 +1,4 @@
-import type { InviteNodeRequest, InviteNodeResponse } from "../../api/gen/isthmus/v1/identity.js";
+import type { InviteNodeRequest, InviteNodeResponse } from "../../api/gen/isthmus/v1/site.js";
 import { MeshError } from "../../core/error.js";
 import { formatJoinToken } from "../../identity/ca/joinToken.js";
 import type { SiteApi } from "../../rpc/identityApi.js";
@@ -8,8 +8,10 @@ import type { MembersParts } from "./members.js";
 const usualMs = 3_600_000;
 const longestMs = 30 * 86_400_000;
 
-/** isthmus.v1.Site. `url` is where nodes reach this registry. */
-export function siteApi(parts: MembersParts & { readonly url: string }): SiteApi {
+/** The part of isthmus.v1.Site that is about nodes. `url` is where they reach this registry. */
+export function nodesApi(
+  parts: Pick<MembersParts, "store" | "authority" | "clock" | "log"> & { readonly url: string },
+): Pick<SiteApi, "inviteNode"> {
   const { store, authority, clock, log, url } = parts;
   return {
     async inviteNode({ node, lifetimeMs }: InviteNodeRequest): Promise<InviteNodeResponse> {
@@ -29,11 +31,15 @@ export function siteApi(parts: MembersParts & { readonly url: string }): SiteApi
 
 /** Where the site's identities come from elsewhere. */
 export const noAuthority: SiteApi = {
-  inviteNode: () =>
-    Promise.reject(
-      new MeshError(
-        "unsupported",
-        "this registry has no authority of its own (NSM_IDENTITY is not ca): its nodes get their identities elsewhere",
-      ),
-    ),
+  inviteNode: () => unsupported("its nodes get their identities"),
+  inviteSite: () => unsupported("what other sites trust is decided"),
+  joinSite: () => unsupported("whom its programs trust is decided"),
+  listSites: () => unsupported("what other sites trust is decided"),
+  leaveSite: () => unsupported("whom its programs trust is decided"),
 };
+
+function unsupported(what: string): Promise<never> {
+  return Promise.reject(
+    new MeshError("unsupported", `this registry has no authority of its own (NSM_IDENTITY is not ca): ${what} elsewhere`),
+  );
+}

@@ -4,7 +4,9 @@ import { type PeerCertificate, TLSSocket } from "node:tls";
 import { asMeshError, MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import type { Link } from "../../core/peer.js";
+import { validity } from "../../identity/certificate.js";
 import type { Identity } from "../../identity/identity.js";
+import type { Svid } from "../../identity/svid.js";
 import { shownBy } from "./chain.js";
 import { contextFor } from "./context.js";
 
@@ -14,6 +16,10 @@ export interface Guest {
   readonly link?: Link | undefined;
   /** The key of what it showed: it has the private half. */
   readonly key: KeyObject;
+  /** Whether a certificate that either side showed has expired since. Streams that began before go on; who calls now must connect again. */
+  isOver(): boolean;
+  /** Ends the connection when what is being answered is on its way. */
+  hangUp(): void;
 }
 
 export interface AcceptParts {
@@ -56,15 +62,15 @@ export function accept(raw: Socket, parts: AcceptParts, letIn: (socket: TLSSocke
   socket.once("close", () => late[Symbol.dispose]());
   socket.once("secure", () => {
     late[Symbol.dispose]();
+    socket.off("error", refused);
+    // Stays: an error of a socket that nobody listens to would end the program.
+    socket.on("error", () => {});
     try {
       if (socket.alpnProtocol !== "h2") throw new MeshError("denied", "it does not speak HTTP/2");
-      const guest = receive(socket, parts, svid.id.text, parts.identity.tokensBy(svid));
+      const guest = receive(socket, parts, svid);
       remember(socket, guest);
-      socket.off("error", refused);
       letIn(socket);
     } catch (error) {
-      socket.off("error", refused);
-      socket.on("error", () => {});
       refused(asMeshError(error));
       socket.destroy();
     }
@@ -77,13 +83,19 @@ function reasonOf(error: Error): string {
   return message.includes("peer did not return a certificate") ? "it showed no certificate" : message.trim();
 }
 
-function receive(socket: TLSSocket, { identity, joiners }: AcceptParts, self: string, tokens: Link["tokens"]): Guest {
+function receive(socket: TLSSocket, { identity, joiners }: AcceptParts, svid: Svid): Guest {
   const chain = shownBy(socket);
   const [leaf] = chain;
   if (leaf === undefined) throw new MeshError("denied", "it showed no certificate");
   const alone = chain.length === 1 && leaf.checkIssued(leaf) && leaf.verify(leaf.publicKey);
-  if (joiners && alone) return { key: leaf.publicKey };
-  return { link: { peer: identity.peerOf(chain), self, tokens }, key: leaf.publicKey };
+  const until = Math.min(svid.notAfter, validity(leaf).notAfter);
+  const guest = {
+    key: leaf.publicKey,
+    isOver: () => identity.clock.now() >= until,
+    hangUp: () => void setImmediate(() => socket.destroy()),
+  };
+  if (joiners && alone) return guest;
+  return { ...guest, link: { peer: identity.peerOf(chain), self: svid.id.text, tokens: identity.tokensBy(svid) } };
 }
 
 /** gRPC asks for the certificate at every call: it gets the same object each time, and takes what is let in to be authorized. */

@@ -99,10 +99,10 @@ function secured(raw: Socket, svid: Svid): Promise<TLSSocket> {
     const socket = connect({ socket: raw, secureContext: contextFor(svid), ALPNProtocols: ["h2"], rejectUnauthorized: false });
     const closed = () => reject(new MeshError("unreachable", "the connection was closed in the TLS handshake"));
     socket.once("close", closed);
-    socket.once("error", reject);
+    // Stays: nobody else listens until gRPC has the socket.
+    socket.on("error", reject);
     socket.once("secureConnect", () => {
       socket.off("close", closed);
-      socket.off("error", reject);
       resolve(socket);
     });
   });

@@ -14,8 +14,16 @@ describe("wireguard-go", () => {
   });
   after(() => nodes[Symbol.asyncDispose]());
 
-  it("lets routers fragment its packets, and leaves the node's setting as it was", async () => {
-    equal((await inside(nodes.a.node, "cat /proc/sys/net/ipv4/ip_no_pmtu_disc")).trim(), "0");
+  it("has room for bursts in its sockets, also after it was killed and is back", async () => {
+    const rooms = async () =>
+      [...(await inside(nodes.a.node, "ss -H -u -a -n -m sport = :51820")).matchAll(/rb(\d+)/g)].map(([, bytes]) => bytes);
+    deepEqual(await rooms(), ["2097152", "2097152"]); // IPv4 and IPv6; the kernel doubles what it is told
+    await killed(nodes.a);
+    deepEqual(await rooms(), ["2097152", "2097152"]);
+    await nodes.address(nodes.a);
+  });
+
+  it("lets routers fragment its packets", async () => {
     const capture = inside(nodes.b.node, "timeout 5 tcpdump -Z root -v -l -n -c 2 -i eth0 udp port 51820 2>/dev/null");
     for (let n = 0; n < 20; n++) if (await Promise.race([capture.then(() => true), reaches(nodes.a, nodes.b).then(() => false)])) break;
     const shown = await capture;

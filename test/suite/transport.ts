@@ -300,6 +300,8 @@ function endCases(world: () => TransportWorld): void {
   it("ends with the caller's deadline, which the handler knows", async () => {
     const { services, over, deadline } = waiting();
     const { url } = await world().listen(services);
+    // Handshake and token are had before the time runs.
+    assert.ok(await world().peers.health(url, forever));
     using limit = timeLimit(systemClock, 60);
     await assert.rejects(
       world()

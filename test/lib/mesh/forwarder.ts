@@ -11,6 +11,7 @@ import { DATAPATH, DEAD } from "../../../core/metrics.js";
 import { Monitor } from "../../../core/monitor.js";
 import { observed } from "../../../core/observed.js";
 import { withOwnMetrics } from "../../../core/path.js";
+import { inTheirWords } from "../../../core/siteNames.js";
 import { timeout } from "../../../core/timeout.js";
 import { up } from "../../../core/up.js";
 import { WatchedDirectory } from "../../../rpc/directory.js";
@@ -56,7 +57,7 @@ export class StubForwarder {
     const { clock, peers } = mortal;
     const monitor = new Monitor();
     const connections = begin({ log });
-    const tail = peers.networkService();
+    const tail = inTheirWords(peers.networkService());
     const registries = { services: peers.services(this.#nsmgrUrl), endpoints: peers.endpoints(this.#nsmgrUrl) };
     const onDown = (conn: Connection, reason: string) =>
       reason === "deleted" || this.dataPath === "dead" ? withOwnMetrics(conn, { [DATAPATH]: DEAD }) : conn;

@@ -57,7 +57,7 @@ export class MeshNode implements AsyncDisposable {
           nodeId: this.name,
           version: "test",
           tokenLifetimeMs,
-          registryUrl,
+          registryUrls: [registryUrl],
         },
         ...{ listenOn: [this.urls.unix, this.urls.tcp], publishedUrl: this.urls.tcp, nodeSocket: this.urls.node },
         ...{ endpointsUrl: this.urls.endpoints, forwarderService: "forwarder" },

@@ -36,7 +36,7 @@ describe("the layout of a lab", () => {
     assert.equal(plan.wan, "nsm-wan");
     assert.deepEqual(
       plan.sites.map((site) => `${site.bridge} ${site.gateway} ${site.registryNode}`),
-      ["lan-paris 10.101.0.1/24 paris-1", "lan-tokyo 10.102.0.1/24 undefined"],
+      ["lan-paris 10.101.0.1/24 paris-1", "lan-tokyo 10.102.0.1/24 tokyo-1"],
     );
     assert.deepEqual(
       plan.nodes.map((node) => `${node.namespace} ${node.mesh} ${node.address}/${node.length} via ${node.gateway}`),

@@ -4,6 +4,7 @@ import { bySite } from "../../../core/locality.js";
 import { silent } from "../../../core/log.js";
 import { weightedEndpoints } from "../../../core/match.js";
 import { order } from "../../../core/select.js";
+import { stale } from "../../../core/stale.js";
 import { endpoint, ListedDirectory, service } from "../../lib/chainKit.js";
 
 const { signal } = new AbortController();
@@ -32,6 +33,13 @@ const silentSite = served("silent", nsmgr(5));
 const stranger = served("stranger", nsmgr(9), { site: "paris", nodeName: "paris-1" });
 
 describe("locality", () => {
+  it("puts what a site told us that does not answer after all others, and no other site's here, whatever its url", async () => {
+    const pretender = served("web-1@tokyo", nsmgr(2));
+    const all = [near, far, pretender, stale(served("web-2@tokyo", nsmgr(4)))];
+    const distance = await site().locality(all, signal);
+    assert.deepEqual(all.map(distance), [1, 2, 2, 3]);
+  });
+
   it("tells this node, this site and elsewhere apart", async () => {
     const all = [here, near, far, silentSite];
     const distance = await site().locality(all, signal);

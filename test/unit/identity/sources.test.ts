@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { X509SVIDResponse } from "../../../api/gen/spiffe/workload.js";
 import { MeshError } from "../../../core/error.js";
@@ -182,6 +182,20 @@ describe("the site's authority", () => {
     await assert.rejects(open(folder.path, { keyFile: join(other.path, "none") }), { code: "invalid", message: /one is not there/ });
     chmodSync(join(folder.path, "ca.key"), 0o644);
     await assert.rejects(open(folder.path), { code: "denied", message: /others can read it/ });
+  });
+
+  it("has others trusted as well whose certificates are behind its own, while one takes over from another", async () => {
+    using folder = newFolder();
+    using next = newFolder();
+    await open(folder.path);
+    const after = await open(next.path);
+    const file = join(folder.path, "ca.pem");
+    appendFileSync(file, after.certificate.toString());
+    const both = await open(folder.path);
+    const { chain, authorities } = await both.issue(parseSpiffeId("spiffe://paris/x"), spkiOf(generateKey().privateKey));
+    assert.equal(authorities.length, 2);
+    assert.equal(authorities[1]?.fingerprint256, after.certificate.fingerprint256);
+    assert.ok(chain[0]?.verify(both.certificate.publicKey));
   });
 
   it("signs for its own trust domain only, and for keys on P-256 only", async () => {

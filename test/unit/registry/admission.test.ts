@@ -5,14 +5,17 @@ import { join } from "node:path";
 import type { IssuedIdentity } from "../../../api/gen/isthmus/v1/identity.js";
 import { MeshError } from "../../../core/error.js";
 import { silent } from "../../../core/log.js";
+import type { Bundles } from "../../../identity/bundles.js";
 import { Authority } from "../../../identity/ca/authority.js";
+import { signedBy } from "../../../identity/ca/joiner.js";
 import { formatJoinToken, type JoinToken, parseJoinToken } from "../../../identity/ca/joinToken.js";
 import { type AuthorityClient, type Granted, openMember } from "../../../identity/ca/member.js";
 import { parseDer } from "../../../identity/certificate.js";
 import { Identity } from "../../../identity/identity.js";
 import { generateKey, spkiOf } from "../../../identity/keys.js";
+import { parseSpiffeId } from "../../../identity/spiffe.js";
 import { Members } from "../../../registry/admission/members.js";
-import { noAuthority, siteApi } from "../../../registry/admission/site.js";
+import { noAuthority, nodesApi } from "../../../registry/admission/site.js";
 import { openMemoryStore } from "../../../registry/memory.js";
 import type { Store } from "../../../registry/store.js";
 import { failsWith, throwsWith } from "../../lib/chainKit.js";
@@ -31,6 +34,27 @@ class Site implements AsyncDisposable {
   readonly store: Store = openMemoryStore({ clock: this.clock, log: silent });
   authority!: Authority;
   members!: Members;
+  readonly #listeners = new Set<() => void>();
+  #foreign: Bundles = new Map();
+
+  /** Whom the site trusts besides itself, from now on. */
+  trustAlso(foreign: Bundles): void {
+    this.#foreign = foreign;
+    for (const listener of this.#listeners) listener();
+  }
+
+  get trust() {
+    const site = this;
+    return {
+      get bundles(): Bundles {
+        return new Map([...site.#foreign, [site.authority.trustDomain, site.authority.authorities]]);
+      },
+      listen(listener: () => void): Disposable {
+        site.#listeners.add(listener);
+        return { [Symbol.dispose]: () => void site.#listeners.delete(listener) };
+      },
+    };
+  }
 
   static async open(): Promise<Site> {
     const site = new Site();
@@ -41,11 +65,11 @@ class Site implements AsyncDisposable {
   }
 
   get parts() {
-    return { store: this.store, authority: this.authority, clock: this.clock, log: silent };
+    return { store: this.store, authority: this.authority, trust: this.trust, clock: this.clock, log: silent };
   }
 
   async invite(node = "paris-1", lifetimeMs = 60_000): Promise<{ readonly text: string; readonly token: JoinToken }> {
-    const { token: text } = await siteApi({ ...this.parts, url }).inviteNode({ node, lifetimeMs }, forever);
+    const { token: text } = await nodesApi({ ...this.parts, url }).inviteNode({ node, lifetimeMs }, forever);
     return { text, token: parseJoinToken(text) };
   }
 
@@ -144,6 +168,22 @@ describe("a join token", () => {
     assert.deepEqual(parseJoinToken(`${formatJoinToken(token)}\n`), token);
   });
 
+  it("makes the joiner speak to none but the site's own registry", async () => {
+    await using site = await Site.open();
+    await using other = await Site.open();
+    const key = generateKey();
+    const chainOf = async ({ authority }: Site) => {
+      const { chain, authorities } = await authority.issue(parseSpiffeId("spiffe://paris/registry"), spkiOf(key.publicKey));
+      return [...chain, ...authorities];
+    };
+    const { token } = await site.invite();
+    const trust = signedBy(token.authority, site.clock.now());
+    assert.equal(trust(await chainOf(site)).id, "spiffe://paris/registry");
+    const [leaf] = await chainOf(other);
+    throwsWith("denied", "is not the one that made the token", () => trust(leaf === undefined ? [] : [leaf, other.authority.certificate]));
+    throwsWith("denied", "is signed by none", () => trust(leaf === undefined ? [] : [leaf, site.authority.certificate]));
+  });
+
   it("is refused when it is none, not whole, or altered, and is not shown", async () => {
     await using site = await Site.open();
     const { text } = await site.invite();
@@ -174,7 +214,7 @@ describe("a member of a site", () => {
   /** The registry, as if over the wire: it sees the key that was shown, and who that is. */
   const client = (): AuthorityClient => {
     const granted = ({ chain, bundles }: IssuedIdentity): Granted => ({
-      chain: parseDer(chain, "x"),
+      chain: chain.length === 0 ? [] : parseDer(chain, "x"),
       bundles: new Map(Object.entries(bundles).map(([domain, { certificates }]) => [domain, parseDer(certificates, "x")])),
     });
     const check = () => {
@@ -191,6 +231,12 @@ describe("a member of a site", () => {
         const { id, chain } = showing.source.current;
         const peer = { id: id.text, publicKey: chain[0]?.publicKey ?? assert.fail() };
         return granted(await site.members.renew({ publicKey: Buffer.from(publicKey) }, peer));
+      },
+      async *followTrust(_url, showing, signal) {
+        check();
+        const { id, chain } = showing.source.current;
+        const peer = { id: id.text, publicKey: chain[0]?.publicKey ?? assert.fail() };
+        for await (const { bundles } of site.members.followTrust(peer, signal)) yield granted({ chain: [], bundles }).bundles;
       },
     };
   };
@@ -224,6 +270,28 @@ describe("a member of a site", () => {
       seen.add(source.current.chain[0]?.fingerprint256);
       assert.equal(seen.size, turn + 1);
     }
+  });
+
+  it("trusts whom the site trusts, also when that changes between renewals, and still does after a restart", async () => {
+    await invited();
+    const source = await open();
+    const first = source.current;
+    const told = new Promise<void>((resolve) => void source.listen(resolve));
+    site.trustAlso(new Map([["tokyo", site.authority.authorities]]));
+    await told;
+    assert.deepEqual([...source.bundles.keys()].sort(), ["paris", "tokyo"]);
+    assert.equal(source.current, first);
+    await source[Symbol.asyncDispose]();
+    away = true;
+    const again = await open();
+    assert.deepEqual([...again.bundles.keys()].sort(), ["paris", "tokyo"]);
+    away = false;
+    const toldAgain = new Promise<void>((resolve) => void again.listen(resolve));
+    site.trustAlso(new Map());
+    await site.clock.advance(5_000);
+    await toldAgain;
+    assert.deepEqual([...again.bundles.keys()], ["paris"]);
+    await again[Symbol.asyncDispose]();
   });
 
   it("comes back with the key that it kept when it was away for longer than its identity lasts", async () => {

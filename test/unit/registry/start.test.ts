@@ -76,7 +76,7 @@ describe("the registry program", () => {
       .catch((caught: unknown) => caught);
     assert.deepEqual({ ...(error as object) }, { code: "denied", hop: "registry-paris", name: "MeshError" });
     await refused("invalid", () => peers.endpoints(url).register(endpoint(""), context()), /has no name/);
-    await refused("unsupported", () => names(peers.endpoints(url).find(endpoint("e@tokyo"), { watch: false }, context())));
+    await refused("not-found", () => names(peers.endpoints(url).find(endpoint("e@tokyo"), { watch: false }, context())));
   });
 
   it("gives its folder back when it cannot listen", async () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect as connectTcp, type Socket } from "node:net";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
+import { Client, credentials, status } from "@grpc/grpc-js";
 import { ConnectionEvent, MonitorScopeSelector } from "../../../api/gen/connection/connection.js";
 import { type Log, silent } from "../../../core/log.js";
 import { joinerWith } from "../../../identity/ca/joiner.js";
@@ -178,6 +179,7 @@ describe("who has no identity yet", () => {
         return { chain: [], bundles: {} };
       },
       renew: refuse,
+      async *followTrust() {},
     };
     await using server = await listening({ identity, services: { register: refuse, unregister: refuse, async *find() {} } });
     const { authorityClient } = await import("../../../rpc/authority.js");
@@ -246,9 +248,35 @@ describe("an identity that changes", () => {
     await clock.advance(31_000);
     here.set(await give("spiffe://test/client"));
     await ask();
+    assert.equal(keys.size, 3);
     tell();
     assert.equal((await stream.next()).done, false, "the first stream is still there");
     await stream.return?.();
+  });
+});
+
+describe("a connection that is older than its certificates", () => {
+  it("is ended at the next call, and the client connects again", async () => {
+    const clock = new FakeClock(Date.now());
+    const ca = await testAuthority();
+    const there = new GivenSource(await identified(ca, serverId, clock.now(), 60_000));
+    await using server = await listening({}, new Identity({ source: there, clock, tokenLifetimeMs: minute }));
+    // A client that knows nothing of our ways: its channel is its own, and its clock stands.
+    const { svid } = await identified(ca, "spiffe://test/client", Date.now());
+    const pem = { key: svid.privateKey.export({ format: "pem", type: "pkcs8" }) as string, cert: svid.chain.join("") };
+    const ssl = credentials.createSsl(null, Buffer.from(pem.key), Buffer.from(pem.cert), { rejectUnauthorized: false });
+    const client = new Client(`127.0.0.1:${server.port}`, ssl);
+    const ask = () =>
+      new Promise<number>((resolve) => {
+        const bytes = (message: Buffer) => message;
+        client.makeUnaryRequest("/grpc.health.v1.Health/Check", bytes, bytes, Buffer.alloc(0), (error) => resolve(error?.code ?? 0));
+      });
+    assert.equal(await ask(), 0);
+    await clock.advance(60_001);
+    there.set(await identified(ca, serverId, clock.now(), 60_000));
+    assert.equal(await ask(), status.UNAVAILABLE);
+    await until("it has connected again", 2_000, async () => (await ask()) === 0);
+    client.close();
   });
 });
 

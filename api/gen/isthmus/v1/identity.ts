@@ -6,7 +6,8 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import type { handleUnaryCall, UntypedServiceImplementation } from "@grpc/grpc-js";
+import type { handleServerStreamingCall, handleUnaryCall, UntypedServiceImplementation } from "@grpc/grpc-js";
+import { Empty } from "../../google/protobuf/empty.js";
 
 export const protobufPackage = "isthmus.v1";
 
@@ -51,17 +52,15 @@ export interface Authorities {
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
-export interface InviteNodeRequest {
-  node: string;
-  /** How long the token may be used. */
-  lifetimeMs: number;
+export interface TrustBundles {
+  /** By trust domain; what is not in here is not trusted. */
+  bundles: { [key: string]: Authorities };
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
-export interface InviteNodeResponse {
-  token: string;
-  /** Milliseconds since 1970. */
-  expiresMs: number;
+export interface TrustBundles_BundlesEntry {
+  key: string;
+  value: Authorities | undefined;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -610,18 +609,15 @@ export const Authorities: MessageFns<Authorities> = {
   },
 };
 
-function createBaseInviteNodeRequest(): InviteNodeRequest {
-  return { node: "", lifetimeMs: 0, _unknownFields: {} };
+function createBaseTrustBundles(): TrustBundles {
+  return { bundles: {}, _unknownFields: {} };
 }
 
-export const InviteNodeRequest: MessageFns<InviteNodeRequest> = {
-  encode(message: InviteNodeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.node !== "") {
-      writer.uint32(10).string(message.node);
-    }
-    if (message.lifetimeMs !== 0) {
-      writer.uint32(16).uint32(message.lifetimeMs);
-    }
+export const TrustBundles: MessageFns<TrustBundles> = {
+  encode(message: TrustBundles, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.bundles).forEach(([key, value]: [string, Authorities]) => {
+      TrustBundles_BundlesEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
     if (message._unknownFields !== undefined) {
       for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
         const tag = parseInt(key, 10);
@@ -633,7 +629,7 @@ export const InviteNodeRequest: MessageFns<InviteNodeRequest> = {
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): InviteNodeRequest {
+  decode(input: BinaryReader | Uint8Array, length?: number): TrustBundles {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -642,7 +638,7 @@ export const InviteNodeRequest: MessageFns<InviteNodeRequest> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseInviteNodeRequest();
+      const message = createBaseTrustBundles();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -651,15 +647,10 @@ export const InviteNodeRequest: MessageFns<InviteNodeRequest> = {
               break;
             }
 
-            message.node = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
+            const entry1 = TrustBundles_BundlesEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.bundles[entry1.key] = entry1.value;
             }
-
-            message.lifetimeMs = reader.uint32();
             continue;
           }
         }
@@ -682,50 +673,68 @@ export const InviteNodeRequest: MessageFns<InviteNodeRequest> = {
     }
   },
 
-  fromJSON(object: any): InviteNodeRequest {
+  fromJSON(object: any): TrustBundles {
     return {
-      node: isSet(object.node) ? globalThis.String(object.node) : "",
-      lifetimeMs: isSet(object.lifetimeMs)
-        ? globalThis.Number(object.lifetimeMs)
-        : isSet(object.lifetime_ms)
-        ? globalThis.Number(object.lifetime_ms)
-        : 0,
+      bundles: isObject(object.bundles)
+        ? (globalThis.Object.entries(object.bundles) as [string, any][]).reduce(
+          (acc: { [key: string]: Authorities }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: Authorities.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
-  toJSON(message: InviteNodeRequest): unknown {
+  toJSON(message: TrustBundles): unknown {
     const obj: any = {};
-    if (message.node !== "") {
-      obj.node = message.node;
-    }
-    if (message.lifetimeMs !== 0) {
-      obj.lifetimeMs = Math.round(message.lifetimeMs);
+    if (message.bundles) {
+      const entries = globalThis.Object.entries(message.bundles) as [string, Authorities][];
+      if (entries.length > 0) {
+        obj.bundles = {};
+        entries.forEach(([k, v]) => {
+          obj.bundles[k] = Authorities.toJSON(v);
+        });
+      }
     }
     return obj;
   },
 
-  create(base?: DeepPartial<InviteNodeRequest>): InviteNodeRequest {
-    return InviteNodeRequest.fromPartial(base ?? {});
+  create(base?: DeepPartial<TrustBundles>): TrustBundles {
+    return TrustBundles.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<InviteNodeRequest>): InviteNodeRequest {
-    const message = createBaseInviteNodeRequest();
-    message.node = object.node ?? "";
-    message.lifetimeMs = object.lifetimeMs ?? 0;
+  fromPartial(object: DeepPartial<TrustBundles>): TrustBundles {
+    const message = createBaseTrustBundles();
+    message.bundles = (globalThis.Object.entries(object.bundles ?? {}) as [string, Authorities][]).reduce(
+      (acc: { [key: string]: Authorities }, [key, value]: [string, Authorities]) => {
+        if (value !== undefined) {
+          acc[key] = Authorities.fromPartial(value);
+        }
+        return acc;
+      },
+      {},
+    );
     return message;
   },
 };
 
-function createBaseInviteNodeResponse(): InviteNodeResponse {
-  return { token: "", expiresMs: 0, _unknownFields: {} };
+function createBaseTrustBundles_BundlesEntry(): TrustBundles_BundlesEntry {
+  return { key: "", value: undefined, _unknownFields: {} };
 }
 
-export const InviteNodeResponse: MessageFns<InviteNodeResponse> = {
-  encode(message: InviteNodeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.token !== "") {
-      writer.uint32(10).string(message.token);
+export const TrustBundles_BundlesEntry: MessageFns<TrustBundles_BundlesEntry> = {
+  encode(message: TrustBundles_BundlesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
     }
-    if (message.expiresMs !== 0) {
-      writer.uint32(17).double(message.expiresMs);
+    if (message.value !== undefined) {
+      Authorities.encode(message.value, writer.uint32(18).fork()).join();
     }
     if (message._unknownFields !== undefined) {
       for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
@@ -738,7 +747,7 @@ export const InviteNodeResponse: MessageFns<InviteNodeResponse> = {
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): InviteNodeResponse {
+  decode(input: BinaryReader | Uint8Array, length?: number): TrustBundles_BundlesEntry {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -747,7 +756,7 @@ export const InviteNodeResponse: MessageFns<InviteNodeResponse> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseInviteNodeResponse();
+      const message = createBaseTrustBundles_BundlesEntry();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -756,15 +765,15 @@ export const InviteNodeResponse: MessageFns<InviteNodeResponse> = {
               break;
             }
 
-            message.token = reader.string();
+            message.key = reader.string();
             continue;
           }
           case 2: {
-            if (tag !== 17) {
+            if (tag !== 18) {
               break;
             }
 
-            message.expiresMs = reader.double();
+            message.value = Authorities.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -787,35 +796,33 @@ export const InviteNodeResponse: MessageFns<InviteNodeResponse> = {
     }
   },
 
-  fromJSON(object: any): InviteNodeResponse {
+  fromJSON(object: any): TrustBundles_BundlesEntry {
     return {
-      token: isSet(object.token) ? globalThis.String(object.token) : "",
-      expiresMs: isSet(object.expiresMs)
-        ? globalThis.Number(object.expiresMs)
-        : isSet(object.expires_ms)
-        ? globalThis.Number(object.expires_ms)
-        : 0,
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? Authorities.fromJSON(object.value) : undefined,
     };
   },
 
-  toJSON(message: InviteNodeResponse): unknown {
+  toJSON(message: TrustBundles_BundlesEntry): unknown {
     const obj: any = {};
-    if (message.token !== "") {
-      obj.token = message.token;
+    if (message.key !== "") {
+      obj.key = message.key;
     }
-    if (message.expiresMs !== 0) {
-      obj.expiresMs = floatToJson(message.expiresMs);
+    if (message.value !== undefined) {
+      obj.value = Authorities.toJSON(message.value);
     }
     return obj;
   },
 
-  create(base?: DeepPartial<InviteNodeResponse>): InviteNodeResponse {
-    return InviteNodeResponse.fromPartial(base ?? {});
+  create(base?: DeepPartial<TrustBundles_BundlesEntry>): TrustBundles_BundlesEntry {
+    return TrustBundles_BundlesEntry.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<InviteNodeResponse>): InviteNodeResponse {
-    const message = createBaseInviteNodeResponse();
-    message.token = object.token ?? "";
-    message.expiresMs = object.expiresMs ?? 0;
+  fromPartial(object: DeepPartial<TrustBundles_BundlesEntry>): TrustBundles_BundlesEntry {
+    const message = createBaseTrustBundles_BundlesEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? Authorities.fromPartial(object.value)
+      : undefined;
     return message;
   },
 };
@@ -824,7 +831,7 @@ export const InviteNodeResponse: MessageFns<InviteNodeResponse> = {
 export type IdentityService = typeof IdentityService;
 export const IdentityService = {
   /**
-   * Takes a program in: one that was invited, or one that was here before and has kept its key. The only method that takes a
+   * Takes a program in: one that was invited, or one that was here before and has kept its key. Takes a
    * self-signed certificate: its key is the one that gets the identity.
    */
   join: {
@@ -846,36 +853,28 @@ export const IdentityService = {
     responseSerialize: (value: IssuedIdentity): Buffer => Buffer.from(IssuedIdentity.encode(value).finish()),
     responseDeserialize: (value: Buffer): IssuedIdentity => IssuedIdentity.decode(value),
   },
+  /** The authorities of every trust domain that the site trusts, at once and after each change. Only for programs of the site. */
+  followTrust: {
+    path: "/isthmus.v1.Identity/FollowTrust" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
+    requestDeserialize: (value: Buffer): Empty => Empty.decode(value),
+    responseSerialize: (value: TrustBundles): Buffer => Buffer.from(TrustBundles.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TrustBundles => TrustBundles.decode(value),
+  },
 } as const;
 
 export interface IdentityServer extends UntypedServiceImplementation {
   /**
-   * Takes a program in: one that was invited, or one that was here before and has kept its key. The only method that takes a
+   * Takes a program in: one that was invited, or one that was here before and has kept its key. Takes a
    * self-signed certificate: its key is the one that gets the identity.
    */
   join: handleUnaryCall<JoinRequest, IssuedIdentity>;
   /** Another identity of the same name for a new key; asked for with the present one, which must still be good. */
   renew: handleUnaryCall<RenewRequest, IssuedIdentity>;
-}
-
-/** Served by the registry on a unix socket of its own, for the site's administrator. */
-export type SiteService = typeof SiteService;
-export const SiteService = {
-  /** A one-time token with which the programs of one node join, each once. */
-  inviteNode: {
-    path: "/isthmus.v1.Site/InviteNode" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: InviteNodeRequest): Buffer => Buffer.from(InviteNodeRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): InviteNodeRequest => InviteNodeRequest.decode(value),
-    responseSerialize: (value: InviteNodeResponse): Buffer => Buffer.from(InviteNodeResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): InviteNodeResponse => InviteNodeResponse.decode(value),
-  },
-} as const;
-
-export interface SiteServer extends UntypedServiceImplementation {
-  /** A one-time token with which the programs of one node join, each once. */
-  inviteNode: handleUnaryCall<InviteNodeRequest, InviteNodeResponse>;
+  /** The authorities of every trust domain that the site trusts, at once and after each change. Only for programs of the site. */
+  followTrust: handleServerStreamingCall<Empty, TrustBundles>;
 }
 
 function bytesFromBase64(b64: string): Uint8Array {
@@ -884,10 +883,6 @@ function bytesFromBase64(b64: string): Uint8Array {
 
 function base64FromBytes(arr: Uint8Array): string {
   return globalThis.Buffer.from(arr).toString("base64");
-}
-
-function floatToJson(value: number | null | undefined): number | string | null | undefined {
-  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;

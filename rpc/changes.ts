@@ -1,4 +1,4 @@
-import type { Found } from "../../rpc/registry.js";
+import type { Found } from "./registry.js";
 
 /** Changes on their way to a reader: per name only the last one waits, so a slow reader costs no more than there are names. */
 export class Changes<T> {

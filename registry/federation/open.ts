@@ -1,0 +1,61 @@
+import type { Clock } from "../../core/clock.js";
+import type { Log } from "../../core/log.js";
+import type { FederationApi, SiteApi } from "../../rpc/identityApi.js";
+import type { EndpointRegistry, ServiceRegistry } from "../../rpc/registry.js";
+import type { Store } from "../store.js";
+import { federationApi, sitesApi } from "./apis.js";
+import { exportRule } from "./exported.js";
+import { Federation, type FederationParts } from "./federation.js";
+import { Joining, type JoiningParts } from "./joining.js";
+import { federatedRegistries } from "./registries.js";
+import type { Site } from "./site.js";
+import { Sites } from "./sites.js";
+
+export interface FederatedSiteParts {
+  readonly name: string;
+  readonly trustDomain: string;
+  /** What this site says of itself. */
+  readonly own: () => Site;
+  /** The own site's registries. */
+  readonly services: ServiceRegistry;
+  readonly endpoints: EndpointRegistry;
+  /** Names and patterns of the services that other sites may know of. */
+  readonly exports: readonly string[];
+  /** Services that stay within their site, and that no other site is asked for. */
+  readonly home: readonly string[];
+  readonly store: Store;
+  readonly dial: FederationParts["dial"];
+  readonly ask: JoiningParts["ask"];
+  readonly trust: FederationParts["trust"];
+  readonly random: () => number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** A site's registries together with the other sites, and what the administrator and those sites can ask. */
+export interface FederatedSite extends AsyncDisposable {
+  readonly services: ServiceRegistry;
+  readonly endpoints: EndpointRegistry;
+  readonly api: FederationApi;
+  readonly admin: Pick<SiteApi, "inviteSite" | "joinSite" | "listSites" | "leaveSite">;
+  readonly federation: Federation;
+}
+
+/** Goes on with the sites that the store knows. Disposing ends the watches there; what was joined stays joined. */
+export async function openFederatedSite(parts: FederatedSiteParts): Promise<FederatedSite> {
+  const { own, clock } = parts;
+  const sites = await Sites.open(parts);
+  const federation = new Federation({ ...parts, sites });
+  const joining = new Joining({ ...parts, sites });
+  const registries = federatedRegistries({ ...parts, federation, exports: exportRule(parts.exports, parts.home) });
+  return {
+    ...registries,
+    api: federationApi({ federation, joining, own, clock }),
+    admin: sitesApi({ federation, joining }),
+    federation,
+    async [Symbol.asyncDispose]() {
+      await federation[Symbol.asyncDispose]();
+      await sites[Symbol.asyncDispose]();
+    },
+  };
+}

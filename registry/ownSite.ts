@@ -1,0 +1,72 @@
+import { randomInt } from "node:crypto";
+import type { Bundles } from "../identity/bundles.js";
+import type { Identity } from "../identity/identity.js";
+import { Peers } from "../rpc/client.js";
+import type { SiteApi } from "../rpc/identityApi.js";
+import { siteJoiner } from "../rpc/joinSite.js";
+import { publishedUrl } from "../rpc/published.js";
+import { Members } from "./admission/members.js";
+import { nodesApi } from "./admission/site.js";
+import type { RegistryConfig } from "./config.js";
+import { type FederatedSite, openFederatedSite } from "./federation/open.js";
+import type { Site } from "./federation/site.js";
+import type { OwnAuthority } from "./identity.js";
+import type { Registries, RegistryParts } from "./start.js";
+import type { Store } from "./store.js";
+
+/** The kernel asks a second time after a second: with this and the pauses between attempts, one that comes back hears of us within a second. */
+const dialTimeoutMs = 1_500;
+
+type Parts = RegistryParts & OwnAuthority & { readonly store: Store; readonly identity: Identity };
+
+/** A site with an authority of its own: its nodes join it, and it joins with other sites. */
+export class OwnSite {
+  readonly members: Members;
+  readonly #config: RegistryConfig;
+  readonly #parts: Parts;
+  #urls: readonly string[] = [];
+
+  constructor(config: RegistryConfig, parts: Parts) {
+    this.#config = config;
+    this.#parts = parts;
+    this.members = new Members({ ...parts, trust: parts.source });
+  }
+
+  /** Where the registry really listens. */
+  listens(urls: readonly string[]): void {
+    this.#urls = urls;
+  }
+
+  async open({ services, endpoints }: Registries): Promise<FederatedSite> {
+    const { identity, authority, log, clock } = this.#parts;
+    const { site: name, export: exports, forwarderService } = this.#config;
+    return await openFederatedSite({
+      ...{ ...this.#parts, services, endpoints, exports, name, trustDomain: authority.trustDomain },
+      home: [forwarderService],
+      own: () => this.#own(),
+      dial: ({ name, registryId }) => {
+        const expected = { matches: (id: string) => id === registryId, what: `the registry of ${name} (${registryId})` };
+        return new Peers({ identity, expect: () => expected, log, clock, dialTimeoutMs });
+      },
+      ask: siteJoiner(clock),
+      trust: (sites) => this.#parts.trustAlso(bundlesOf(sites)),
+      random: () => randomInt(2 ** 32) / 2 ** 32,
+    });
+  }
+
+  /** isthmus.v1.Site. */
+  api({ admin }: FederatedSite): SiteApi {
+    return { ...nodesApi({ ...this.#parts, url: publishedUrl(this.#urls) }), ...admin };
+  }
+
+  #own(): Site {
+    const { authority, identity } = this.#parts;
+    const { site: name, federationUrls } = this.#config;
+    const urls = federationUrls.length > 0 ? federationUrls : [publishedUrl(this.#urls)];
+    return { name, trustDomain: authority.trustDomain, registryId: identity.id, urls, bundle: authority.authorities };
+  }
+}
+
+function bundlesOf(sites: readonly Site[]): Bundles {
+  return new Map(sites.map(({ trustDomain, bundle }) => [trustDomain, bundle]));
+}
