@@ -34,6 +34,8 @@ export interface LivenessParts {
 }
 
 const lookMs = 250;
+/** A new one is asked as soon as the answer to its request is on its way. */
+const firstAskMs = 10;
 const pingMs = 500;
 const timeoutMs = 1000;
 /** How many are looked at at a time, and how many of these are pinged: thousands of idle connections take turns. */
@@ -69,6 +71,7 @@ export class Liveness implements Disposable {
         const conn = await next.request(call);
         const connect = this.#parts.wanted.get(conn.id)?.connect;
         if (connect === undefined || !this.add(connect)) return conn;
+        if (!call.established) this.#parts.clock.after(firstAskMs, () => this.#askFirst(conn.id));
         return withOwnMetrics(conn, { [DATAPATH]: ALIVE });
       },
       close: async (call, next) => {
@@ -89,7 +92,6 @@ export class Liveness implements Disposable {
     const sameWay = old?.receives === fresh.receives && old.way === fresh.way && String(old.pairs) === String(fresh.pairs);
     if (!sameWay || old.dead) {
       this.#checked.set(connect.id, fresh);
-      // Only what has answered once can be found dead, and it may die young.
       this.#urgent.add(connect.id);
     }
     this.#arm();
@@ -109,6 +111,12 @@ export class Liveness implements Disposable {
   [Symbol.dispose](): void {
     this.#stop.abort();
     this.#timer?.[Symbol.dispose]();
+  }
+
+  /** Only what has answered once can be found dead, and it may die before its first turn. */
+  #askFirst(id: string): void {
+    const checked = this.#checked.get(id);
+    if (checked !== undefined) background(this.#parts.log, "checking a data path", this.#check(checked));
   }
 
   #forget(id: string): void {

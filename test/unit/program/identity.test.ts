@@ -75,7 +75,9 @@ describe("whom a program expects", () => {
 
   it("is what the configuration says, and refused when that makes no sense", () => {
     assert.equal(expectedRoles("paris", true, { registry: "spiffe://*/reg" }).registry.matches("spiffe://tokyo/reg"), true);
-    throwsWith("invalid", "NSM_PEER_IDS knows registry, nsmgr, forwarder, endpoint", () => expectedRoles("paris", true, { pod: "x" }));
+    throwsWith("invalid", "NSM_PEER_IDS knows registry, nsmgr, remote, forwarder, endpoint", () =>
+      expectedRoles("paris", true, { pod: "x" }),
+    );
     throwsWith("invalid", "is no SPIFFE id", () => expectedRoles("paris", true, { registry: "x" }));
   });
 });
