@@ -83,6 +83,7 @@ describe("what the programs tell", function () {
         "paris-1 registry http://127.0.0.1:8083/metrics",
         "paris-1 nsmgr http://127.0.0.1:8082/metrics",
         "paris-1 forwarder http://127.0.0.1:8081/metrics",
+        "tokyo-1 registry http://127.0.0.1:8083/metrics",
         "tokyo-1 nsmgr http://127.0.0.1:8082/metrics",
         "tokyo-1 forwarder http://127.0.0.1:8081/metrics",
       ],
@@ -140,13 +141,13 @@ describe("what the programs tell", function () {
   });
 
   it("shows the registry's store, its watch and who watches", async () => {
-    const registry = await scrape("paris-1", "registry");
-    assert.ok(value(registry, "isthmus_store_operation_duration_seconds", { operation: "commit", code: "ok" }, "_count") >= 3);
-    assert.ok(value(registry, "isthmus_store_watch_lag_seconds", { kind: "endpoint" }, "_count") >= 3);
-    assert.ok(value(registry, "isthmus_registry_watchers", { kind: "endpoint" }) >= 2);
-    assert.equal(value(registry, "isthmus_registry_entries", { kind: "endpoint" }), 3);
+    const registry = await scrape("tokyo-1", "registry");
+    assert.ok(value(registry, "isthmus_store_operation_duration_seconds", { operation: "commit", code: "ok" }, "_count") >= 2);
+    assert.ok(value(registry, "isthmus_store_watch_lag_seconds", { kind: "endpoint" }, "_count") >= 2);
+    assert.ok(value(registry, "isthmus_registry_watchers", { kind: "endpoint" }) >= 1);
+    assert.equal(value(registry, "isthmus_registry_entries", { kind: "endpoint" }), 2);
     const method = "/registry.NetworkServiceEndpointRegistry/Register";
-    assert.ok(value(registry, "isthmus_rpc_duration_seconds", { method, code: "ok" }, "_count") >= 3);
+    assert.ok(value(registry, "isthmus_rpc_duration_seconds", { method, code: "ok" }, "_count") >= 2);
   });
 
   it("is one trace of a request over six hops, in order, with what took its time", async () => {
