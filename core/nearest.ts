@@ -1,8 +1,14 @@
-/** The names that look most like `wanted`, best first: for "did you mean". Those that have nothing in common are left out. */
+import { siteName } from "./siteNames.js";
+
+/**
+ * The names that look most like `wanted`, best first: for "did you mean". Those that have nothing in common are left out. Where the site
+ * is not asked for, it makes no difference.
+ */
 export function nearest(wanted: string, names: readonly string[], count = 3): string[] {
   const furthest = Math.max(1, Math.floor(wanted.length / 2));
+  const asked = (name: string) => (siteName(wanted).site === undefined ? siteName(name).local : name);
   return names
-    .map((name) => ({ name, distance: holds(wanted, name) ? 0 : distance(wanted.toLowerCase(), name.toLowerCase()) }))
+    .map((name) => ({ name, distance: holds(wanted, name) ? 0 : distance(wanted.toLowerCase(), asked(name).toLowerCase()) }))
     .filter((each) => each.distance <= furthest)
     .sort((a, b) => a.distance - b.distance || a.name.localeCompare(b.name))
     .slice(0, count)

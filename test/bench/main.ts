@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -27,7 +27,7 @@ async function main(): Promise<number> {
     try {
       results.push(...(await bench.run()));
       // After each, so that a run that is cut short keeps what it measured.
-      if (!values.only) await write(results);
+      await write(results, values.only !== undefined);
     } catch (error) {
       failed = true;
       console.error(`bench: ${bench.name} failed:`, error);
@@ -37,9 +37,14 @@ async function main(): Promise<number> {
   return failed || results.some((one) => !one.ok) ? 1 : 0;
 }
 
-async function write(results: readonly Result[]): Promise<void> {
+/** With `keep`, what was not measured this time stays as it was; its note says so. */
+async function write(measured: readonly Result[], keep: boolean): Promise<void> {
   const folder = join(import.meta.dirname, "results");
+  const file = join(folder, "latest.json");
   await mkdir(folder, { recursive: true });
+  const names = new Set(measured.map(({ name }) => name));
+  const earlier = keep ? await readEarlier(file) : [];
+  const results = [...measured, ...earlier.filter(({ name }) => !names.has(name))];
   const machine = {
     cpu: cpus()[0]?.model ?? "unknown",
     cores: cpus().length,
@@ -49,7 +54,18 @@ async function write(results: readonly Result[]): Promise<void> {
   };
   const commit = (await check("git", ["rev-parse", "--short", "HEAD"])).trim();
   const report = { machine, date: new Date().toISOString(), commit, results };
-  await writeFile(join(folder, "latest.json"), `${JSON.stringify(report, null, 2)}\n`);
+  await writeFile(file, `${JSON.stringify(report, null, 2)}\n`);
+}
+
+async function readEarlier(file: string): Promise<Result[]> {
+  const text = await readFile(file, "utf8").catch(() => undefined);
+  if (text === undefined) return [];
+  const { date, results } = JSON.parse(text) as { readonly date: string; readonly results: readonly Result[] };
+  return results.map((result) => ({ ...result, note: result.note?.includes("measured on") ? result.note : said(result.note, date) }));
+}
+
+function said(note: string | undefined, date: string): string {
+  return [note, `measured on ${date.slice(0, 10)}`].filter(Boolean).join("; ");
 }
 
 process.exitCode = await main();

@@ -61,6 +61,7 @@ describe("a lab", function () {
         "paris-1 registry healthy",
         "paris-1 nsmgr healthy",
         "paris-1 forwarder healthy",
+        "tokyo-1 registry healthy",
         "tokyo-1 nsmgr healthy",
         "tokyo-1 forwarder healthy",
       ],
@@ -134,8 +135,8 @@ describe("a lab", function () {
   it("names what it does not know to kill", async () => {
     for (const [target, words] of [
       ["rome", /no node or site rome/],
-      ["tokyo-1/registry", /runs no registry; it runs nsmgr, forwarder, wireguard-go/],
-      ["tokyo", /no registry of its own/],
+      ["tokyo-1/gateway", /runs no gateway; it runs registry, nsmgr, forwarder, wireguard-go/],
+      ["tokyo/forwarder", /site tokyo has only a registry, no forwarder/],
     ] as const)
       assert.match((await lab.tryCtl("lab", "kill", target)).stderr, words);
   });

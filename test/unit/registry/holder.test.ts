@@ -17,6 +17,8 @@ describe("the holder of a store", () => {
     const [, text] = await parent.match(/child (\d+)/);
     const pid = Number(text);
     const [boot] = thisProcess().split(" ");
+    // Until then it is a shell, which may wait for its child after all.
+    await until("the shell is another program", 2_000, () => readFileSync(`/proc/${fieldsOf(pid)[1]}/comm`, "utf8") === "sleep\n");
     const holder = `${boot} ${pid} ${fieldsOf(pid)[19]}`;
     assert.ok(isRunning(holder));
     process.kill(pid, "SIGKILL");
