@@ -53,7 +53,7 @@ describe("identities", function () {
     const found = await Promise.all(nodes.map(ports));
     assert.deepEqual(
       found.map((all) => all.length),
-      [2, 1],
+      [2, 2], // nsmgr and registry
       JSON.stringify(found),
     );
     for (const port of found.flat()) {
