@@ -10,10 +10,13 @@ import {
   monitorMethods,
   networkServiceMethods,
   nodeMethods,
+  policyFeedMethods,
+  policyMethods,
   serviceRegistryMethods,
   siteMethods,
 } from "./methods.js";
 import type { NodeApi } from "./node.js";
+import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, Registry, RegistryContext, ServiceRegistry } from "./registry.js";
 import type { MonitorSource, Services } from "./services.js";
 import type { Answering, Incoming } from "./transport.js";
@@ -28,6 +31,8 @@ export function answering(services: Services): Answering[] {
     ...(services.node ? node(services.node) : []),
     ...(services.identity ? identity(services.identity) : []),
     ...(services.site ? site(services.site) : []),
+    ...(services.policy ? policy(services.policy) : []),
+    ...(services.policyFeed ? policyFeed(services.policyFeed) : []),
   ];
   return [...offered, ...health(offered)];
 }
@@ -110,6 +115,17 @@ function shown<T>(of: T | undefined): T {
 
 function site(api: SiteApi): Answering[] {
   return [unary(siteMethods.inviteNode, (request, { signal }) => api.inviteNode(request, signal))];
+}
+
+function policy(api: PolicyApi): Answering[] {
+  return [
+    unary(policyMethods.apply, (request, { signal }) => api.apply(request, signal)),
+    unary(policyMethods.get, (_, { signal }) => api.get(signal)),
+  ];
+}
+
+function policyFeed(api: PolicyFeedApi): Answering[] {
+  return [stream(policyFeedMethods.watch, (_, { signal, link }) => api.watch(signal, link))];
 }
 
 function node(api: NodeApi): Answering[] {

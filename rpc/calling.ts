@@ -14,12 +14,15 @@ import {
   healthMethods,
   monitorMethods,
   networkServiceMethods,
+  policyFeedMethods,
+  policyMethods,
   serviceRegistryMethods,
   siteMethods,
 } from "./methods.js";
 import type { NodeClient } from "./node.js";
 import { nodeClient } from "./nodeClient.js";
 import type { PeerSet } from "./peers.js";
+import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, RegistryContext, ServiceRegistry } from "./registry.js";
 import type { Transport } from "./transport.js";
 
@@ -110,6 +113,17 @@ export class CallingPeers implements PeerSet {
 
   site(url: string): SiteApi {
     return { inviteNode: (request, signal) => this.#caller.unary(url, siteMethods.inviteNode, request, { signal }) };
+  }
+
+  policy(url: string): PolicyApi {
+    return {
+      apply: (request, signal) => this.#caller.unary(url, policyMethods.apply, request, { signal }),
+      get: (signal) => this.#caller.unary(url, policyMethods.get, {}, { signal }),
+    };
+  }
+
+  policyFeed(url: string): PolicyFeedApi {
+    return { watch: (signal) => this.#caller.stream(url, policyFeedMethods.watch, {}, { signal }) };
   }
 
   async health(url: string, signal: AbortSignal): Promise<boolean> {

@@ -16,6 +16,7 @@ import {
   ServeRequest,
   UnserveRequest,
 } from "../api/gen/isthmus/v1/node.js";
+import { ApplyPolicyRequest, PolicyInForce, SitePolicy } from "../api/gen/isthmus/v1/policy.js";
 import { NetworkServiceRequest } from "../api/gen/networkservice/networkservice.js";
 import {
   NetworkService,
@@ -39,6 +40,7 @@ import {
   checkUnserve,
 } from "./checkRegistry.js";
 import { type Codec, codec } from "./codec.js";
+import { checkApply } from "./policyApi.js";
 
 /** One call of the wire: its path (/package.Service/Method), and what goes in and out. */
 export interface Method<Request, Response> {
@@ -117,6 +119,17 @@ export const siteMethods = {
     codec("InviteNodeRequest", InviteNodeRequest, checkInvite),
     codec("InviteNodeResponse", InviteNodeResponse),
   ),
+};
+
+const sitePolicy = codec("SitePolicy", SitePolicy);
+
+export const policyMethods = {
+  apply: method("/isthmus.v1.Policy/Apply", codec("ApplyPolicyRequest", ApplyPolicyRequest, checkApply), sitePolicy),
+  get: method("/isthmus.v1.Policy/Get", empty, sitePolicy),
+};
+
+export const policyFeedMethods = {
+  watch: method("/isthmus.v1.PolicyFeed/Watch", empty, codec("PolicyInForce", PolicyInForce)),
 };
 
 const endpointList = codec("ListEndpointsResponse", ListEndpointsResponse);

@@ -2,6 +2,7 @@ import type { ConnectionEvent, MonitorScopeSelector } from "../api/gen/connectio
 import type { Handler } from "../core/chain.js";
 import type { SiteApi } from "./identityApi.js";
 import type { NodeClient } from "./node.js";
+import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, ServiceRegistry } from "./registry.js";
 
 /**
@@ -17,6 +18,8 @@ export interface PeerSet extends AsyncDisposable {
   endpoints(url: string): EndpointRegistry;
   node(url: string): NodeClient;
   site(url: string): SiteApi;
+  policy(url: string): PolicyApi;
+  policyFeed(url: string): PolicyFeedApi;
   /** Whether the peer answers and says that it serves. Never rejects. */
   health(url: string, signal: AbortSignal): Promise<boolean>;
 }
