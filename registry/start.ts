@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import type { Prover } from "../core/checkTokens.js";
 import type { Clock } from "../core/clock.js";
 import type { Log } from "../core/log.js";
 import type { TokenSource } from "../core/token.js";
+import { openAuditLog } from "../program/audit.js";
 import { publishedUrl } from "../rpc/published.js";
 import type { EndpointRegistry, ServiceRegistry } from "../rpc/registry.js";
 import { serve } from "../rpc/server.js";
@@ -14,6 +16,9 @@ import { openRegistryIdentity } from "./identity.js";
 import { endpointKind, serviceKind } from "./kind.js";
 import { openLmdbStore } from "./lmdb.js";
 import { openMemoryStore } from "./memory.js";
+import { siteNodes } from "./policy/nodes.js";
+import { offered } from "./policy/offered.js";
+import { SitePolicy } from "./policy/sitePolicy.js";
 import { Services } from "./services.js";
 import type { Store } from "./store.js";
 import { View } from "./view.js";
@@ -43,10 +48,15 @@ export async function start(config: RegistryConfig, parts: RegistryParts): Promi
     const registries = keep(opened, await openRegistries({ ...parts, store, tokens, prover, expirePeriodMs: config.expirePeriod }));
     const shared = { log: parts.log, hop: config.name };
     const members = authority && new Members({ ...parts, store, authority });
-    const services = { services: registries.services, endpoints: registries.endpoints, identity: members };
+    const audit = openAuditLog(config.auditLog || join(config.stateDir, "audit.log"), parts);
+    opened.push({ [Symbol.asyncDispose]: async () => audit[Symbol.dispose]() });
+    const { trustDomain } = identity.source.current.id;
+    const nodes = () => siteNodes({ store, trustDomain, endpoints: registries.endpoints });
+    const policy = keep(opened, await SitePolicy.open({ ...parts, store, trustDomain, nodes, audit }));
+    const services = offered({ ...parts, ...registries, identity: members, policy, audit, prover });
     const server = keep(opened, await serve({ urls: config.listenOn, services, identity, ...shared }));
     const site = authority === undefined ? noAuthority : siteApi({ ...parts, store, authority, url: publishedUrl(server.urls) });
-    keep(opened, await serve({ urls: [config.adminSocket], services: { site }, ...shared }));
+    keep(opened, await serve({ urls: [config.adminSocket], services: { site, policy }, ...shared }));
     parts.log.info("registry serves", { id, site: config.site, urls: server.urls, store: config.store, ...registries.counts() });
     return { urls: server.urls, id, [Symbol.asyncDispose]: () => closeAll(opened) };
   } catch (error) {

@@ -96,8 +96,16 @@ export class Members implements IdentityApi {
   }
 }
 
+const prefix = "admission/members";
+
 function keyOf(path: string): string {
-  return `admission/members${path}`;
+  return prefix + path;
+}
+
+/** The paths (`/node/paris-1/nsmgr`) of all programs that have joined. */
+export async function memberPaths(store: Store): Promise<string[]> {
+  const { entries } = await store.list(`${prefix}/`);
+  return entries.map(({ key }) => key.slice(prefix.length));
 }
 
 function denied(message: string): MeshError {

@@ -10,13 +10,19 @@ import { bySite } from "../../../core/locality.js";
 import { DATAPATH, DEAD } from "../../../core/metrics.js";
 import { Monitor } from "../../../core/monitor.js";
 import { withOwnMetrics } from "../../../core/path.js";
+import { permit } from "../../../core/permit.js";
 import { timeout } from "../../../core/timeout.js";
 import { up } from "../../../core/up.js";
+import { Gate } from "../../../identity/policy/gate.js";
+import { audited } from "../../../rpc/audited.js";
 import { WatchedDirectory } from "../../../rpc/directory.js";
+import { policedMonitor } from "../../../rpc/policed.js";
 import type { MeshWorld } from "../mesh.js";
+import { Disk } from "./disk.js";
 import { meshIdentity } from "./identities.js";
 import { StubInterfaces } from "./interfaces.js";
 import { Mortal } from "./mortal.js";
+import { meshPolicy } from "./policy.js";
 
 /** What a test may do to a request on its way through a forwarder: throw, wait, or look. */
 export type Interference = (call: Call) => Promise<void> | void;
@@ -48,7 +54,7 @@ export class StubForwarder {
 
   /** Resolves when it is registered. */
   async start(): Promise<void> {
-    const { log } = this.#world;
+    const { log, audit } = this.#world;
     const identity = await meshIdentity(this.#world, `node/${this.#nodeName}/forwarder`);
     const { tokens, prover } = identity;
     const mortal = new Mortal(this.#world, identity);
@@ -61,7 +67,10 @@ export class StubForwarder {
       reason === "deleted" || this.dataPath === "dead" ? withOwnMetrics(conn, { [DATAPATH]: DEAD }) : conn;
     const directory = new WatchedDirectory({ ...registries, clock, log });
     const site = this.#world.siteOf(this.#nodeName);
+    const policy = meshPolicy({ peers, from: this.#nsmgrUrl, disk: mortal.store(new Disk()), audit, clock, log });
+    const gate = new Gate({ source: policy, audit });
     const server = serverChain({
+      permit: permit({ prover, check: (asking, service) => gate.check(asking, "request", service) }),
       ...{ name: this.name, tokens, prover, clock, log, monitor, begin: connections, tail },
       timeout: timeout({ clock, log, end: (id, due) => connections.end(id, undefined, due) }),
       elements: [
@@ -76,7 +85,7 @@ export class StubForwarder {
         follow({ watch: (url, selector, signal) => peers.monitor(url, selector, signal), monitor, clock, log, onDown }),
       ],
     });
-    mortal.listen([this.url], { networkService: server, monitor }, this.name);
+    mortal.listen([this.url], audited({ networkService: server, monitor: policedMonitor(monitor, gate) }, audit), this.name);
     const stop = new AbortController();
     this.#run = { mortal, begin: connections, monitor, stop };
     await this.#register(mortal);
