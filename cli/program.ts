@@ -5,6 +5,7 @@ import { closeCommand, requestCommand } from "./commands/connect.js";
 import { describeCommand, getCommand } from "./commands/get.js";
 import { labCommand } from "./commands/lab.js";
 import { nodeCommand } from "./commands/node.js";
+import { policyCommand } from "./commands/policy.js";
 import { serveCommand, unserveCommand } from "./commands/serve.js";
 import { traceCommand } from "./commands/trace.js";
 import type { Context } from "./context.js";
@@ -52,6 +53,7 @@ export function build(shell: Shell): Command {
     describeCommand,
     traceCommand,
     nodeCommand,
+    policyCommand,
     labCommand,
     completionCommand,
   ];
