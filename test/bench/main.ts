@@ -4,13 +4,14 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { check } from "../lib/command.js";
 import { firstMinutes } from "./firstMinutes.js";
+import { identityCost } from "./identityCost.js";
 import { registry } from "./registryBench.js";
 import { requests } from "./requests.js";
 import type { Bench, Result } from "./result.js";
 import { table } from "./table.js";
 import { throughput } from "./throughput.js";
 
-const benches: readonly Bench[] = [...throughput, ...requests, ...registry, ...firstMinutes];
+const benches: readonly Bench[] = [...throughput, ...requests, ...identityCost, ...registry, ...firstMinutes];
 
 /** Runs the benches that were asked for and returns the exit code. A bench that fails is said and the others go on. */
 async function main(): Promise<number> {
