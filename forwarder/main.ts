@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=2 --heap-growing-percent=25
+#!/usr/bin/env -S node --max-semi-space-size=8 --heap-growing-percent=25
 import { randomInt } from "node:crypto";
 import path from "node:path";
 import { announce } from "../kernel/announce.js";
