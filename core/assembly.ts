@@ -11,12 +11,14 @@ import { undoOnFailure } from "./rollback.js";
 import { type TokenSource, updateToken } from "./token.js";
 
 /**
- * What every program does with a request that comes in: path, authorize, begin, token, timeout, monitor, and then its own elements,
+ * What every program does with a request that comes in: path, authorize, permit, begin, token, timeout, monitor, and then its own elements,
  * each of which is undone when a first request fails.
  */
 export function serverChain(parts: {
   readonly name: string;
   readonly tokens: TokenSource;
+  /** Lets through what the site's policy allows; sees tokens that are checked. Absent where there is no policy to ask. */
+  readonly permit?: Element | undefined;
   /** Checks tokens of hops that are no peers of this one. */
   readonly prover?: Prover | undefined;
   readonly clock: Clock;
@@ -32,7 +34,12 @@ export function serverChain(parts: {
   const { begin, timeout, monitor, observed, elements } = parts;
   const { element: abandoned, tail } = abandonment(parts.tail, parts.log);
   return around(
-    [updatePath(parts.name), ...(observed ? [observed] : []), authorize({ ...parts, touched: (conn) => begin.touched(conn) })],
+    [
+      updatePath(parts.name),
+      ...(observed ? [observed] : []),
+      authorize({ ...parts, touched: (conn) => begin.touched(conn) }),
+      ...(parts.permit ? [parts.permit] : []),
+    ],
     begin,
     chain([updateToken(parts.tokens), abandoned, ...[timeout, monitor.element, ...elements].map(undoOnFailure)], tail),
   );

@@ -1,4 +1,5 @@
 import type { X509Certificate } from "node:crypto";
+import { LABELS } from "../core/asking.js";
 import type { Clock } from "../core/clock.js";
 import type { Peer } from "../core/peer.js";
 import type { TokenSource } from "../core/token.js";
@@ -54,10 +55,10 @@ export class Identity implements Showing, Disposable {
     return this.#signer.by(svid);
   }
 
-  /** In the name of a pod of this node, for this program itself: what a pod asks for comes in here. */
-  readonly podTokens = (pod: string): ReturnType<TokenSource> => {
+  /** In the name of a pod of this node, with its labels, for this program itself: what a pod asks for comes in here. */
+  readonly podTokens = (pod: string, labels: Readonly<Record<string, string>>): ReturnType<TokenSource> => {
     const svid = this.source.current;
-    return this.#signer.by(svid, podId(svid.id.text, pod))(svid.id.text);
+    return this.#signer.by(svid, podId(svid.id.text, pod), { [LABELS]: labels })(svid.id.text);
   };
 
   peerOf(chain: readonly X509Certificate[]): Peer {

@@ -1,6 +1,6 @@
 import type { Connection } from "../../api/gen/connection/connection.js";
 import type { Attachment, AttachRequest } from "../../api/gen/isthmus/v1/node.js";
-import type { Handler } from "../../core/chain.js";
+import type { Handler, Token } from "../../core/chain.js";
 import type { Clock } from "../../core/clock.js";
 import { asMeshError, MeshError } from "../../core/error.js";
 import type { HealState } from "../../core/heal.js";
@@ -8,7 +8,7 @@ import type { Log } from "../../core/log.js";
 import { withMetricsBehind } from "../../core/metrics.js";
 import type { Monitor } from "../../core/monitor.js";
 import type { Sinks } from "../../core/observed.js";
-import { firstSegment } from "../../core/path.js";
+import { firstSegment, ownSegment } from "../../core/path.js";
 import type { Identity } from "../../identity/identity.js";
 import { deadline, orAborted } from "../deadline.js";
 import type { Namespaces, NamespaceWatch } from "../namespaces.js";
@@ -19,7 +19,7 @@ import { Book, type Entry } from "./book.js";
 import { attachmentClient } from "./client.js";
 import { Closing } from "./closing.js";
 import { type AttachmentRecord, toAttachment } from "./record.js";
-import { newRecord, toCall } from "./request.js";
+import { newRecord, podLabels, toCall } from "./request.js";
 import { Restoring } from "./restoring.js";
 
 const requestMs = 15_000;
@@ -62,6 +62,7 @@ export class Attachments implements AsyncDisposable {
     const gone = (id: string) => this.#gone(id);
     this.#client = attachmentClient({
       ...parts,
+      tokenFor: (conn) => this.#tokenFor(conn),
       keep: (id, conn) => this.#keep(id, conn),
       gone,
       notify: (id, state) => this.#notify(id, state),
@@ -156,6 +157,12 @@ export class Attachments implements AsyncDisposable {
       entry.abort.abort(new MeshError("cancelled", "nsmgr stops"));
     }
     await this.#tasks[Symbol.asyncDispose]();
+  }
+
+  /** With the labels that the pod was attached with; what came back from other hops says nothing of it. */
+  #tokenFor(conn: Connection): Promise<Token> {
+    const record = this.#book.get(conn.id)?.record;
+    return this.#parts.podTokens(ownSegment(conn).name, record === undefined ? {} : podLabels(record));
   }
 
   async #keep(id: string, connection: Connection): Promise<void> {

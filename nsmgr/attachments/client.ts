@@ -1,7 +1,7 @@
 import type { Connection } from "../../api/gen/connection/connection.js";
 import { abandonment } from "../../core/abandon.js";
 import { begin } from "../../core/begin.js";
-import { type Call, chain, type Element, type Handler } from "../../core/chain.js";
+import { type Call, chain, type Element, type Handler, type Token } from "../../core/chain.js";
 import type { Clock } from "../../core/clock.js";
 import { asMeshError } from "../../core/error.js";
 import { excludedByOthers } from "../../core/excluded.js";
@@ -14,15 +14,14 @@ import { ownSegment, updatePath } from "../../core/path.js";
 import { refresh } from "../../core/refresh.js";
 import { undoOnFailure } from "../../core/rollback.js";
 import { updateToken } from "../../core/token.js";
-import type { Identity } from "../../identity/identity.js";
 
 export interface ClientParts {
   /** nsmgr's own server chain: the next hop, in this process. */
   readonly server: Handler;
   /** What that hop tells its clients. */
   readonly monitor: Monitor;
-  /** What an attachment asks for is asked in the name of its pod: by the name of its segment. */
-  readonly podTokens: Identity["podTokens"];
+  /** What an attachment asks for is asked in the name of its pod. */
+  readonly tokenFor: (conn: Connection) => Promise<Token>;
   readonly clock: Clock;
   readonly log: Log;
   readonly sinks: Sinks;
@@ -51,12 +50,12 @@ export function attachmentClient(parts: ClientParts): Handler {
     }
   };
   const { clock, log, random, monitor, gone, notify } = parts;
-  const { element: abandoned, tail } = abandonment(nextHop(parts.server, parts.podTokens), log);
+  const { element: abandoned, tail } = abandonment(nextHop(parts.server, parts.tokenFor), log);
   const rest = chain(
     [
       // Inside begin: what is asked for to refresh and to heal counts too. What the log says of attachments is said elsewhere.
       observed({ ...parts, hop: "client", log: silent }),
-      signed(parts.podTokens),
+      signed(parts.tokenFor),
       abandoned,
       undoOnFailure(keeping(parts.keep)),
       undoOnFailure(excludedByOthers(parts.others)),
@@ -88,16 +87,16 @@ function keeping(keep: ClientParts["keep"]): Element {
 }
 
 /** The server chain in this process, entered as if through the door. */
-function nextHop(server: Handler, podTokens: ClientParts["podTokens"]): Handler {
-  const caller = ({ connection }: Call) => podTokens(ownSegment(connection).name);
+function nextHop(server: Handler, tokenFor: ClientParts["tokenFor"]): Handler {
+  const caller = ({ connection }: Call) => tokenFor(connection);
   return {
     request: async (call) => await server.request({ ...call, caller: await caller(call) }),
     close: async (call) => await server.close({ ...call, caller: await caller(call) }),
   };
 }
 
-function signed(podTokens: ClientParts["podTokens"]): Element {
-  const element = ({ connection }: Call) => updateToken(() => podTokens(ownSegment(connection).name));
+function signed(tokenFor: ClientParts["tokenFor"]): Element {
+  const element = ({ connection }: Call) => updateToken(() => tokenFor(connection));
   return {
     name: "updateToken",
     request: async (call, next) => await chain([element(call)], next).request(call),

@@ -52,10 +52,15 @@ export function toConnection(record: AttachmentRecord): Connection {
     id: record.id,
     networkService: record.service,
     networkServiceEndpointName: record.endpoint,
-    labels: record.podName === "" ? record.labels : { podName: record.podName, ...record.labels },
+    labels: podLabels(record),
     context: { extraContext: { ...(record.mechanism !== "auto" && { [PREFERRED]: record.mechanism }), ...selectorContext(record.labels) } },
     path: { index: 0, pathSegments: [{ id: record.id, name: record.segment }] },
   });
+}
+
+/** What is known of the pod: that it is it, and what was said of it when it was attached. */
+export function podLabels({ podName, labels }: AttachmentRecord): Readonly<Record<string, string>> {
+  return podName === "" ? labels : { podName, ...labels };
 }
 
 /** What a pod can do: an interface in its network namespace, once made always the same one. */

@@ -63,7 +63,8 @@ export class Registrar {
   }
 
   #caller(record: HostedRecord) {
-    return this.#parts.podTokens(record.podName || record.name);
+    const { podName, labels } = record;
+    return this.#parts.podTokens(podName || record.name, podName === "" ? labels : { podName, ...labels });
   }
 
   /** The service as it is in the registry, with its matches, else a plain one. MeshError "exists" when it carries another payload. */

@@ -1,0 +1,61 @@
+import type { Asked, Labels, Policy, Rule } from "./policy.js";
+
+export type Decision =
+  | { readonly allowed: true; readonly rule: Rule }
+  /** `missing`: one sentence that says which rule is not there, and what to add. */
+  | { readonly allowed: false; readonly missing: string };
+
+/** Pure. Allowed by the first rule of which every part matches, and by nothing else. */
+export function decide(policy: Policy, asked: Asked): Decision {
+  const rule = policy.rules.find((one) => mismatches(one, asked).length === 0);
+  return rule === undefined ? { allowed: false, missing: sentence(policy, asked) } : { allowed: true, rule };
+}
+
+/** What a rule would have to say otherwise, for people; nothing when it allows it. */
+function mismatches({ who, may, services, pods }: Rule, { id, action, service, podLabels = {} }: Asked): string[] {
+  const wrong: string[] = [];
+  if (!who.some((pattern) => pattern.matches(id))) wrong.push(`is for ${texts(who)}`);
+  if (!may.includes(action)) wrong.push(`lets them ${may.join(", ")} only`);
+  if (!services.some((pattern) => pattern.matches(service))) wrong.push(`is about ${texts(services)}`);
+  const lacking = Object.entries(pods).filter(([key, pattern]) => !has(podLabels, key) || !pattern.matches(podLabels[key] ?? ""));
+  if (lacking.length > 0) wrong.push(`is for pods with ${lacking.map(([key, { text }]) => `${key}=${text}`).join(",")}`);
+  return wrong;
+}
+
+function sentence(policy: Policy, asked: Asked): string {
+  const { id, action, service, podLabels = {} } = asked;
+  const pod = Object.keys(podLabels).length === 0 ? "" : ` (a pod with ${labelled(podLabels)})`;
+  const what = service === "" ? "what names no network service" : JSON.stringify(service);
+  const add = `who [${id}], may [${action}], services [${JSON.stringify(service || "*")}]`;
+  return `${id}${pod} may not ${action} ${what}: no rule of the site's policy allows it${nearest(policy, asked)}; add one with ${add} and \`nsmctl policy apply\` it`;
+}
+
+/** The rule that only one thing is wrong with. */
+function nearest({ rules }: Policy, asked: Asked): string {
+  for (const rule of rules) {
+    const [wrong, ...more] = mismatches(rule, asked);
+    if (wrong !== undefined && more.length === 0) return `, ${rule.title} comes nearest but ${wrong}`;
+  }
+  return "";
+}
+
+function texts(patterns: readonly { readonly text: string }[]): string {
+  const most = 3;
+  const more = patterns.length > most ? ` and ${patterns.length - most} more` : "";
+  return patterns
+    .slice(0, most)
+    .map(({ text }) => text)
+    .join(", ")
+    .concat(more);
+}
+
+function labelled(labels: Labels): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .sort()
+    .join(",");
+}
+
+function has(labels: Labels, key: string): boolean {
+  return Object.hasOwn(labels, key);
+}

@@ -1,0 +1,129 @@
+import { type Document, isMap, isScalar, LineCounter, type Node, parseDocument, stringify } from "yaml";
+import { z } from "zod";
+import { asMeshError, MeshError } from "../../core/error.js";
+import { namePattern, whoPattern } from "./patterns.js";
+import { actions, type Pattern, type Policy, type Rule } from "./policy.js";
+
+/** Characters of a policy file; what a site of hundreds of rules needs. */
+export const longestPolicy = 128 * 1024;
+const mostRules = 1_000;
+const mostEntries = 256;
+
+const whoWords = "a SPIFFE id such as spiffe://paris/node/*/nsmgr (* is one part, ** at the end any rest), or a trust domain";
+const nameWords = "a name without spaces, * for any number of characters";
+const text = (what: string) => z.string(`must be ${what}`);
+
+const rule = z.strictObject({
+  name: text("a text").max(100, "must be a text of at most 100 characters").optional(),
+  who: entries(text(whoWords), whoWords),
+  may: entries(z.enum(actions, `must be one of ${actions.join(", ")}`), actions.join(", ")),
+  services: entries(text(nameWords).min(1, `must be ${nameWords}`), nameWords),
+  pods: z.record(z.string(), text("a text; * for any number of characters"), "must be labels, such as role: viewer").optional(),
+});
+const file = z.strictObject({
+  allow: z.array(rule, "must be a list of rules").max(mostRules, `must be a list of at most ${mostRules} rules`),
+});
+
+type Written = z.infer<typeof rule>;
+
+function entries<T extends z.ZodType>(one: T, what: string) {
+  const must = `must be a list of 1 to ${mostEntries} entries, each ${what}`;
+  return z.array(one, must).min(1, must).max(mostEntries, must);
+}
+
+/** Reads a policy file. Throws "invalid" with the line, the key, the value and what is allowed; `where` is the file's name. */
+export function parsePolicy(yaml: string, where: string): Policy {
+  if (yaml.length > longestPolicy)
+    throw new MeshError("invalid", `${where} has ${yaml.length} characters; a policy has at most ${longestPolicy}`);
+  const lines = new LineCounter();
+  const document = parseDocument(yaml, { lineCounter: lines });
+  const at = (offset: number | undefined) => (offset === undefined ? where : `${where}, line ${lines.linePos(offset).line}`);
+  const [wrong] = [...document.errors, ...document.warnings];
+  if (wrong !== undefined) throw new MeshError("invalid", `${at(wrong.pos[0])}: this is no YAML: ${wrong.message.split("\n")[0]}`);
+  const fail = (path: readonly PropertyKey[], what: string) => {
+    throw new MeshError("invalid", `${at(offsetOf(document, path))}: ${what}`);
+  };
+  const result = file.safeParse(plain(document, where));
+  if (!result.success) return fail(...describe(result.error.issues[0] as z.core.$ZodIssue, document));
+  return { rules: result.data.allow.map((written, index) => ruleOf(written, index, fail)) };
+}
+
+/** The same rules as a file, without comments. */
+export function formatPolicy({ rules }: Policy): string {
+  const written = rules.map(({ name, who, may, services, pods }) => ({
+    ...(name !== undefined && { name }),
+    ...{ who: texts(who), may: [...may], services: texts(services) },
+    ...(Object.keys(pods).length > 0 && { pods: Object.fromEntries(Object.entries(pods).map(([key, value]) => [key, value.text])) }),
+  }));
+  return stringify({ allow: written }, { aliasDuplicateObjects: false });
+}
+
+/** An alias could make a small file a huge one. */
+function plain(document: Document, where: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 0 });
+  } catch (error) {
+    throw new MeshError("invalid", `${where}: write out what an alias (*name) stands for: a policy has none`, { cause: error });
+  }
+}
+
+function ruleOf(written: Written, index: number, fail: (path: PropertyKey[], what: string) => never): Rule {
+  const { name, who, may, services, pods = {} } = written;
+  const pattern = (read: (text: string) => Pattern, value: string, key: PropertyKey[], allowed: string) => {
+    try {
+      return read(value);
+    } catch (error) {
+      const why = asMeshError(error).message;
+      return fail(["allow", index, ...key], `${named(key)} is ${JSON.stringify(value)}; it must be ${allowed}: ${why}`);
+    }
+  };
+  return {
+    title: `rule ${index + 1}${name === undefined ? "" : ` (${name})`}`,
+    ...{ name, may },
+    who: who.map((value, at) => pattern(whoPattern, value, ["who", at], whoWords)),
+    services: services.map((value, at) => pattern(namePattern, value, ["services", at], nameWords)),
+    pods: Object.fromEntries(Object.entries(pods).map(([key, value]) => [key, pattern(namePattern, value, ["pods", key], nameWords)])),
+  };
+}
+
+function describe(issue: z.core.$ZodIssue, document: Document): [PropertyKey[], string] {
+  if (issue.code === "unrecognized_keys") {
+    const [key = ""] = issue.keys;
+    const allowed = issue.path.length === 0 ? Object.keys(file.shape) : Object.keys(rule.shape);
+    const what = issue.path.length === 0 ? "a policy has" : "a rule has";
+    return [[...issue.path, key], `the key ${JSON.stringify(key)} is not known; ${what} ${allowed.join(", ")}`];
+  }
+  if (issue.path.length === 0) return [[], "a policy must begin with allow:, a list of rules"];
+  const value = document.getIn(issue.path, true) as Node | undefined;
+  if (value === undefined) return [issue.path.slice(0, -1), `${named(issue.path)} is missing; it ${issue.message}`];
+  return [[...issue.path], `${named(issue.path)} is ${shown(value)}; it ${issue.message}`];
+}
+
+/** `who` of an entry of who, `allow` of a rule. */
+function named(path: readonly PropertyKey[]): string {
+  const keys = path.filter((part) => typeof part === "string");
+  const last = path.at(-1);
+  if (typeof last === "number") return last === path[1] && path.length === 2 ? `rule ${last + 1}` : `entry ${last + 1} of ${keys.at(-1)}`;
+  return keys.at(-2) === "pods" ? `the label ${String(last)} of pods` : String(last);
+}
+
+function shown(node: Node): string {
+  const value: unknown = isScalar(node) ? node.value : node.toJSON();
+  return (JSON.stringify(value) ?? "empty").slice(0, 100);
+}
+
+/** Where in the text that is: of a key the key itself, of an entry its value. */
+function offsetOf(document: Document, path: readonly PropertyKey[]): number | undefined {
+  for (let length = path.length; length >= 0; length--) {
+    const parent = length === 0 ? document.contents : document.getIn(path.slice(0, length - 1), true);
+    const last = path[length - 1];
+    const pair = isMap(parent) ? parent.items.find(({ key }) => isScalar(key) && key.value === last) : undefined;
+    const node = (pair?.key ?? (length === 0 ? document.contents : document.getIn(path.slice(0, length), true))) as Node | undefined;
+    if (node?.range) return node.range[0];
+  }
+  return undefined;
+}
+
+function texts(patterns: readonly Pattern[]): string[] {
+  return patterns.map(({ text: written }) => written);
+}
