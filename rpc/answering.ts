@@ -11,10 +11,13 @@ import {
   monitorMethods,
   networkServiceMethods,
   nodeMethods,
+  policyFeedMethods,
+  policyMethods,
   serviceRegistryMethods,
   siteMethods,
 } from "./methods.js";
 import type { NodeApi } from "./node.js";
+import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, Registry, RegistryContext, ServiceRegistry } from "./registry.js";
 import type { MonitorSource, Services } from "./services.js";
 import type { Answering, Incoming } from "./transport.js";
@@ -30,6 +33,8 @@ export function answering(services: Services): Answering[] {
     ...(services.identity ? identity(services.identity) : []),
     ...(services.federation ? federation(services.federation) : []),
     ...(services.site ? site(services.site) : []),
+    ...(services.policy ? policy(services.policy) : []),
+    ...(services.policyFeed ? policyFeed(services.policyFeed) : []),
   ];
   return [...offered, ...health(offered)];
 }
@@ -132,6 +137,17 @@ function site(api: SiteApi): Answering[] {
       return {};
     }),
   ];
+}
+
+function policy(api: PolicyApi): Answering[] {
+  return [
+    unary(policyMethods.apply, (request, { signal }) => api.apply(request, signal)),
+    unary(policyMethods.get, (_, { signal }) => api.get(signal)),
+  ];
+}
+
+function policyFeed(api: PolicyFeedApi): Answering[] {
+  return [stream(policyFeedMethods.watch, (_, { signal, link }) => api.watch(signal, link))];
 }
 
 function node(api: NodeApi): Answering[] {

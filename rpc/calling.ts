@@ -17,12 +17,15 @@ import {
   healthMethods,
   monitorMethods,
   networkServiceMethods,
+  policyFeedMethods,
+  policyMethods,
   serviceRegistryMethods,
   siteMethods,
 } from "./methods.js";
 import type { NodeClient } from "./node.js";
 import { nodeClient } from "./nodeClient.js";
 import type { PeerSet } from "./peers.js";
+import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, RegistryContext, ServiceRegistry } from "./registry.js";
 import type { Transport } from "./transport.js";
 
@@ -129,6 +132,17 @@ export class CallingPeers implements PeerSet {
 
   followSite(url: string, signal: AbortSignal): AsyncIterable<SiteInfo> {
     return this.#caller.stream(url, federationMethods.follow, {}, { signal });
+  }
+
+  policy(url: string): PolicyApi {
+    return {
+      apply: (request, signal) => this.#caller.unary(url, policyMethods.apply, request, { signal }),
+      get: (signal) => this.#caller.unary(url, policyMethods.get, {}, { signal }),
+    };
+  }
+
+  policyFeed(url: string): PolicyFeedApi {
+    return { watch: (signal) => this.#caller.stream(url, policyFeedMethods.watch, {}, { signal }) };
   }
 
   async health(url: string, signal: AbortSignal): Promise<boolean> {

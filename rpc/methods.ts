@@ -16,6 +16,7 @@ import {
   ServeRequest,
   UnserveRequest,
 } from "../api/gen/isthmus/v1/node.js";
+import { ApplyPolicyRequest, PolicyInForce, SitePolicy } from "../api/gen/isthmus/v1/policy.js";
 import {
   InviteNodeRequest,
   InviteNodeResponse,
@@ -51,6 +52,7 @@ import {
   checkUnserve,
 } from "./checkRegistry.js";
 import { type Codec, codec } from "./codec.js";
+import { checkApply } from "./policyApi.js";
 
 /** One call of the wire: its path (/package.Service/Method), and what goes in and out. */
 export interface Method<Request, Response> {
@@ -145,6 +147,17 @@ export const siteMethods = {
   joinSite: method("/isthmus.v1.Site/JoinSite", codec("JoinSiteRequest", JoinSiteRequest, checkJoinSite), codec("JoinedSite", JoinedSite)),
   listSites: method("/isthmus.v1.Site/ListSites", empty, codec("ListSitesResponse", ListSitesResponse)),
   leaveSite: method("/isthmus.v1.Site/LeaveSite", codec("LeaveSiteRequest", LeaveSiteRequest, checkLeaveSite), empty),
+};
+
+const sitePolicy = codec("SitePolicy", SitePolicy);
+
+export const policyMethods = {
+  apply: method("/isthmus.v1.Policy/Apply", codec("ApplyPolicyRequest", ApplyPolicyRequest, checkApply), sitePolicy),
+  get: method("/isthmus.v1.Policy/Get", empty, sitePolicy),
+};
+
+export const policyFeedMethods = {
+  watch: method("/isthmus.v1.PolicyFeed/Watch", empty, codec("PolicyInForce", PolicyInForce)),
 };
 
 const endpointList = codec("ListEndpointsResponse", ListEndpointsResponse);

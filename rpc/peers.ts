@@ -3,6 +3,7 @@ import type { SiteInfo } from "../api/gen/isthmus/v1/site.js";
 import type { Handler } from "../core/chain.js";
 import type { SiteApi } from "./identityApi.js";
 import type { NodeClient } from "./node.js";
+import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, ServiceRegistry } from "./registry.js";
 
 /**
@@ -20,6 +21,8 @@ export interface PeerSet extends AsyncDisposable {
   site(url: string): SiteApi;
   /** What the site of the registry there says of itself, with a sign of life (an empty one) every second. */
   followSite(url: string, signal: AbortSignal): AsyncIterable<SiteInfo>;
+  policy(url: string): PolicyApi;
+  policyFeed(url: string): PolicyFeedApi;
   /** Whether the peer answers and says that it serves. Never rejects. */
   health(url: string, signal: AbortSignal): Promise<boolean>;
 }

@@ -2,6 +2,7 @@ import type { ConnectionEvent, MonitorScopeSelector } from "../api/gen/connectio
 import type { Handler } from "../core/chain.js";
 import type { FederationApi, IdentityApi, SiteApi } from "./identityApi.js";
 import type { NodeApi } from "./node.js";
+import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, ServiceRegistry } from "./registry.js";
 
 /** What can be watched: core's Monitor, or a stand-in. */
@@ -20,4 +21,6 @@ export interface Services {
   readonly identity?: IdentityApi | undefined;
   readonly federation?: FederationApi | undefined;
   readonly site?: SiteApi | undefined;
+  readonly policy?: PolicyApi | undefined;
+  readonly policyFeed?: PolicyFeedApi | undefined;
 }

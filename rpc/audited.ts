@@ -1,0 +1,92 @@
+import type { Audit } from "../core/audit.js";
+import type { Handler } from "../core/chain.js";
+import { asMeshError } from "../core/error.js";
+import type { Link } from "../core/peer.js";
+import type { FederationApi, IdentityApi } from "./identityApi.js";
+import type { PolicyFeedApi } from "./policyApi.js";
+import type { Registry } from "./registry.js";
+import type { MonitorSource, Services } from "./services.js";
+
+/**
+ * What a program offers, with every denial in its audit log: who wanted what, as its certificate says it. What another hop denied is in
+ * that one's.
+ */
+export function audited(services: Services, audit: Audit): Services {
+  const tell = (who: string | undefined, what: string, on: string) => (error: unknown) => {
+    const { code, hop, message } = asMeshError(error);
+    if (code === "denied" && hop === undefined) audit.denied({ who: who ?? "this program", what, on, sentence: message }, error);
+    throw error;
+  };
+  return {
+    ...services,
+    ...(services.networkService && { networkService: auditedHandler(services.networkService, tell) }),
+    ...(services.monitor && { monitor: auditedMonitor(services.monitor, tell) }),
+    ...(services.services && { services: auditedRegistry(services.services, tell) }),
+    ...(services.endpoints && { endpoints: auditedRegistry(services.endpoints, tell) }),
+    ...(services.identity && { identity: auditedIdentity(services.identity, tell) }),
+    ...(services.federation && { federation: auditedFederation(services.federation, tell) }),
+    ...(services.policyFeed && { policyFeed: auditedFeed(services.policyFeed, tell) }),
+  };
+}
+
+type Tell = (who: string | undefined, what: string, on: string) => (error: unknown) => never;
+
+function auditedHandler(handler: Handler, tell: Tell): Handler {
+  return {
+    request: (call) => handler.request(call).catch(tell(idOf(call.link), "request", onConnection(call.connection))),
+    close: (call) => handler.close(call).catch(tell(idOf(call.link), "close", onConnection(call.connection))),
+  };
+}
+
+function auditedMonitor(monitor: MonitorSource, tell: Tell): MonitorSource {
+  return {
+    watch(selector, signal, viewer) {
+      const id = selector.pathSegments.find((segment) => segment.id !== "")?.id;
+      const denied = tell(viewer, "monitor", id === undefined ? "connections" : `connection ${id}`);
+      return told(monitor.watch(selector, signal, viewer), denied);
+    },
+  };
+}
+
+function auditedRegistry<T extends { readonly name: string }>(registry: Registry<T>, tell: Tell): Registry<T> {
+  return {
+    register: (value, context) => registry.register(value, context).catch(tell(idOf(context.link), "register", value.name)),
+    unregister: (value, context) => registry.unregister(value, context).catch(tell(idOf(context.link), "unregister", value.name)),
+    find: (query, options, context) => told(registry.find(query, options, context), tell(idOf(context.link), "find", query.name)),
+  };
+}
+
+function auditedIdentity(api: IdentityApi, tell: Tell): IdentityApi {
+  return {
+    join: (request, key) => api.join(request, key).catch(tell("who has no identity yet", "join", `${request.program} of ${request.node}`)),
+    renew: (request, peer) => api.renew(request, peer).catch(tell(peer.id, "renew", "its identity")),
+    followTrust: (peer, signal) => told(api.followTrust(peer, signal), tell(peer.id, "watch", "whom this site trusts")),
+  };
+}
+
+function auditedFederation(api: FederationApi, tell: Tell): FederationApi {
+  return {
+    join: (request) => api.join(request).catch(tell("who has no identity here", "join", `the site ${request.site?.name ?? ""}`)),
+    follow: (peer, signal) => told(api.follow(peer, signal), tell(peer.id, "watch", "this site")),
+  };
+}
+
+function auditedFeed(feed: PolicyFeedApi, tell: Tell): PolicyFeedApi {
+  return { watch: (signal, link) => told(feed.watch(signal, link), tell(idOf(link), "watch", "the policy")) };
+}
+
+async function* told<T>(answers: AsyncIterable<T>, denied: (error: unknown) => never): AsyncGenerator<T> {
+  try {
+    yield* answers;
+  } catch (error) {
+    denied(error);
+  }
+}
+
+function idOf(link: Link | undefined): string | undefined {
+  return link?.peer.id;
+}
+
+function onConnection({ id, networkService }: { readonly id: string; readonly networkService: string }): string {
+  return `connection ${id} (${networkService})`;
+}
