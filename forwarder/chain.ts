@@ -29,6 +29,8 @@ export interface ChainParts extends ConnectParts {
   readonly service: string;
   readonly tokens: TokenSource;
   readonly prover: Prover;
+  /** What the site's policy allows. */
+  readonly permit: Element;
   readonly peers: PeerSet;
   readonly directory: Directory;
   readonly monitor: Monitor;

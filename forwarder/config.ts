@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { auditLog } from "../program/audit.js";
 import { setting } from "../program/config.js";
 import { memberSettings } from "../program/identity.js";
 import { bool, duration, integer, labels, list, optionalText, text } from "../program/values.js";
@@ -31,6 +32,7 @@ export const settings = {
     text,
     "unix:///run/isthmus/forwarder-admin.sock",
   ),
+  auditLog,
   service: setting("NSM_NS_NAME", "the network service of forwarders", text, "forwarder"),
   labels: setting("NSM_LABELS", "labels of this forwarder", labels, "p2p:true"),
   tunnelIp: setting("NSM_TUNNEL_IP", "this node's address for tunnels; its first address unless given", optionalText, ""),

@@ -1,3 +1,4 @@
+import type { Audit } from "../core/audit.js";
 import { background } from "../core/background.js";
 import { begin } from "../core/begin.js";
 import type { Clock } from "../core/clock.js";
@@ -5,12 +6,17 @@ import { connectionStates } from "../core/connectionStates.js";
 import type { Log } from "../core/log.js";
 import { Monitor } from "../core/monitor.js";
 import { noSinks, type Sinks } from "../core/observed.js";
+import { permit } from "../core/permit.js";
 import { timeout } from "../core/timeout.js";
 import type { Identity } from "../identity/identity.js";
+import { Gate } from "../identity/policy/gate.js";
+import type { PolicySource } from "../identity/policy/inForce.js";
 import type { Kernel } from "../kernel/model.js";
 import type { StateStore } from "../program/state.js";
+import { audited } from "../rpc/audited.js";
 import { WatchedDirectory } from "../rpc/directory.js";
 import type { PeerSet } from "../rpc/peers.js";
+import { policedMonitor } from "../rpc/policed.js";
 import type { RunningServer, Services } from "../rpc/server.js";
 import { forwarderChain } from "./chain.js";
 import type { Announce } from "./connect.js";
@@ -57,6 +63,9 @@ export interface ForwarderParts {
   readonly announce: Announce;
   readonly store: StateStore;
   readonly identity: Pick<Identity, "tokens" | "prover">;
+  /** The site's, as this node last heard it. */
+  readonly policy: PolicySource;
+  readonly audit: Audit;
   readonly peers: PeerSet;
   readonly listen: (urls: readonly string[], services: Services) => Promise<RunningServer>;
   readonly random: () => number;
@@ -104,11 +113,14 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
     endpoints: parts.peers.endpoints(config.connectTo),
     ...{ clock, log },
   });
+  const gate = new Gate({ source: parts.policy, audit: parts.audit });
+  const { prover } = parts.identity;
   const handler = forwarderChain({
+    permit: permit({ prover, check: (asking, service) => gate.check(asking, "request", service) }),
     ...{
       ...parts,
       tokens: parts.identity.tokens,
-      prover: parts.identity.prover,
+      prover,
       ...config,
       clock,
       sinks,
@@ -134,7 +146,10 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
     // Nobody could refresh while we were away, so each gets a whole lifetime.
     timer.adopt(connect.id, config.tokenLifetimeMs);
   }
-  const server = await parts.listen(config.listenOn, { networkService: handler, monitor });
+  const server = await parts.listen(
+    config.listenOn,
+    audited({ networkService: handler, monitor: policedMonitor(monitor, gate) }, parts.audit),
+  );
   const registered = keepRegistered(
     {
       services: parts.peers.services(config.connectTo),

@@ -10,12 +10,14 @@ import { openKernel } from "../kernel/real.js";
 import { ensureKeyFile } from "../kernel/wireguard/keys.js";
 import { detectWireguard, openWireguard } from "../kernel/wireguard/open.js";
 import { outsideOf } from "../kernel/wireguard/outside.js";
+import { openAuditLog } from "../program/audit.js";
 import { openIdentity } from "../program/identity.js";
 import { nodeId } from "../program/nodeId.js";
 import { runProgram } from "../program/run.js";
 import { openStore } from "../program/state.js";
 import { authorityClient } from "../rpc/authority.js";
 import { Peers } from "../rpc/client.js";
+import { followPolicy } from "../rpc/policyFollower.js";
 import { serve } from "../rpc/server.js";
 import { settings } from "./config.js";
 import { startForwarder } from "./forwarder.js";
@@ -56,9 +58,11 @@ await runProgram("nsm-forwarder", settings, async ({ config, log, clock, sinks, 
   // What is here is an endpoint, or nsmgr; what is elsewhere is reached through its nsmgr.
   const expect = (url: string) => (url === config.connectTo ? roles.nsmgr : url.startsWith("tcp:") ? roles.remote : roles.endpoint);
   const peers = started.use(new Peers({ identity, expect, log, clock, dialTimeoutMs: config.dialTimeout }));
+  const audit = started.use(openAuditLog(config.auditLog || path.join(config.stateDir, "audit.log"), { clock, log }));
+  const policy = started.use(followPolicy(peers, { from: [config.connectTo], stateDir: config.stateDir, identity, audit, clock, log }));
   started.use(
     await startForwarder({
-      ...{ kernel, pods: realPods, tunnel, underlay, store, identity, peers, clock, log, sinks },
+      ...{ kernel, pods: realPods, tunnel, underlay, store, identity, policy, audit, peers, clock, log, sinks },
       config: {
         ...config,
         node: config.nodeName || config.name,

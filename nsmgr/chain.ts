@@ -1,6 +1,6 @@
 import { serverChain } from "../core/assembly.js";
 import type { Begin } from "../core/begin.js";
-import type { Handler } from "../core/chain.js";
+import type { Element, Handler } from "../core/chain.js";
 import type { Prover } from "../core/checkTokens.js";
 import type { Clock } from "../core/clock.js";
 import type { Directory } from "../core/directory.js";
@@ -25,6 +25,8 @@ export interface NsmgrChainParts {
   readonly forwarderService: string;
   readonly tokens: TokenSource;
   readonly prover: Prover;
+  /** What the site's policy allows. */
+  readonly permit: Element;
   readonly clock: Clock;
   readonly log: Log;
   readonly sinks: Sinks;
@@ -42,7 +44,7 @@ export interface NsmgrChainParts {
 export function nsmgrChain(parts: NsmgrChainParts): Handler {
   const { name, nodeName, site, tokens, clock, log, monitor, begin, peers } = parts;
   return serverChain({
-    ...{ name, tokens, prover: parts.prover, clock, log, monitor, begin },
+    ...{ name, tokens, prover: parts.prover, permit: parts.permit, clock, log, monitor, begin },
     observed: observed({ ...parts, hop: "nsmgr" }),
     timeout: timeout({ clock, log, end: (id, due) => begin.end(id, undefined, due) }),
     elements: [

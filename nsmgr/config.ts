@@ -1,3 +1,4 @@
+import { auditLog } from "../program/audit.js";
 import { setting } from "../program/config.js";
 import { memberSettings } from "../program/identity.js";
 import { duration, list, optionalText, text } from "../program/values.js";
@@ -28,6 +29,7 @@ export const nsmgrSettings = {
   ),
   runDir: setting("NSM_RUN_DIR", "the folder for sockets of its own", text, "/run/isthmus"),
   stateDir: setting("NSM_STATE_DIR", "the folder for what must survive a restart", text, "/var/lib/isthmus/nsmgr"),
+  auditLog,
   dialTimeout: setting("NSM_DIAL_TIMEOUT", "how long a dial may take", duration, "750ms"),
   forwarderService: setting("NSM_FORWARDER_NETWORK_SERVICE_NAME", "the service that forwarders serve", text, "forwarder"),
   maxTokenLifetime: setting("NSM_MAX_TOKEN_LIFETIME", "how long a token is good for", duration, "10m"),

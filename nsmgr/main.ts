@@ -1,11 +1,14 @@
 #!/usr/bin/env -S node --max-semi-space-size=8 --heap-growing-percent=25
 import { randomInt } from "node:crypto";
+import { join } from "node:path";
+import { openAuditLog } from "../program/audit.js";
 import { openIdentity } from "../program/identity.js";
 import { nodeId } from "../program/nodeId.js";
 import { runProgram } from "../program/run.js";
 import { openStore } from "../program/state.js";
 import { authorityClient } from "../rpc/authority.js";
 import { Peers } from "../rpc/client.js";
+import { followPolicy } from "../rpc/policyFollower.js";
 import { publishedUrl } from "../rpc/published.js";
 import { serve } from "../rpc/server.js";
 import { nsmgrSettings } from "./config.js";
@@ -25,9 +28,11 @@ await runProgram("nsmgr", nsmgrSettings, async ({ config, log, clock, sinks, sig
   const prefixes = started.use(new PrefixFile({ path: config.excludedPrefixesFile, clock, log }));
   const peers = started.use(new Peers({ identity, expect, log, clock, dialTimeoutMs: config.dialTimeout }));
   const sockets = new SocketFinder();
+  const audit = started.use(openAuditLog(config.auditLog || join(config.stateDir, "audit.log"), { clock, log }));
+  const policy = started.use(followPolicy(peers, { from: config.registryUrls, stateDir: config.stateDir, identity, audit, clock, log }));
   started.use(
     await startNsmgr({
-      ...{ peers, identity, store, clock, log, sinks, namespaces: realNamespaces },
+      ...{ peers, identity, policy, audit, store, clock, log, sinks, namespaces: realNamespaces },
       config: {
         ...config,
         nodeName: config.nodeName || config.name,

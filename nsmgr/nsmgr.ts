@@ -1,16 +1,22 @@
+import type { Audit } from "../core/audit.js";
 import { begin } from "../core/begin.js";
 import type { Clock } from "../core/clock.js";
 import type { Log } from "../core/log.js";
 import { Monitor } from "../core/monitor.js";
 import { noSinks, type Sinks } from "../core/observed.js";
 import { firstSegment } from "../core/path.js";
+import { permit } from "../core/permit.js";
 import { RESELECT_REQUESTED } from "../core/states.js";
 import type { Identity } from "../identity/identity.js";
+import { Gate } from "../identity/policy/gate.js";
+import type { PolicySource } from "../identity/policy/inForce.js";
 import type { StateStore } from "../program/state.js";
+import { audited } from "../rpc/audited.js";
 import { WatchedDirectory } from "../rpc/directory.js";
-import { homeOnly } from "../rpc/homeOnly.js";
 import type { NodeApi } from "../rpc/node.js";
 import type { PeerSet } from "../rpc/peers.js";
+import { policedEndpoints, policedMonitor, policedServices } from "../rpc/policed.js";
+import { policyFeed } from "../rpc/policyApi.js";
 import type { Services } from "../rpc/server.js";
 import { Attachments } from "./attachments/attachments.js";
 import { attachmentRecords } from "./attachments/record.js";
@@ -55,6 +61,9 @@ export interface NsmgrParts {
   readonly identity: Identity;
   readonly store: StateStore;
   readonly namespaces: Namespaces;
+  /** The site's, as this node last heard it. */
+  readonly policy: PolicySource;
+  readonly audit: Audit;
   readonly excludedPrefixes: () => readonly string[];
   /** Turns a url that only its registrant understands (inode://…) into one that can be dialed from here. */
   readonly resolveUrl: (url: string) => Promise<string>;
@@ -84,7 +93,10 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
   const serviceMonitor = started.use(
     new ServiceMonitor({ services: proxy.services, endpoints: proxy.endpoints, part: (id) => part(id), clock, log }),
   );
+  const gate = new Gate({ source: parts.policy, audit: parts.audit });
+  const policed = { gate, prover, clock };
   const server = nsmgrChain({
+    permit: permit({ prover, check: (asking, service) => gate.check(asking, "request", service) }),
     ...{ ...config, tokens, prover, clock, log, sinks, monitor, begin: connections, serviceMonitor, forwarders, peers },
     forwarderUrls: () => forwarders.urls(),
     excluded: parts.excludedPrefixes,
@@ -122,21 +134,20 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
     if (conn !== undefined && attachments.has(firstSegment(conn).id)) monitor.update({ ...conn, state: RESELECT_REQUESTED });
     else await connections.end(id);
   };
-  const trustDomain = () => parts.identity.source.current.id.trustDomain;
   const node = new Node({
     info: infoOf(config),
     registryReachable: () => proxy.reachable,
     ...{ attachments, hosts, monitor, forwarders, services: proxy.services, endpoints: proxy.endpoints },
     ...{ forwarderService: config.forwarderService, ownUrl: config.publishedUrl },
   });
-  started.use(await parts.listen([config.endpointsUrl], { networkService: hosts.handler, monitor: served }));
-  started.use(
-    await parts.listen(config.listenOn, {
-      ...{ networkService: server, monitor },
-      services: homeOnly(proxy.services, trustDomain),
-      endpoints: homeOnly(proxy.endpoints, trustDomain),
-    }),
-  );
+  const shown = (source: Monitor) => policedMonitor(source, gate);
+  started.use(await parts.listen([config.endpointsUrl], audited({ networkService: hosts.handler, monitor: shown(served) }, parts.audit)));
+  const offered = {
+    ...{ networkService: server, monitor: shown(monitor), policyFeed: policyFeed(parts.policy) },
+    services: policedServices(proxy.services, policed),
+    endpoints: policedEndpoints(proxy.endpoints, policed),
+  };
+  started.use(await parts.listen(config.listenOn, audited(offered, parts.audit)));
   started.use(await parts.listen([config.nodeSocket], { node }));
   nsmgrGauges(sinks.meter, { monitor, served, attachments, hosts, registryReachable: () => proxy.reachable });
   hosts.resume();

@@ -1,3 +1,4 @@
+import { auditLog } from "../program/audit.js";
 import { type ConfigOf, setting } from "../program/config.js";
 import { identitySettings } from "../program/identity.js";
 import { duration, list, oneOf, optionalText, text } from "../program/values.js";
@@ -35,6 +36,7 @@ export const registrySettings = {
     text,
     "unix:///run/isthmus/registry-admin.sock",
   ),
+  auditLog,
   trustDomain: setting(
     "NSM_TRUST_DOMAIN",
     "the trust domain that this registry's authority signs for; the site's name unless given",

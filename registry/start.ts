@@ -1,8 +1,10 @@
+import { join } from "node:path";
 import type { Prover } from "../core/checkTokens.js";
 import type { Clock } from "../core/clock.js";
 import type { Log } from "../core/log.js";
 import { noSinks, type Sinks } from "../core/observed.js";
 import type { TokenSource } from "../core/token.js";
+import { openAuditLog } from "../program/audit.js";
 import type { EndpointRegistry, ServiceRegistry } from "../rpc/registry.js";
 import { serve } from "../rpc/server.js";
 import { noAuthority } from "./admission/site.js";
@@ -16,6 +18,9 @@ import { openLmdbStore } from "./lmdb.js";
 import { measured } from "./measured.js";
 import { openMemoryStore } from "./memory.js";
 import { OwnSite } from "./ownSite.js";
+import { siteNodes } from "./policy/nodes.js";
+import { offered } from "./policy/offered.js";
+import { SitePolicy } from "./policy/sitePolicy.js";
 import { Services } from "./services.js";
 import type { Store } from "./store.js";
 import { View } from "./view.js";
@@ -47,16 +52,20 @@ export async function start(config: RegistryConfig, parts: RegistryParts): Promi
     const { tokens, prover, id } = identity;
     const registries = keep(opened, await openRegistries({ ...parts, store, tokens, prover, expirePeriodMs: config.expirePeriod }));
     const shared = { log: parts.log, hop: config.name };
+    const audit = openAuditLog(config.auditLog || join(config.stateDir, "audit.log"), parts);
+    opened.push({ [Symbol.asyncDispose]: async () => audit[Symbol.dispose]() });
+    const { trustDomain } = identity.source.current.id;
+    const nodes = () => siteNodes({ store, trustDomain, endpoints: registries.endpoints, forwarderService: config.forwarderService });
+    const policy = keep(opened, await SitePolicy.open({ ...parts, store, trustDomain, nodes, audit }));
     const site = own && new OwnSite(config, { ...parts, ...own, store, identity });
     const federated = site && keep(opened, await site.open(registries));
     const { services, endpoints } = federated ?? registries;
-    const offered = { services, endpoints, identity: site?.members, federation: federated?.api };
-    const server = keep(opened, await serve({ urls: config.listenOn, services: offered, identity, timing, ...shared }));
+    const inside = { services, endpoints, identity: site?.members, federation: federated?.api };
+    const shown = offered({ ...inside, policy, audit, prover, clock: parts.clock });
+    const server = keep(opened, await serve({ urls: config.listenOn, services: shown, identity, timing, ...shared }));
     site?.listens(server.urls);
-    keep(
-      opened,
-      await serve({ urls: [config.adminSocket], services: { site: federated ? site?.api(federated) : noAuthority }, ...shared }),
-    );
+    const administered = { site: federated ? site?.api(federated) : noAuthority, policy };
+    keep(opened, await serve({ urls: [config.adminSocket], services: administered, ...shared }));
     parts.log.info("registry serves", { id, site: config.site, urls: server.urls, store: config.store, ...registries.counts() });
     return { urls: server.urls, id, [Symbol.asyncDispose]: () => closeAll(opened) };
   } catch (error) {

@@ -103,15 +103,21 @@ export class FollowedPolicy implements PolicySource, AsyncDisposable {
   }
 }
 
-/** The policy that the peer at `from` tells, kept in `stateDir`; until it tells one, that of a fresh site. */
+/** The policy that a peer at `from` tells, kept in `stateDir`; until one tells it, that of a fresh site. Where one is away the next is asked. */
 export function followPolicy(
   peers: Pick<PeerSet, "policyFeed">,
-  parts: Pick<FollowedPolicyParts, "from" | "audit" | "clock" | "log"> & { readonly identity: Identity; readonly stateDir: string },
+  parts: Pick<FollowedPolicyParts, "audit" | "clock" | "log"> & {
+    readonly from: readonly string[];
+    readonly identity: Identity;
+    readonly stateDir: string;
+  },
 ): FollowedPolicy {
   const { from, identity, stateDir } = parts;
+  let asked = 0;
   return new FollowedPolicy({
     ...parts,
-    watch: (signal) => peers.policyFeed(from).watch(signal),
+    from: from.join(", "),
+    watch: (signal) => peers.policyFeed(from[asked++ % from.length] ?? "").watch(signal),
     kept: keptPolicy(join(stateDir, "policy.yaml")),
     fallback: builtIn(identity.source.current.id.trustDomain),
   });

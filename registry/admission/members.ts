@@ -122,8 +122,16 @@ function written(bundles: Bundles): Record<string, Authorities> {
   return Object.fromEntries([...bundles].map(([domain, authorities]) => [domain, { certificates: authorities.map(({ raw }) => raw) }]));
 }
 
+const prefix = "admission/members";
+
 function keyOf(path: string): string {
-  return `admission/members${path}`;
+  return prefix + path;
+}
+
+/** The paths (`/node/paris-1/nsmgr`) of all programs that have joined. */
+export async function memberPaths(store: Store): Promise<string[]> {
+  const { entries } = await store.list(`${prefix}/`);
+  return entries.map(({ key }) => key.slice(prefix.length));
 }
 
 function denied(message: string): MeshError {

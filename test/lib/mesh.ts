@@ -4,6 +4,7 @@ import type { Identity } from "../../identity/identity.js";
 import { MemoryNetwork } from "../../rpc/memory.js";
 import type { PeerSet } from "../../rpc/peers.js";
 import { FakeClock } from "./fakeClock.js";
+import { MemoryAudit } from "./mesh/audit.js";
 import { meshIdentity } from "./mesh/identities.js";
 import { FakeNamespaces } from "./mesh/namespaces.js";
 import { MeshNode } from "./mesh/node.js";
@@ -29,6 +30,8 @@ export interface MeshWorld {
   readonly clock: FakeClock;
   readonly log: Log;
   readonly sinks: (program: string) => Sinks;
+  /** All programs write to one. */
+  readonly audit: MemoryAudit;
   readonly tokenLifetimeMs: number;
   readonly expirePeriodMs: number;
   readonly siteOf: (nodeName: string) => string;
@@ -54,12 +57,14 @@ export class Mesh implements AsyncDisposable {
 
   static async start(options: MeshOptions = {}): Promise<Mesh> {
     const { nodes = 1, tokenLifetimeMs = 600_000, expirePeriodMs = 60_000, log = silent, sinks = () => noSinks, sites = [] } = options;
+    const clock = new FakeClock();
     const world = {
+      audit: new MemoryAudit(clock),
       network: new MemoryNetwork(),
       namespaces: new FakeNamespaces(),
       tokenLifetimeMs,
       expirePeriodMs,
-      clock: new FakeClock(),
+      clock,
       log,
       sinks,
       siteOf: (nodeName: string) => sites[Number(nodeName.replace("node-", "")) - 1] ?? "test",

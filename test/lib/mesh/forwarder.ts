@@ -11,14 +11,20 @@ import { DATAPATH, DEAD } from "../../../core/metrics.js";
 import { Monitor } from "../../../core/monitor.js";
 import { observed } from "../../../core/observed.js";
 import { withOwnMetrics } from "../../../core/path.js";
+import { permit } from "../../../core/permit.js";
 import { inTheirWords } from "../../../core/siteNames.js";
 import { timeout } from "../../../core/timeout.js";
 import { up } from "../../../core/up.js";
+import { Gate } from "../../../identity/policy/gate.js";
+import { audited } from "../../../rpc/audited.js";
 import { WatchedDirectory } from "../../../rpc/directory.js";
+import { policedMonitor } from "../../../rpc/policed.js";
 import type { MeshWorld } from "../mesh.js";
+import { Disk } from "./disk.js";
 import { meshIdentity } from "./identities.js";
 import { StubInterfaces } from "./interfaces.js";
 import { Mortal } from "./mortal.js";
+import { meshPolicy } from "./policy.js";
 
 /** What a test may do to a request on its way through a forwarder: throw, wait, or look. */
 export type Interference = (call: Call) => Promise<void> | void;
@@ -50,6 +56,7 @@ export class StubForwarder {
 
   /** Resolves when it is registered. */
   async start(): Promise<void> {
+    const { audit } = this.#world;
     const log = this.#world.log.child({ program: this.name });
     const identity = await meshIdentity(this.#world, `node/${this.#nodeName}/forwarder`);
     const { tokens, prover } = identity;
@@ -63,7 +70,10 @@ export class StubForwarder {
       reason === "deleted" || this.dataPath === "dead" ? withOwnMetrics(conn, { [DATAPATH]: DEAD }) : conn;
     const directory = new WatchedDirectory({ ...registries, clock, log });
     const site = this.#world.siteOf(this.#nodeName);
+    const policy = meshPolicy({ peers, from: this.#nsmgrUrl, disk: mortal.store(new Disk()), audit, clock, log });
+    const gate = new Gate({ source: policy, audit });
     const server = serverChain({
+      permit: permit({ prover, check: (asking, service) => gate.check(asking, "request", service) }),
       ...{ name: this.name, tokens, prover, clock, log, monitor, begin: connections, tail },
       observed: observed({ sinks: this.#world.sinks(this.name), hop: "forwarder", clock, log }),
       timeout: timeout({ clock, log, end: (id, due) => connections.end(id, undefined, due) }),
@@ -79,7 +89,7 @@ export class StubForwarder {
         follow({ watch: (url, selector, signal) => peers.monitor(url, selector, signal), monitor, clock, log, onDown }),
       ],
     });
-    mortal.listen([this.url], { networkService: server, monitor }, this.name);
+    mortal.listen([this.url], audited({ networkService: server, monitor: policedMonitor(monitor, gate) }, audit), this.name);
     const stop = new AbortController();
     this.#run = { mortal, begin: connections, monitor, stop };
     await this.#register(mortal);

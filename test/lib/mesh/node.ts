@@ -2,11 +2,13 @@ import type { Attachment, AttachRequest, ServedEndpoint, ServeRequest } from "..
 import { AttachRequest as AttachMessage, ServeRequest as ServeMessage } from "../../../api/gen/isthmus/v1/node.js";
 import { type Nsmgr, startNsmgr } from "../../../nsmgr/nsmgr.js";
 import type { NodeClient } from "../../../rpc/node.js";
+import type { FollowedPolicy } from "../../../rpc/policyFollower.js";
 import type { MeshWorld } from "../mesh.js";
 import { Disk } from "./disk.js";
 import { StubForwarder } from "./forwarder.js";
 import { meshIdentity } from "./identities.js";
 import { Mortal } from "./mortal.js";
+import { meshPolicy } from "./policy.js";
 import { registryUrl } from "./registry.js";
 
 const patience = new AbortController().signal;
@@ -22,7 +24,7 @@ export class MeshNode implements AsyncDisposable {
   readonly sockets = new Map<string, string>();
   readonly #world: MeshWorld;
   readonly #caller: Mortal;
-  #run: { readonly mortal: Mortal; readonly nsmgr: Nsmgr } | undefined;
+  #run: { readonly mortal: Mortal; readonly nsmgr: Nsmgr; readonly policy: FollowedPolicy } | undefined;
 
   constructor(world: MeshWorld, number: number) {
     this.#world = world;
@@ -46,8 +48,12 @@ export class MeshNode implements AsyncDisposable {
   async startNsmgr(): Promise<void> {
     const identity = await meshIdentity(this.#world, `node/${this.name}/nsmgr`);
     const mortal = new Mortal(this.#world, identity);
-    const { namespaces, log, tokenLifetimeMs } = this.#world;
+    const { namespaces, log, audit, tokenLifetimeMs } = this.#world;
     const name = `nsmgr-${this.name}`;
+    const policy = meshPolicy({
+      ...{ peers: mortal.peers, from: registryUrl, audit, log, clock: mortal.clock },
+      disk: mortal.store(this.disk),
+    });
     const nsmgr = await startNsmgr({
       config: {
         ...{
@@ -62,7 +68,7 @@ export class MeshNode implements AsyncDisposable {
         ...{ listenOn: [this.urls.unix, this.urls.tcp], publishedUrl: this.urls.tcp, nodeSocket: this.urls.node },
         ...{ endpointsUrl: this.urls.endpoints, forwarderService: "forwarder" },
       },
-      ...{ peers: mortal.peers, identity, store: mortal.store(this.disk), clock: mortal.clock, namespaces },
+      ...{ peers: mortal.peers, policy, audit, identity, store: mortal.store(this.disk), clock: mortal.clock, namespaces },
       listen: async (urls, services) => mortal.listen(urls, services, name),
       excludedPrefixes: () => this.excludedPrefixes,
       resolveUrl: async (url) => this.sockets.get(url) ?? url,
@@ -70,7 +76,7 @@ export class MeshNode implements AsyncDisposable {
       sinks: this.#world.sinks(name),
       random: () => 0.5,
     });
-    this.#run = { mortal, nsmgr };
+    this.#run = { mortal, nsmgr, policy };
   }
 
   /** As kill -9. */
@@ -82,6 +88,7 @@ export class MeshNode implements AsyncDisposable {
   /** As SIGTERM. */
   async stopNsmgr(): Promise<void> {
     await this.#run?.nsmgr[Symbol.asyncDispose]();
+    await this.#run?.policy[Symbol.asyncDispose]();
     await this.#run?.mortal.kill();
     this.#run = undefined;
   }

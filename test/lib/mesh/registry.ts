@@ -1,4 +1,7 @@
 import { openMemoryStore } from "../../../registry/memory.js";
+import { siteNodes } from "../../../registry/policy/nodes.js";
+import { offered } from "../../../registry/policy/offered.js";
+import { SitePolicy } from "../../../registry/policy/sitePolicy.js";
 import { openRegistries, type Registries } from "../../../registry/start.js";
 import type { Store } from "../../../registry/store.js";
 import type { MeshWorld } from "../mesh.js";
@@ -11,7 +14,7 @@ export const registryUrl = "tcp://registry:5002";
 export class MeshRegistry implements AsyncDisposable {
   readonly #world: MeshWorld;
   #store: Store;
-  #run: { readonly mortal: Mortal; readonly registries: Registries } | undefined;
+  #run: { readonly mortal: Mortal; readonly registries: Registries; readonly policy: SitePolicy } | undefined;
 
   constructor(world: MeshWorld) {
     this.#world = world;
@@ -36,8 +39,12 @@ export class MeshRegistry implements AsyncDisposable {
       prover,
       expirePeriodMs,
     });
-    mortal.listen([registryUrl], registries, "registry");
-    this.#run = { mortal, registries };
+    const nodes = () =>
+      siteNodes({ store: this.#store, trustDomain: "test", endpoints: registries.endpoints, forwarderService: "forwarder" });
+    const { audit } = this.#world;
+    const policy = await SitePolicy.open({ store: this.#store, trustDomain: "test", nodes, audit, clock, log });
+    mortal.listen([registryUrl], offered({ ...registries, policy, audit, prover, clock }), "registry");
+    this.#run = { mortal, registries, policy };
   }
 
   /** The registries themselves, for a look inside. */
@@ -46,8 +53,15 @@ export class MeshRegistry implements AsyncDisposable {
     return this.#run.registries;
   }
 
+  /** The site's policy, as its administrator has it. */
+  get policy(): SitePolicy {
+    if (this.#run === undefined) throw new Error("the registry does not run");
+    return this.#run.policy;
+  }
+
   async kill(): Promise<void> {
     await this.#run?.mortal.kill();
+    await this.#run?.policy[Symbol.asyncDispose]();
     await this.#run?.registries[Symbol.asyncDispose]();
     this.#run = undefined;
   }

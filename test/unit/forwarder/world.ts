@@ -15,6 +15,7 @@ import type { Pods } from "../../../forwarder/pods.js";
 import { tunnelKeyClaim } from "../../../forwarder/tunnel/address.js";
 import { tunnelNode } from "../../../forwarder/tunnel/node.js";
 import type { Identity } from "../../../identity/identity.js";
+import { builtIn, HeldPolicy } from "../../../identity/policy/inForce.js";
 import { FakeMachine } from "../../../kernel/fake/machine.js";
 import { FakeKernel } from "../../../kernel/fake.js";
 import type { Netns } from "../../../kernel/model.js";
@@ -24,6 +25,7 @@ import { MemoryNetwork } from "../../../rpc/memory.js";
 import type { PeerSet } from "../../../rpc/peers.js";
 import type { Found, Registry } from "../../../rpc/registry.js";
 import { testIdentity } from "../../lib/identities.js";
+import { MemoryAudit } from "../../lib/mesh/audit.js";
 import { Disk } from "../../lib/mesh/disk.js";
 
 /** A registry that forgets nothing; who watches it is told. */
@@ -113,6 +115,8 @@ export class Node<M extends Machine> {
       tunnel,
       underlay: this.machine.underlay,
       store: this.disk,
+      policy: new HeldPolicy(builtIn("test")),
+      audit: new MemoryAudit(clock),
       identity,
       peers: network.peers({ identity, clock }),
       listen: async (urls, services) => {

@@ -1,0 +1,37 @@
+import type { Audit } from "../../core/audit.js";
+import type { Prover } from "../../core/checkTokens.js";
+import type { Clock } from "../../core/clock.js";
+import { Gate } from "../../identity/policy/gate.js";
+import type { PolicySource } from "../../identity/policy/inForce.js";
+import { audited } from "../../rpc/audited.js";
+import type { FederationApi, IdentityApi } from "../../rpc/identityApi.js";
+import { policedEndpoints, policedServices } from "../../rpc/policed.js";
+import { policyFeed } from "../../rpc/policyApi.js";
+import type { EndpointRegistry, ServiceRegistry } from "../../rpc/registry.js";
+import type { Services } from "../../rpc/services.js";
+
+export interface OfferedParts {
+  readonly services: ServiceRegistry;
+  readonly endpoints: EndpointRegistry;
+  readonly identity?: IdentityApi | undefined;
+  readonly federation?: FederationApi | undefined;
+  readonly policy: PolicySource;
+  readonly audit: Audit;
+  readonly prover?: Prover | undefined;
+  readonly clock: Clock;
+}
+
+/** What a registry offers to others: as its policy allows it, with every denial in the audit log. */
+export function offered({ services, endpoints, identity, federation, policy, audit, prover, clock }: OfferedParts): Services {
+  const policed = { gate: new Gate({ source: policy, audit }), prover, clock };
+  return audited(
+    {
+      services: policedServices(services, policed),
+      endpoints: policedEndpoints(endpoints, policed),
+      identity,
+      federation,
+      policyFeed: policyFeed(policy),
+    },
+    audit,
+  );
+}
