@@ -10,14 +10,14 @@ const name = /^[A-Za-z0-9]([-A-Za-z0-9_.@]{0,251}[A-Za-z0-9])?$/;
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 /** `k=v` words as one record. */
-export function parseLabels(words: readonly string[]): Record<string, string> {
+export function parseLabels(words: readonly string[], option = "--label"): Record<string, string> {
   const labels: Record<string, string> = {};
   for (const word of words) {
     const at = word.indexOf("=");
     const [key, value] = at < 0 ? [word, undefined] : [word.slice(0, at), word.slice(at + 1)];
     if (value === undefined || !labelKey.test(key) || !labelValue.test(value))
-      throw usage(`--label takes key=value made of letters, digits and - _ . (/ in the key too), got "${word}"`);
-    if (Object.hasOwn(labels, key)) throw usage(`--label ${key} was given twice; give it once`);
+      throw usage(`${option} takes key=value made of letters, digits and - _ . (/ in the key too), got "${word}"`);
+    if (Object.hasOwn(labels, key)) throw usage(`${option} ${key} was given twice; give it once`);
     labels[key] = value;
   }
   return labels;

@@ -7,7 +7,7 @@ const advice: Partial<Record<ErrorCode, string>> = {
   "no-forwarder": "see this node's forwarders with `nsmctl get forwarders`",
   "no-mechanism": "leave --mechanism out, or name one that both nodes have",
   "netns-gone": "the pod is gone; make it again, then ask again",
-  denied: "run it as root, or as the user who owns the socket",
+  denied: "see what the site's policy says with `nsmctl policy get`; a socket that cannot be opened needs root",
   internal: "this is a mistake of ours; the programs' logs say more",
 };
 

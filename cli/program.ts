@@ -5,6 +5,7 @@ import { closeCommand, requestCommand } from "./commands/connect.js";
 import { describeCommand, getCommand } from "./commands/get.js";
 import { labCommand } from "./commands/lab.js";
 import { nodeCommand } from "./commands/node.js";
+import { policyCommand } from "./commands/policy.js";
 import { serveCommand, unserveCommand } from "./commands/serve.js";
 import { siteCommand } from "./commands/site.js";
 import { traceCommand } from "./commands/trace.js";
@@ -54,6 +55,7 @@ export function build(shell: Shell): Command {
     traceCommand,
     nodeCommand,
     siteCommand,
+    policyCommand,
     labCommand,
     completionCommand,
   ];

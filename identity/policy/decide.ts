@@ -11,14 +11,20 @@ export function decide(policy: Policy, asked: Asked): Decision {
   return rule === undefined ? { allowed: false, missing: sentence(policy, asked) } : { allowed: true, rule };
 }
 
-/** What a rule would have to say otherwise, for people; nothing when it allows it. */
-function mismatches({ who, may, services, pods }: Rule, { id, action, service, podLabels = {} }: Asked): string[] {
-  const wrong: string[] = [];
-  if (!who.some((pattern) => pattern.matches(id))) wrong.push(`is for ${texts(who)}`);
-  if (!may.includes(action)) wrong.push(`lets them ${may.join(", ")} only`);
-  if (!services.some((pattern) => pattern.matches(service))) wrong.push(`is about ${texts(services)}`);
+interface Mismatch {
+  readonly weight: number;
+  readonly words: string;
+}
+
+/** What a rule would have to say otherwise, for people, the weightiest first; nothing when it allows it. */
+function mismatches({ who, may, services, pods }: Rule, { id, action, service, podLabels = {} }: Asked): Mismatch[] {
+  const wrong: Mismatch[] = [];
+  if (!may.includes(action)) wrong.push({ weight: 4, words: `lets them ${may.join(", ")} only` });
+  if (!who.some((pattern) => pattern.matches(id))) wrong.push({ weight: 3, words: `is for ${texts(who)}` });
+  if (!services.some((pattern) => pattern.matches(service))) wrong.push({ weight: 2, words: `is about ${texts(services)}` });
   const lacking = Object.entries(pods).filter(([key, pattern]) => !has(podLabels, key) || !pattern.matches(podLabels[key] ?? ""));
-  if (lacking.length > 0) wrong.push(`is for pods with ${lacking.map(([key, { text }]) => `${key}=${text}`).join(",")}`);
+  if (lacking.length > 0)
+    wrong.push({ weight: 1, words: `is for pods with ${lacking.map(([key, { text }]) => `${key}=${text}`).join(",")}` });
   return wrong;
 }
 
@@ -30,13 +36,14 @@ function sentence(policy: Policy, asked: Asked): string {
   return `${id}${pod} may not ${action} ${what}: no rule of the site's policy allows it${nearest(policy, asked)}; add one with ${add} and \`nsmctl policy apply\` it`;
 }
 
-/** The rule that only one thing is wrong with. */
+/** The rule that only one thing is wrong with, and that one the lightest. */
 function nearest({ rules }: Policy, asked: Asked): string {
-  for (const rule of rules) {
+  const near = rules.flatMap((rule) => {
     const [wrong, ...more] = mismatches(rule, asked);
-    if (wrong !== undefined && more.length === 0) return `, ${rule.title} comes nearest but ${wrong}`;
-  }
-  return "";
+    return wrong === undefined || more.length > 0 ? [] : { ...wrong, title: rule.title };
+  });
+  const [first] = near.sort((a, b) => a.weight - b.weight);
+  return first === undefined ? "" : `, ${first.title} comes nearest but ${first.words}`;
 }
 
 function texts(patterns: readonly { readonly text: string }[]): string {

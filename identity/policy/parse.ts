@@ -13,13 +13,16 @@ const whoWords = "a SPIFFE id such as spiffe://paris/node/*/nsmgr (* is one part
 const nameWords = "a name without spaces, * for any number of characters";
 const text = (what: string) => z.string(`must be ${what}`);
 
-const rule = z.strictObject({
-  name: text("a text").max(100, "must be a text of at most 100 characters").optional(),
-  who: entries(text(whoWords), whoWords),
-  may: entries(z.enum(actions, `must be one of ${actions.join(", ")}`), actions.join(", ")),
-  services: entries(text(nameWords).min(1, `must be ${nameWords}`), nameWords),
-  pods: z.record(z.string(), text("a text; * for any number of characters"), "must be labels, such as role: viewer").optional(),
-});
+const rule = z.strictObject(
+  {
+    name: text("a text").max(100, "must be a text of at most 100 characters").optional(),
+    who: entries(text(whoWords), whoWords),
+    may: entries(z.enum(actions, `must be one of ${actions.join(", ")}`), actions.join(", ")),
+    services: entries(text(nameWords).min(1, `must be ${nameWords}`), nameWords),
+    pods: z.record(z.string(), text("a text; * for any number of characters"), "must be labels, such as role: viewer").optional(),
+  },
+  "must be a rule, with who, may and services",
+);
 const file = z.strictObject({
   allow: z.array(rule, "must be a list of rules").max(mostRules, `must be a list of at most ${mostRules} rules`),
 });
@@ -44,7 +47,7 @@ export function parsePolicy(yaml: string, where: string): Policy {
     throw new MeshError("invalid", `${at(offsetOf(document, path))}: ${what}`);
   };
   const result = file.safeParse(plain(document, where));
-  if (!result.success) return fail(...describe(result.error.issues[0] as z.core.$ZodIssue, document));
+  if (!result.success) return fail(...describe(firstOf(result.error.issues), document));
   return { rules: result.data.allow.map((written, index) => ruleOf(written, index, fail)) };
 }
 
@@ -74,7 +77,8 @@ function ruleOf(written: Written, index: number, fail: (path: PropertyKey[], wha
       return read(value);
     } catch (error) {
       const why = asMeshError(error).message;
-      return fail(["allow", index, ...key], `${named(key)} is ${JSON.stringify(value)}; it must be ${allowed}: ${why}`);
+      const path = ["allow", index, ...key];
+      return fail(path, `${named(path)} is ${JSON.stringify(value)}; it must be ${allowed}: ${why}`);
     }
   };
   return {
@@ -84,6 +88,11 @@ function ruleOf(written: Written, index: number, fail: (path: PropertyKey[], wha
     services: services.map((value, at) => pattern(namePattern, value, ["services", at], nameWords)),
     pods: Object.fromEntries(Object.entries(pods).map(([key, value]) => [key, pattern(namePattern, value, ["pods", key], nameWords)])),
   };
+}
+
+/** A key that is not known often is why another is missing. */
+function firstOf(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue {
+  return (issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]) as z.core.$ZodIssue;
 }
 
 function describe(issue: z.core.$ZodIssue, document: Document): [PropertyKey[], string] {
@@ -99,11 +108,11 @@ function describe(issue: z.core.$ZodIssue, document: Document): [PropertyKey[], 
   return [[...issue.path], `${named(issue.path)} is ${shown(value)}; it ${issue.message}`];
 }
 
-/** `who` of an entry of who, `allow` of a rule. */
+/** For people: `entry 2 of who`, `rule 3`, `services`. */
 function named(path: readonly PropertyKey[]): string {
   const keys = path.filter((part) => typeof part === "string");
   const last = path.at(-1);
-  if (typeof last === "number") return last === path[1] && path.length === 2 ? `rule ${last + 1}` : `entry ${last + 1} of ${keys.at(-1)}`;
+  if (typeof last === "number") return path.length === 2 ? `rule ${last + 1}` : `entry ${last + 1} of ${keys.at(-1)}`;
   return keys.at(-2) === "pods" ? `the label ${String(last)} of pods` : String(last);
 }
 

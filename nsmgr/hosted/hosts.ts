@@ -166,9 +166,13 @@ export class Hosts implements AsyncDisposable {
   }
 
   #named(call: Call): Host {
-    const name = call.connection.networkServiceEndpointName;
+    const { networkServiceEndpointName: name, networkService } = call.connection;
     const host = this.#hosts.get(name);
-    if (host !== undefined && host.ended === undefined) return host;
+    if (host !== undefined && host.ended === undefined) {
+      const { service } = host.endpoint.record;
+      if (networkService === "" || networkService === service) return host;
+      throw new MeshError("no-endpoint", `endpoint ${name} serves ${service}, not ${networkService}`);
+    }
     throw new MeshError("no-endpoint", `this node serves no endpoint "${name}"; it serves ${this.#names()}`);
   }
 
