@@ -1,6 +1,7 @@
+import type { PodReference } from "../api/gen/isthmus/v1/node.js";
 import { MeshError } from "../core/error.js";
 import { parseUrl } from "../rpc/url.js";
-import { netnsUrl } from "./check.js";
+import { netnsUrl, parseLabels } from "./check.js";
 import type { Context, GlobalOptions } from "./context.js";
 import { usage } from "./errors.js";
 import { nodeFiles } from "./lab/files.js";
@@ -19,6 +20,7 @@ export interface PodOptions {
   readonly pod?: string;
   readonly netns?: string;
   readonly pid?: string;
+  readonly podLabel?: string[];
 }
 
 /** The node that the options name: --node, else --connect-to, else NSM_CONNECT_TO, else `preferred` or the only node of the lab. */
@@ -55,7 +57,11 @@ export function registryTarget(options: GlobalOptions & { readonly registry?: st
 }
 
 /** The pod that the options name, as nsmgr wants it. Exactly one of --pod, --netns and --pid. */
-export function podOf(options: GlobalOptions & PodOptions): { readonly name: string; readonly netnsUrl: string } {
+export function podOf(options: GlobalOptions & PodOptions): PodReference {
+  return { ...placeOf(options), labels: parseLabels(options.podLabel ?? [], "--pod-label") };
+}
+
+function placeOf(options: GlobalOptions & PodOptions): { readonly name: string; readonly netnsUrl: string } {
   const given = [options.pod, options.netns, options.pid].filter((one) => one !== undefined);
   if (given.length !== 1) throw usage("name the pod with one of --pod NAME, --netns PATH or --pid N");
   if (options.pod !== undefined) return labPod(options, options.pod);

@@ -12,14 +12,22 @@ export function checkName(kind: string, value: string): void {
     throw new MeshError("invalid", `the name of the ${kind} must be printable ASCII without spaces, got ${JSON.stringify(value)}`);
 }
 
-/** The labels go into the pod's token, which goes along with every request. */
+/** A pod's labels go into its token, which goes along with every request. */
 const labelsLimit = 2_048;
 
-/** Throws MeshError "invalid" for a label without a key or one that is endless, and for too many of them. */
-export function checkLabels(labels: Readonly<Record<string, string>>): void {
+/** As `checkLabels`, and throws MeshError "invalid" for more than fit into a token. */
+export function checkPodLabels(labels: Readonly<Record<string, string>>): void {
+  checkLabels(labels);
   const size = JSON.stringify(labels).length;
   if (size > labelsLimit)
-    throw new MeshError("invalid", `the labels have ${size} characters together, written as JSON; at most ${labelsLimit} are allowed`);
+    throw new MeshError(
+      "invalid",
+      `the pod's labels have ${size} characters together, written as JSON; at most ${labelsLimit} are allowed`,
+    );
+}
+
+/** Throws MeshError "invalid" for a label without a key or one that is endless. */
+export function checkLabels(labels: Readonly<Record<string, string>>): void {
   for (const [key, value] of Object.entries(labels)) {
     if (key === "") throw new MeshError("invalid", `a label needs a key, got "=${value}"`);
     if (key.length > nameLimit || value.length > nameLimit)

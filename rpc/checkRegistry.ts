@@ -74,4 +74,5 @@ function checkPod(pod: PodReference | undefined): void {
   if (pod === undefined) throw new MeshError("invalid", "the request names no pod");
   checkName("the pod's name", pod.name);
   checkText("the pod's network namespace", pod.netnsUrl, limits.url);
+  checkTextMap("the pod's labels", pod.labels);
 }

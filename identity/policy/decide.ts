@@ -20,8 +20,8 @@ interface Mismatch {
 function mismatches({ who, may, services, pods }: Rule, { id, action, service, podLabels = {} }: Asked): Mismatch[] {
   const wrong: Mismatch[] = [];
   if (!may.includes(action)) wrong.push({ weight: 4, words: `lets them ${may.join(", ")} only` });
-  if (!who.some((pattern) => pattern.matches(id))) wrong.push({ weight: 3, words: `is for ${texts(who)}` });
-  if (!services.some((pattern) => pattern.matches(service))) wrong.push({ weight: 2, words: `is about ${texts(services)}` });
+  if (!services.some((pattern) => pattern.matches(service))) wrong.push({ weight: 3, words: `is about ${texts(services)}` });
+  if (!who.some((pattern) => pattern.matches(id))) wrong.push({ weight: 2, words: `is for ${texts(who)}` });
   const lacking = Object.entries(pods).filter(([key, pattern]) => !has(podLabels, key) || !pattern.matches(podLabels[key] ?? ""));
   if (lacking.length > 0)
     wrong.push({ weight: 1, words: `is for pods with ${lacking.map(([key, { text }]) => `${key}=${text}`).join(",")}` });

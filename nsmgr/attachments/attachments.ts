@@ -19,7 +19,7 @@ import { Book, type Entry } from "./book.js";
 import { attachmentClient } from "./client.js";
 import { Closing } from "./closing.js";
 import { type AttachmentRecord, toAttachment } from "./record.js";
-import { newRecord, podLabels, toCall } from "./request.js";
+import { newRecord, toCall } from "./request.js";
 import { Restoring } from "./restoring.js";
 
 const requestMs = 15_000;
@@ -159,10 +159,9 @@ export class Attachments implements AsyncDisposable {
     await this.#tasks[Symbol.asyncDispose]();
   }
 
-  /** With the labels that the pod was attached with; what came back from other hops says nothing of it. */
+  /** With the labels that the pod has; what came back from other hops says nothing of it. */
   #tokenFor(conn: Connection): Promise<Token> {
-    const record = this.#book.get(conn.id)?.record;
-    return this.#parts.podTokens(ownSegment(conn).name, record === undefined ? {} : podLabels(record));
+    return this.#parts.podTokens(ownSegment(conn).name, this.#book.get(conn.id)?.record.podLabels ?? {});
   }
 
   async #keep(id: string, connection: Connection): Promise<void> {

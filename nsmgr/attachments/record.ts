@@ -13,6 +13,8 @@ export interface AttachmentRecord {
   /** The first path segment's name: the pod's, else generated. */
   readonly segment: string;
   readonly podName: string;
+  /** Of the pod itself, for the policy; absent in what older versions wrote. */
+  readonly podLabels?: Readonly<Record<string, string>> | undefined;
   readonly netnsUrl: string;
   /** Which namespace was there when it was made; another one under the same path is not it. */
   readonly netnsIdentity: string;
@@ -55,7 +57,7 @@ export function attachmentRecords(store: StateStore): Persisted<AttachmentRecord
 export function toAttachment({ record, reason }: AttachmentView): Attachment {
   return {
     id: record.id,
-    pod: { name: record.podName, netnsUrl: record.netnsUrl },
+    pod: { name: record.podName, netnsUrl: record.netnsUrl, labels: { ...record.podLabels } },
     networkService: record.service,
     interface: interfaceOf(record),
     connection: record.connection,

@@ -6,7 +6,7 @@ import { MeshError } from "../../core/error.js";
 import { checkInterfaceName, KERNEL, LOCAL, PREFERRED } from "../../core/mechanism.js";
 import { selectorContext } from "../../core/selector.js";
 import { UP } from "../../core/states.js";
-import { checkLabels, checkName } from "../check.js";
+import { checkLabels, checkName, checkPodLabels } from "../check.js";
 import type { Namespaces } from "../namespaces.js";
 import { type AttachmentRecord, interfaceOf } from "./record.js";
 
@@ -19,6 +19,7 @@ export function newRecord(request: AttachRequest, namespaces: Namespaces): Attac
   if (request.interface !== "") checkInterfaceName(request.interface);
   if (request.pod === undefined || request.pod.netnsUrl === "")
     throw new MeshError("invalid", "an attachment needs the network namespace of its pod, such as file:///run/netns/NAME");
+  checkPodLabels(request.pod.labels);
   const podName = request.pod.name;
   if (podName !== "") checkName("pod", podName);
   const netnsIdentity = namespaces.identify(request.pod.netnsUrl);
@@ -26,6 +27,7 @@ export function newRecord(request: AttachRequest, namespaces: Namespaces): Attac
     id: randomUUID(),
     segment: podName || `netns-${randomBytes(4).toString("hex")}`,
     podName,
+    podLabels: request.pod.labels,
     netnsUrl: request.pod.netnsUrl,
     netnsIdentity,
     service: request.networkService,
@@ -52,15 +54,10 @@ export function toConnection(record: AttachmentRecord): Connection {
     id: record.id,
     networkService: record.service,
     networkServiceEndpointName: record.endpoint,
-    labels: podLabels(record),
+    labels: record.podName === "" ? record.labels : { podName: record.podName, ...record.labels },
     context: { extraContext: { ...(record.mechanism !== "auto" && { [PREFERRED]: record.mechanism }), ...selectorContext(record.labels) } },
     path: { index: 0, pathSegments: [{ id: record.id, name: record.segment }] },
   });
-}
-
-/** What is known of the pod: that it is it, and what was said of it when it was attached. */
-export function podLabels({ podName, labels }: AttachmentRecord): Readonly<Record<string, string>> {
-  return podName === "" ? labels : { podName, ...labels };
 }
 
 /** What a pod can do: an interface in its network namespace, once made always the same one. */

@@ -3,7 +3,7 @@ import type { ServedEndpoint, ServeRequest } from "../../api/gen/isthmus/v1/node
 import { MeshError } from "../../core/error.js";
 import { PrefixPool } from "../../core/ipam/pool.js";
 import { ETHERNET, IP } from "../../core/mechanism.js";
-import { checkLabels, checkName } from "../check.js";
+import { checkLabels, checkName, checkPodLabels } from "../check.js";
 import type { Namespaces } from "../namespaces.js";
 
 /** An endpoint that nsmgr serves for a pod. JSON-safe. */
@@ -11,6 +11,8 @@ export interface HostedRecord {
   readonly name: string;
   readonly service: string;
   readonly podName: string;
+  /** Of the pod itself, for the policy; absent in what older versions wrote. */
+  readonly podLabels?: Readonly<Record<string, string>> | undefined;
   readonly netnsUrl: string;
   readonly netnsIdentity: string;
   readonly cidrs: readonly string[];
@@ -26,7 +28,8 @@ export function newHosted(request: ServeRequest, namespaces: Namespaces): Hosted
   checkLabels(request.labels);
   if (request.pod === undefined || request.pod.netnsUrl === "")
     throw new MeshError("invalid", "an endpoint needs the network namespace of its pod, such as file:///run/netns/NAME");
-  const { name: podName, netnsUrl } = request.pod;
+  const { name: podName, netnsUrl, labels: podLabels } = request.pod;
+  checkPodLabels(podLabels);
   const netnsIdentity = namespaces.identify(netnsUrl);
   const cidrs = request.cidrs.map((cidr) => cidr.trim());
   checkCidrs(cidrs);
@@ -35,6 +38,7 @@ export function newHosted(request: ServeRequest, namespaces: Namespaces): Hosted
     name: request.name || generatedName(request, netnsUrl, cidrs),
     service: request.networkService,
     podName,
+    podLabels,
     netnsUrl,
     netnsIdentity,
     cidrs,
@@ -70,7 +74,7 @@ export function toServed(record: HostedRecord, connections: number): ServedEndpo
   return {
     name: record.name,
     networkService: record.service,
-    pod: { name: record.podName, netnsUrl: record.netnsUrl },
+    pod: { name: record.podName, netnsUrl: record.netnsUrl, labels: { ...record.podLabels } },
     cidrs: [...record.cidrs],
     payload: record.payload,
     labels: { ...record.labels },

@@ -63,8 +63,7 @@ export class Registrar {
   }
 
   #caller(record: HostedRecord) {
-    const { podName, labels } = record;
-    return this.#parts.podTokens(podName || record.name, podName === "" ? labels : { podName, ...labels });
+    return this.#parts.podTokens(record.podName || record.name, record.podLabels ?? {});
   }
 
   /** The service as it is in the registry, with its matches, else a plain one. MeshError "exists" when it carries another payload. */

@@ -53,6 +53,11 @@ export class MeshRegistry implements AsyncDisposable {
     return this.#run.registries;
   }
 
+  /** Where it keeps everything. */
+  get store(): Store {
+    return this.#store;
+  }
+
   /** The site's policy, as its administrator has it. */
   get policy(): SitePolicy {
     if (this.#run === undefined) throw new Error("the registry does not run");

@@ -51,7 +51,7 @@ describe("nsmctl", () => {
     });
 
   it("has -o table|json|yaml on every reading command", () => {
-    for (const line of ["get", "describe", "trace", "request-connection", "lab status"]) {
+    for (const line of ["get", "describe", "trace", "request-connection", "lab status", "policy get"]) {
       const found = [...commands(tree)].find(([words]) => words.join(" ") === line)?.[1];
       assert.deepEqual(found?.options.find((option) => option.short === "-o")?.argChoices, ["table", "json", "yaml"], line);
     }
@@ -75,6 +75,12 @@ describe("nsmctl", () => {
     ["get nodes", /--connect-to/],
     ["get nodes --connect-to ftp://x", /ftp/],
     ["get nodes --connect-to unix:///x --node y", /not both/],
+    ["request-connection x --pid 1 --pod-label role", /--pod-label takes key=value/],
+    ["policy apply", /--file/],
+    ["policy apply -f /nowhere/policy.yaml", /\/nowhere\/policy.yaml cannot be read/],
+    ["policy apply -f package.json", /package.json, line 2: the key "name" is not known; a policy has allow/],
+    ["policy explain --as anna --may request --service x -f examples/policy.yaml", /"anna" is no SPIFFE id/],
+    ["policy test --as spiffe://a/b --may eat --service x -f examples/policy.yaml", /register, find, request, monitor/],
   ] as const)
     it(`ends "${line}" with 2 and a sentence`, async () => {
       const { code, out, err } = await nsmctl(...line.split(" "));

@@ -98,7 +98,7 @@ describe("an attachment", () => {
     await using mesh = await Mesh.start();
     const node = mesh.node(1);
     await node.serve("web", "server");
-    const attachment = await node.attach("web", "", { pod: { name: "", netnsUrl: node.pod("anonymous") } });
+    const attachment = await node.attach("web", "", { pod: { name: "", netnsUrl: node.pod("anonymous"), labels: {} } });
     assert.match(namesOf(attachment)[0] ?? "", /^netns-[0-9a-f]{8}$/);
   });
 

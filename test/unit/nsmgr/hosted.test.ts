@@ -76,7 +76,7 @@ describe("an endpoint that nsmgr serves", () => {
     ["two ranges of one family", { cidrs: ["10.0.0.0/24", "10.1.0.0/24"] }, /at most one range per family/],
     ["an unknown payload", { payload: "atm" }, /ip or ethernet, got "atm"/],
     ["no service", { networkService: "" }, /service/],
-    ["a namespace that is not there", { pod: { name: "x", netnsUrl: "file:///run/netns/none" } }, /no network namespace/],
+    ["a namespace that is not there", { pod: { name: "x", netnsUrl: "file:///run/netns/none", labels: {} } }, /no network namespace/],
   ];
   for (const [what, request, message] of wrong)
     it(`with ${what} is refused in one sentence`, async () => {

@@ -8,7 +8,11 @@ describe("a request that cannot be", () => {
   const wrong: readonly [what: string, request: Partial<AttachRequest>, sentence: RegExp][] = [
     ["without a service", { networkService: "" }, /name of the network service is empty/],
     ["with a service that nobody can read", { networkService: "a b" }, /printable ASCII without spaces, got "a b"/],
-    ["for a namespace that is not there", { pod: { name: "x", netnsUrl: "file:///run/netns/none" } }, /no network namespace at/],
+    [
+      "for a namespace that is not there",
+      { pod: { name: "x", netnsUrl: "file:///run/netns/none", labels: {} } },
+      /no network namespace at/,
+    ],
     ["without a pod", { pod: undefined }, /names no pod/],
     ["with a long interface name", { interface: "sixteen-letters-" }, /interface/],
     ["with a slash in the interface name", { interface: "a/b" }, /interface/],

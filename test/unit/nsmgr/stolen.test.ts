@@ -48,6 +48,8 @@ describe("a stolen identity of a node", () => {
     mesh.node(2).forwarder.url,
     mesh.node(2).urls.endpoints,
   ];
+  /** What the audit logs have of the thief, each once: everything that it tries is to be in one. */
+  const audited = () => [...new Set(mesh.world.audit.deniedTo(thief.id).map((line) => line.replace(/[0-9a-f-]{36}/, "ID")))].sort();
   const alive = async () => {
     assert.equal((await mesh.node(1).client.listAttachments(patience))[0]?.state, "up");
     assert.equal(mesh.node(2).forwarder.interfaces.list().length, 2);
@@ -73,6 +75,8 @@ describe("a stolen identity of a node", () => {
         peers.networkService().close({ connection: asIf(at + 1), preferences: [], signal: unending, target }),
       );
     await alive();
+    assert.deepEqual(audited(), ["close connection ID (web)"]);
+    assert.equal(mesh.world.audit.deniedTo(thief.id).length, hops().length);
   });
 
   it("cannot change one either, nor take it over", async () => {
@@ -83,6 +87,8 @@ describe("a stolen identity of a node", () => {
         peers.networkService().request({ connection: asIf(at + 1), preferences: [], signal: unending, target }),
       );
     await alive();
+    assert.deepEqual(audited(), ["request connection ID (web)"]);
+    assert.equal(mesh.world.audit.deniedTo(thief.id).length, hops().length);
   });
 
   it("cannot watch one", async () => {
@@ -96,6 +102,8 @@ describe("a stolen identity of a node", () => {
       await failsWith("denied", "is not on the path of connection", first(selector));
       assert.equal(await first({ ...selector, pathSegments: [] }), 0);
     }
+    assert.deepEqual(audited(), ["monitor connection ID"]);
+    assert.equal(mesh.world.audit.deniedTo(thief.id).length, hops().length);
   });
 
   it("cannot ask in the name of another node's pod", async () => {
@@ -120,6 +128,8 @@ describe("a stolen identity of a node", () => {
       const target = mesh.node(2).urls.tcp;
       await failsWith("denied", words, peers.networkService().request({ connection: asked, preferences: [], signal: unending, target }));
     }
+    assert.deepEqual(audited(), ["request connection n9 (web)"]);
+    assert.equal(mesh.world.audit.deniedTo(thief.id).length, 3);
   });
 
   it("cannot take over, change or remove what another node has registered, at the registry or at that node", async () => {
@@ -136,5 +146,21 @@ describe("a stolen identity of a node", () => {
     }
     for await (const { value } of peers.endpoints(registryUrl).find(mine, { watch: false }, context))
       assert.equal(value.url, mesh.node(2).urls.tcp);
+    assert.deepEqual(audited(), ["register web-1", "unregister web-1"]);
+  });
+
+  it("cannot register a service that the policy gives to others, through its own node or straight at the registry", async () => {
+    const rules = [
+      '{ who: [test], may: [find, request, monitor], services: ["*"] }',
+      "{ who: [test], may: [register], services: [forwarder] }",
+      '{ name: paris, who: ["spiffe://test/node/node-2/**"], may: [register], services: [web] }',
+    ];
+    await mesh.registry.policy.apply({ text: `allow: [${rules.join(", ")}]`, force: false, author: "" }, unending);
+    const mine = NetworkServiceEndpoint.fromPartial({ name: "mine", url: "tcp://10.0.0.3:5001", networkServiceNames: ["web"] });
+    for (const url of [registryUrl, mesh.node(3).urls.tcp, mesh.node(2).urls.tcp])
+      await failsWith("denied", "rule 3 (paris) comes nearest", peers.endpoints(url).register(mine, { signal: unending }));
+    await failsWith("denied", "may not register", mesh.node(3).serve("web", "server"));
+    assert.deepEqual(audited(), ["register web"]);
+    assert.deepEqual(mesh.world.audit.deniedTo(`${thief.id}/pod/server`), ["register web"]);
   });
 });

@@ -36,6 +36,14 @@ export interface PodReference {
   name: string;
   /** A URL: file:///run/netns/NAME, file:///proc/PID/ns/net */
   netnsUrl: string;
+  /** What the pod itself is labelled with, for the site's policy; the node vouches for it. */
+  labels: { [key: string]: string };
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+export interface PodReference_LabelsEntry {
+  key: string;
+  value: string;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -388,7 +396,7 @@ export const NodeInfo: MessageFns<NodeInfo> = {
 };
 
 function createBasePodReference(): PodReference {
-  return { name: "", netnsUrl: "", _unknownFields: {} };
+  return { name: "", netnsUrl: "", labels: {}, _unknownFields: {} };
 }
 
 export const PodReference: MessageFns<PodReference> = {
@@ -399,6 +407,9 @@ export const PodReference: MessageFns<PodReference> = {
     if (message.netnsUrl !== "") {
       writer.uint32(18).string(message.netnsUrl);
     }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      PodReference_LabelsEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
     if (message._unknownFields !== undefined) {
       for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
         const tag = parseInt(key, 10);
@@ -439,6 +450,17 @@ export const PodReference: MessageFns<PodReference> = {
             message.netnsUrl = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = PodReference_LabelsEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.labels[entry3.key] = entry3.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -467,6 +489,20 @@ export const PodReference: MessageFns<PodReference> = {
         : isSet(object.netns_url)
         ? globalThis.String(object.netns_url)
         : "",
+      labels: isObject(object.labels)
+        ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
@@ -478,6 +514,15 @@ export const PodReference: MessageFns<PodReference> = {
     if (message.netnsUrl !== "") {
       obj.netnsUrl = message.netnsUrl;
     }
+    if (message.labels) {
+      const entries = globalThis.Object.entries(message.labels) as [string, string][];
+      if (entries.length > 0) {
+        obj.labels = {};
+        entries.forEach(([k, v]) => {
+          obj.labels[k] = v;
+        });
+      }
+    }
     return obj;
   },
 
@@ -488,6 +533,116 @@ export const PodReference: MessageFns<PodReference> = {
     const message = createBasePodReference();
     message.name = object.name ?? "";
     message.netnsUrl = object.netnsUrl ?? "";
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBasePodReference_LabelsEntry(): PodReference_LabelsEntry {
+  return { key: "", value: "", _unknownFields: {} };
+}
+
+export const PodReference_LabelsEntry: MessageFns<PodReference_LabelsEntry> = {
+  encode(message: PodReference_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PodReference_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePodReference_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PodReference_LabelsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: PodReference_LabelsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PodReference_LabelsEntry>): PodReference_LabelsEntry {
+    return PodReference_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PodReference_LabelsEntry>): PodReference_LabelsEntry {
+    const message = createBasePodReference_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
