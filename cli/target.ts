@@ -58,7 +58,8 @@ export function registryTarget(options: GlobalOptions & { readonly registry?: st
 
 /** The pod that the options name, as nsmgr wants it. Exactly one of --pod, --netns and --pid. */
 export function podOf(options: GlobalOptions & PodOptions): PodReference {
-  return { ...placeOf(options), labels: parseLabels(options.podLabel ?? [], "--pod-label") };
+  const labels = parseLabels(options.podLabel ?? [], "--pod-label");
+  return { ...placeOf(options), labels };
 }
 
 function placeOf(options: GlobalOptions & PodOptions): { readonly name: string; readonly netnsUrl: string } {

@@ -74,7 +74,12 @@ function getPolicyCommand({ context }: Shell): Command {
       // As it was applied, comments too, so that it can be changed and applied again.
       if (options.output === "yaml") context.out(policy.text.endsWith("\n") ? policy.text : `${policy.text}\n`);
       else
-        await print(context, options.output, policy, ({ version, appliedMs, inForce }) => [since(version, appliedMs), inForce].join("\n"));
+        await print(
+          context,
+          options.output,
+          policy,
+          ({ version, appliedMs, inForce }) => `${since(version, appliedMs)}\n${inForce.trimEnd()}`,
+        );
     });
 }
 

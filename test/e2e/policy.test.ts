@@ -69,17 +69,15 @@ describe("a policy in a lab", function () {
 
     const viewer = await request("viewer");
     assert.equal(viewer.code, 0, viewer.stderr);
-    const changed = Date.now();
     assert.equal((await apply(guestsToo)).code, 0);
     await until("guests are allowed", 2_000, async () => (await request("guest")).code === 0);
-    assert.ok(Date.now() - changed < 5_000);
   });
 
   it("that locks out the nodes is refused, with which ones, and the one before stays", async () => {
     const refused = await apply("allow: []");
     assert.equal(refused.code, 1);
     assert.match(refused.stderr, /would lock out 4 of those it must not: spiffe:\/\/te-pol\.lab\/node\/paris-1\/forwarder/);
-    assert.match(await lab.ctl("policy", "get"), /# version 2, applied .*role: "\*"/);
+    assert.match(await lab.ctl("policy", "get"), /# version 2, applied .*role: "\*"/s);
     assert.equal(await lab.ctl("policy", "get", "-o", "yaml"), guestsToo);
     const explained = await lab.ctl(
       ...["policy", "explain", "--as", pod, "--may", "request", "--service", "vault", "--pod-label", "role=x"],
