@@ -28,6 +28,11 @@ export function parseSpiffeId(text: string): SpiffeId {
   return { text, trustDomain, path };
 }
 
+/** Whether two ids are of one trust domain, which is to say: of one site. Throws "invalid" for what is no id. */
+export function ofOneSite(id: string, other: string): boolean {
+  return parseSpiffeId(id).trustDomain === parseSpiffeId(other).trustDomain;
+}
+
 /** Throws "invalid" for what cannot be a trust domain. */
 export function parseTrustDomain(text: string): string {
   if (trustDomainForm.test(text)) return text;

@@ -1,4 +1,4 @@
-import type { Asked, Labels, Policy, Rule } from "./policy.js";
+import type { Asked, Labels, Pattern, Policy, Rule } from "./policy.js";
 
 export type Decision =
   | { readonly allowed: true; readonly rule: Rule }
@@ -7,8 +7,15 @@ export type Decision =
 
 /** Pure. Allowed by the first rule of which every part matches, and by nothing else. */
 export function decide(policy: Policy, asked: Asked): Decision {
-  const rule = policy.rules.find((one) => mismatches(one, asked).length === 0);
+  const rule = policy.rules.find((one) => allows(one, asked));
   return rule === undefined ? { allowed: false, missing: sentence(policy, asked) } : { allowed: true, rule };
+}
+
+/** Asked for every request at every hop: makes nothing, and looks first at what is cheap to look at. */
+function allows({ who, may, services, except, pods }: Rule, { id, action, service, podLabels = {} }: Asked): boolean {
+  if (!may.includes(action) || !some(services, service) || some(except, service) || !some(who, id)) return false;
+  for (const key of Object.keys(pods)) if (!fits(pods[key], podLabels, key)) return false;
+  return true;
 }
 
 interface Mismatch {
@@ -17,12 +24,13 @@ interface Mismatch {
 }
 
 /** What a rule would have to say otherwise, for people, the weightiest first; nothing when it allows it. */
-function mismatches({ who, may, services, pods }: Rule, { id, action, service, podLabels = {} }: Asked): Mismatch[] {
+function mismatches({ who, may, services, except, pods }: Rule, { id, action, service, podLabels = {} }: Asked): Mismatch[] {
   const wrong: Mismatch[] = [];
   if (!may.includes(action)) wrong.push({ weight: 4, words: `lets them ${may.join(", ")} only` });
-  if (!services.some((pattern) => pattern.matches(service))) wrong.push({ weight: 3, words: `is about ${texts(services)}` });
-  if (!who.some((pattern) => pattern.matches(id))) wrong.push({ weight: 2, words: `is for ${texts(who)}` });
-  const lacking = Object.entries(pods).filter(([key, pattern]) => !has(podLabels, key) || !pattern.matches(podLabels[key] ?? ""));
+  if (!some(services, service)) wrong.push({ weight: 3, words: `is about ${texts(services)}` });
+  else if (some(except, service)) wrong.push({ weight: 3, words: `is about ${texts(services)} except ${texts(except)}` });
+  if (!some(who, id)) wrong.push({ weight: 2, words: `is for ${texts(who)}` });
+  const lacking = Object.entries(pods).filter(([key, pattern]) => !fits(pattern, podLabels, key));
   if (lacking.length > 0)
     wrong.push({ weight: 1, words: `is for pods with ${lacking.map(([key, { text }]) => `${key}=${text}`).join(",")}` });
   return wrong;
@@ -63,6 +71,10 @@ function labelled(labels: Labels): string {
     .join(",");
 }
 
-function has(labels: Labels, key: string): boolean {
-  return Object.hasOwn(labels, key);
+function some(patterns: readonly Pattern[], value: string): boolean {
+  return patterns.some((pattern) => pattern.matches(value));
+}
+
+function fits(pattern: Pattern | undefined, labels: Labels, key: string): boolean {
+  return pattern !== undefined && Object.hasOwn(labels, key) && pattern.matches(labels[key] ?? "");
 }

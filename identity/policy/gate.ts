@@ -3,7 +3,7 @@ import type { Audit } from "../../core/audit.js";
 import { MeshError } from "../../core/error.js";
 import { decide } from "./decide.js";
 import type { PolicySource } from "./inForce.js";
-import type { Action } from "./policy.js";
+import type { Action, Rule } from "./policy.js";
 
 export interface GateParts {
   readonly source: PolicySource;
@@ -40,16 +40,31 @@ export class Gate {
     return decide(this.#parts.source.current.policy, { id, action, service }).allowed;
   }
 
+  /** Whether it may with every service there is: then nothing has to be looked at one by one. */
+  allowsAll(id: string, action: Action): boolean {
+    return this.#rulesFor(id, action).some(
+      ({ services, except, pods }) => services.some(({ text }) => text === "*") && except.length === 0 && Object.keys(pods).length === 0,
+    );
+  }
+
+  /** Whether any rule says that it may, with whatever service. */
+  allowsSome(id: string, action: Action): boolean {
+    return this.#rulesFor(id, action).length > 0;
+  }
+
   /** Calls `listener` after a change of what these ids may do. */
   onChange(id: string, action: Action, listener: () => void): Disposable {
     const { source } = this.#parts;
-    const said = () =>
-      JSON.stringify(source.current.policy.rules.filter((rule) => rule.may.includes(action) && rule.who.some((who) => who.matches(id))));
+    const said = () => JSON.stringify(this.#rulesFor(id, action));
     let before = said();
     return source.listen(() => {
       const now = said();
       if (now !== before) listener();
       before = now;
     });
+  }
+
+  #rulesFor(id: string, action: Action): readonly Rule[] {
+    return this.#parts.source.current.policy.rules.filter(({ may, who }) => may.includes(action) && who.some(({ matches }) => matches(id)));
   }
 }

@@ -1,7 +1,7 @@
 import { asMeshError, MeshError } from "../../core/error.js";
 import { readPrivate, writePrivate } from "../privateFile.js";
 import type { InForce } from "./inForce.js";
-import { parsePolicy } from "./parse.js";
+import { parseInForce } from "./parse.js";
 
 const head = /^# version (\d{1,10}) of the site's policy/;
 
@@ -16,7 +16,7 @@ export function keptPolicy(file: string) {
         const version = Number(head.exec(text)?.[1] ?? Number.NaN);
         if (Number.isNaN(version)) throw new MeshError("invalid", "its first line does not say which version it is");
         const body = text.slice(end);
-        return { policy: parsePolicy(body, file), text: body, version };
+        return { policy: parseInForce(body, file), text: body, version };
       } catch (error) {
         const reason = asMeshError(error).message;
         throw new MeshError("invalid", `the policy in ${file} is damaged (${reason}); remove it to get it from the registry again`, {

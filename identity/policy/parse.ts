@@ -2,12 +2,15 @@ import { type Document, isMap, isScalar, LineCounter, type Node, parseDocument, 
 import { z } from "zod";
 import { asMeshError, MeshError } from "../../core/error.js";
 import { namePattern, whoPattern } from "./patterns.js";
-import { actions, type Pattern, type Policy, type Rule } from "./policy.js";
+import { actions, type Pattern, type Policy, type Rule, titleOf } from "./policy.js";
 
 /** Characters of a policy file; what a site of hundreds of rules needs. */
 export const longestPolicy = 128 * 1024;
 const mostRules = 1_000;
-const mostEntries = 256;
+/** What is in force is a file and the rules of joined sites, all written out. */
+const inForceTimes = 8;
+/** Of each list in a rule. */
+export const mostEntries = 256;
 
 const whoWords = "a SPIFFE id such as spiffe://paris/node/*/nsmgr (* is one part, ** at the end any rest), or a trust domain";
 const nameWords = "a name without spaces, * for any number of characters";
@@ -19,13 +22,12 @@ const rule = z.strictObject(
     who: entries(text(whoWords), whoWords),
     may: entries(z.enum(actions, `must be one of ${actions.join(", ")}`), actions.join(", ")),
     services: entries(text(nameWords).min(1, `must be ${nameWords}`), nameWords),
+    except: entries(text(nameWords).min(1, `must be ${nameWords}`), nameWords).optional(),
     pods: z.record(z.string(), text("a text; * for any number of characters"), "must be labels, such as role: viewer").optional(),
   },
   "must be a rule, with who, may and services",
 );
-const file = z.strictObject({
-  allow: z.array(rule, "must be a list of rules").max(mostRules, `must be a list of at most ${mostRules} rules`),
-});
+const file = z.strictObject({ allow: z.array(rule, "must be a list of rules") });
 
 type Written = z.infer<typeof rule>;
 
@@ -36,8 +38,17 @@ function entries<T extends z.ZodType>(one: T, what: string) {
 
 /** Reads a policy file. Throws "invalid" with the line, the key, the value and what is allowed; `where` is the file's name. */
 export function parsePolicy(yaml: string, where: string): Policy {
-  if (yaml.length > longestPolicy)
-    throw new MeshError("invalid", `${where} has ${yaml.length} characters; a policy has at most ${longestPolicy}`);
+  return parseWithin(1, yaml, where);
+}
+
+/** Reads what `formatPolicy` wrote of several policies together. */
+export function parseInForce(yaml: string, where: string): Policy {
+  return parseWithin(inForceTimes, yaml, where);
+}
+
+function parseWithin(times: number, yaml: string, where: string): Policy {
+  const [most, rules] = [longestPolicy * times, mostRules * times];
+  if (yaml.length > most) throw new MeshError("invalid", `${where} has ${yaml.length} characters; a policy has at most ${most}`);
   const lines = new LineCounter();
   const document = parseDocument(yaml, { lineCounter: lines });
   const at = (offset: number | undefined) => (offset === undefined ? where : `${where}, line ${lines.linePos(offset).line}`);
@@ -48,14 +59,17 @@ export function parsePolicy(yaml: string, where: string): Policy {
   };
   const result = file.safeParse(plain(document, where));
   if (!result.success) return fail(...describe(firstOf(result.error.issues), document));
-  return { rules: result.data.allow.map((written, index) => ruleOf(written, index, fail)) };
+  const { allow } = result.data;
+  if (allow.length > rules) return fail(["allow"], `allow has ${allow.length} rules; it must be a list of at most ${rules} rules`);
+  return { rules: allow.map((written, index) => ruleOf(written, index, fail)) };
 }
 
 /** The same rules as a file, without comments. */
 export function formatPolicy({ rules }: Policy): string {
-  const written = rules.map(({ name, who, may, services, pods }) => ({
+  const written = rules.map(({ name, who, may, services, except, pods }) => ({
     ...(name !== undefined && { name }),
     ...{ who: texts(who), may: [...may], services: texts(services) },
+    ...(except.length > 0 && { except: texts(except) }),
     ...(Object.keys(pods).length > 0 && { pods: Object.fromEntries(Object.entries(pods).map(([key, value]) => [key, value.text])) }),
   }));
   return stringify({ allow: written }, { aliasDuplicateObjects: false });
@@ -71,7 +85,7 @@ function plain(document: Document, where: string): unknown {
 }
 
 function ruleOf(written: Written, index: number, fail: (path: PropertyKey[], what: string) => never): Rule {
-  const { name, who, may, services, pods = {} } = written;
+  const { name, who, may, services, except = [], pods = {} } = written;
   const pattern = (read: (text: string) => Pattern, value: string, key: PropertyKey[], allowed: string) => {
     try {
       return read(value);
@@ -82,10 +96,11 @@ function ruleOf(written: Written, index: number, fail: (path: PropertyKey[], wha
     }
   };
   return {
-    title: `rule ${index + 1}${name === undefined ? "" : ` (${name})`}`,
+    title: titleOf(index, name),
     ...{ name, may },
     who: who.map((value, at) => pattern(whoPattern, value, ["who", at], whoWords)),
     services: services.map((value, at) => pattern(namePattern, value, ["services", at], nameWords)),
+    except: except.map((value, at) => pattern(namePattern, value, ["except", at], nameWords)),
     pods: Object.fromEntries(Object.entries(pods).map(([key, value]) => [key, pattern(namePattern, value, ["pods", key], nameWords)])),
   };
 }

@@ -10,11 +10,34 @@ export function whoPattern(text: string): Pattern {
   return { text, matches };
 }
 
+/** Whether it is a pattern that `namePattern` takes. */
+export function isNamePattern(text: string): boolean {
+  return text.length <= longest && /^[\x21-\x7e]*$/.test(text);
+}
+
 /** Names of network services, values of labels: `*` is any number of characters, none too. Throws "invalid". */
 export function namePattern(text: string): Pattern {
-  if (text.length > longest || !/^[\x21-\x7e]*$/.test(text))
+  if (!isNamePattern(text))
     throw new MeshError("invalid", `it is made of at most ${longest} printable characters without spaces, and * for any number of them`);
-  const parts = text.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&"));
-  const whole = new RegExp(`^${parts.join("[^]*?")}$`);
-  return { text, matches: (value) => whole.test(value) };
+  const [head = "", ...more] = text.split("*");
+  const tail = more.pop();
+  if (tail === undefined) return { text, matches: (value) => value === head };
+  return {
+    text,
+    matches: (value) => isBetween(value, head, tail) && holdsInOrder(value.slice(head.length, value.length - tail.length), more),
+  };
+}
+
+function isBetween(value: string, head: string, tail: string): boolean {
+  return value.length >= head.length + tail.length && value.startsWith(head) && value.endsWith(tail);
+}
+
+/** Takes each part where it comes first: a regular expression would try all places, and take long where somebody wants it to. */
+function holdsInOrder(value: string, parts: readonly string[]): boolean {
+  let from = 0;
+  return parts.every((part) => {
+    const at = value.indexOf(part, from);
+    from = at + part.length;
+    return at >= 0;
+  });
 }

@@ -18,6 +18,8 @@ export interface Rule {
   readonly may: readonly Action[];
   /** Names of network services; one of them is enough. */
   readonly services: readonly Pattern[];
+  /** Of these names, the ones that it is not about. */
+  readonly except: readonly Pattern[];
   /** Labels that the pod must have, all of them; none for whoever asks. */
   readonly pods: Readonly<Record<string, Pattern>>;
 }
@@ -40,7 +42,12 @@ export interface Asked {
   readonly service: string;
 }
 
+/** What people call the rule at that place. */
+export function titleOf(index: number, name: string | undefined): string {
+  return `rule ${index + 1}${name === undefined ? "" : ` (${name})`}`;
+}
+
 /** Several policies as one: what any of them allows. */
 export function joined(policies: readonly Policy[]): Policy {
-  return { rules: policies.flatMap(({ rules }) => rules) };
+  return { rules: policies.flatMap(({ rules }) => rules).map((rule, index) => ({ ...rule, title: titleOf(index, rule.name) })) };
 }

@@ -4,6 +4,7 @@ import { decide } from "../../../../identity/policy/decide.js";
 import { builtIn } from "../../../../identity/policy/inForce.js";
 import { authorNeeds, lockedOut, needsOf } from "../../../../identity/policy/lockout.js";
 import { formatPolicy, parsePolicy } from "../../../../identity/policy/parse.js";
+import { namePattern } from "../../../../identity/policy/patterns.js";
 import type { Action, Labels } from "../../../../identity/policy/policy.js";
 
 const example = parsePolicy(readFileSync("examples/policy.yaml", "utf8"), "examples/policy.yaml");
@@ -39,6 +40,43 @@ describe("a policy", () => {
   ] as const)
     it(`says ${expected} to ${id || "nobody"} that wants to ${action} ${service} with ${JSON.stringify(labels)}`, () =>
       assert.equal(answer(id, action, service, labels), expected));
+
+  it("leaves out what a rule excepts, and says so", () => {
+    const policy = parsePolicy('allow: [{ who: [paris], may: [find], services: ["*"], except: [forwarder, "secret-*"] }]', "p");
+    for (const [service, expected] of [
+      ["web", "rule 1"],
+      ["forwarder", "denied"],
+      ["forwarders", "rule 1"],
+      ["secret-x", "denied"],
+    ] as const)
+      assert.equal(answer(tv, "find", service, {}, policy), expected, service);
+    const decision = decide(policy, { id: tv, action: "find", service: "forwarder" });
+    assert.match(decision.allowed ? "" : decision.missing, /rule 1 comes nearest but is about \* except forwarder, secret-\*; add/);
+    assert.equal(formatPolicy(parsePolicy(formatPolicy(policy), "again")), formatPolicy(policy));
+  });
+
+  for (const [pattern, fitting, others] of [
+    ["*", ["", "a", "a\nb"], []],
+    ["a", ["a"], ["", "aa", "ab"]],
+    ["a*", ["a", "ab", "aa"], ["", "ba"]],
+    ["*a", ["a", "ba", "aa"], ["", "ab"]],
+    ["a*a", ["aa", "aba", "aaa"], ["a", "ab"]],
+    ["a*b*c", ["abc", "axbxc", "abbc", "abcbc"], ["ac", "acb", "abcd"]],
+    ["ab*ba", ["abba", "abxba"], ["aba", "ab", "abxb"]],
+    ["*.*", [".", "a.b"], ["ab"]],
+    ["a+(b)?[c]", ["a+(b)?[c]"], ["aab", "ac"]],
+  ] as const)
+    it(`takes ${pattern} as a pattern of names`, () => {
+      const { matches } = namePattern(pattern);
+      for (const name of fitting) assert.ok(matches(name), `${pattern} fits ${JSON.stringify(name)}`);
+      for (const name of others) assert.ok(!matches(name), `${pattern} does not fit ${JSON.stringify(name)}`);
+    });
+
+  it("is quick with a pattern that is made to be slow", () => {
+    const began = performance.now();
+    assert.ok(!namePattern(`${"*a".repeat(100)}b`).matches("a".repeat(256)));
+    assert.ok(performance.now() - began < 1_000);
+  });
 
   it("takes labels from nobody's prototype", () => {
     const policy = parsePolicy('allow: [{ who: [paris], may: [request], services: ["*"], pods: { constructor: "*" } }]', "p");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { MeshError } from "../../../../core/error.js";
-import { parsePolicy } from "../../../../identity/policy/parse.js";
+import { formatPolicy, parseInForce, parsePolicy } from "../../../../identity/policy/parse.js";
 
 const rule = (more: string) => `allow:\n  - name: first\n    who: [paris]\n    may: [find]\n    services: ["*"]\n${more}`;
 const second = (who: string, may: string, services: string) => rule(`  - who: ${who}\n    may: ${may}\n    services: ${services}\n`);
@@ -16,7 +16,7 @@ describe("a policy file", () => {
       "an unknown key",
       rule("  - who: [x]\n    may: [find]\n    servces: [x]\n"),
       'line 8: the key "servces" is not known',
-      "name, who, may, services, pods",
+      "name, who, may, services, except, pods",
     ],
     ["a key too few", rule("  - who: [x]\n    may: [find]\n"), "line 6: services is missing; it must be a list of 1 to 256 entries"],
     ["nobody", second("[]", "[find]", "[x]"), "line 6: who is []; it must be a list of 1 to 256 entries"],
@@ -40,6 +40,8 @@ describe("a policy file", () => {
       second("[x]", "[find]", '["a b"]'),
       'line 8: entry 1 of services is "a b"; it must be a name without spaces',
     ],
+    ["an exception with a space", rule('    except: ["a b"]\n'), 'line 6: entry 1 of except is "a b"; it must be a name without spaces'],
+    ["exceptions that are no list", rule("    except: a\n"), 'line 6: except is "a"; it must be a list of 1 to 256 entries'],
     ["a service without a name", second("[x]", "[find]", '[""]'), 'line 8: entry 1 of services is ""'],
     ["a label that is no text", rule("    pods: { a: 3 }\n"), "line 6: the label a of pods is 3; it must be a text"],
     ["a label with a line break", rule('    pods: { a: "x\\ny" }\n'), 'line 6: the label a of pods is "x\\ny"'],
@@ -61,6 +63,11 @@ describe("a policy file", () => {
         },
       );
     });
+
+  it("of several together may be longer than one", () => {
+    const { rules } = parsePolicy(`allow:\n${"  - { who: [x], may: [find], services: [a] }\n".repeat(1_000)}`, "p");
+    assert.equal(parseInForce(formatPolicy({ rules: [...rules, ...rules] }), "p").rules.length, 2_000);
+  });
 
   it("may have comments, no rules, and rules without a name", () => {
     assert.deepEqual(parsePolicy("# nobody\nallow: []", "p").rules, []);
