@@ -13,6 +13,7 @@ import type { PolicySource } from "../identity/policy/inForce.js";
 import type { StateStore } from "../program/state.js";
 import { audited } from "../rpc/audited.js";
 import { WatchedDirectory } from "../rpc/directory.js";
+import { homeOnly } from "../rpc/homeOnly.js";
 import type { NodeApi } from "../rpc/node.js";
 import type { PeerSet } from "../rpc/peers.js";
 import { policedEndpoints, policedMonitor, policedServices } from "../rpc/policed.js";
@@ -144,8 +145,8 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
   started.use(await parts.listen([config.endpointsUrl], audited({ networkService: hosts.handler, monitor: shown(served) }, parts.audit)));
   const offered = {
     ...{ networkService: server, monitor: shown(monitor), policyFeed: policyFeed(parts.policy) },
-    services: policedServices(proxy.services, policed),
-    endpoints: policedEndpoints(proxy.endpoints, policed),
+    services: homeOnly(policedServices(proxy.services, policed)),
+    endpoints: homeOnly(policedEndpoints(proxy.endpoints, policed)),
   };
   started.use(await parts.listen(config.listenOn, audited(offered, parts.audit)));
   started.use(await parts.listen([config.nodeSocket], { node }));

@@ -1,3 +1,5 @@
+import { mostEntries } from "../identity/policy/parse.js";
+import { isNamePattern } from "../identity/policy/patterns.js";
 import { auditLog } from "../program/audit.js";
 import { type ConfigOf, setting } from "../program/config.js";
 import { identitySettings } from "../program/identity.js";
@@ -6,6 +8,12 @@ import { duration, list, oneOf, optionalText, text } from "../program/values.js"
 const life = duration.refine((ms) => ms >= 1_000 && ms <= 86_400_000, "a duration from 1s to 24h");
 
 const svidLife = duration.refine((ms) => ms >= 60_000 && ms <= 30 * 86_400_000, "a duration from 60s to 720h");
+
+/** They become entries of the policy. */
+const exported = list.refine(
+  (patterns) => patterns.length <= mostEntries && patterns.every(isNamePattern),
+  `at most ${mostEntries} names or patterns, without spaces`,
+);
 
 /** What a registry can be told. */
 export const registrySettings = {
@@ -52,7 +60,12 @@ export const registrySettings = {
   caKeyFile: setting("NSM_CA_KEY_FILE", "the authority's key, PEM, mode 0600; made in the state folder unless given", optionalText, ""),
   caCertificateFile: setting("NSM_CA_CERT_FILE", "the authority's certificate, PEM; made with the key unless given", optionalText, ""),
   maxTokenLifetime: setting("NSM_MAX_TOKEN_LIFETIME", "how long a token of this registry lasts", life, "10m"),
-  export: setting("NSM_EXPORT", "the services that joined sites may find here: names, or patterns such as public-*", list, "*"),
+  export: setting(
+    "NSM_EXPORT",
+    "the services that joined sites may find here and ask for: names, or patterns such as public-*",
+    exported,
+    "*",
+  ),
   forwarderService: setting(
     "NSM_FORWARDER_NETWORK_SERVICE_NAME",
     "the service that forwarders serve; it is every site's own, and no other site sees it",

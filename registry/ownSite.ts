@@ -11,6 +11,7 @@ import type { RegistryConfig } from "./config.js";
 import { type FederatedSite, openFederatedSite } from "./federation/open.js";
 import type { Site } from "./federation/site.js";
 import type { OwnAuthority } from "./identity.js";
+import type { SitePolicy } from "./policy/sitePolicy.js";
 import type { Registries, RegistryParts } from "./start.js";
 import type { Store } from "./store.js";
 
@@ -37,12 +38,13 @@ export class OwnSite {
     this.#urls = urls;
   }
 
-  async open({ services, endpoints }: Registries): Promise<FederatedSite> {
+  async open({ services, endpoints }: Registries, policy: SitePolicy): Promise<FederatedSite> {
     const { identity, authority, log, clock } = this.#parts;
     const { site: name, export: exports, forwarderService } = this.#config;
     return await openFederatedSite({
       ...{ ...this.#parts, services, endpoints, exports, name, trustDomain: authority.trustDomain },
       home: [forwarderService],
+      policySettled: (revision) => policy.settled(revision),
       own: () => this.#own(),
       dial: ({ name, registryId }) => {
         const expected = { matches: (id: string) => id === registryId, what: `the registry of ${name} (${registryId})` };

@@ -58,7 +58,7 @@ export async function start(config: RegistryConfig, parts: RegistryParts): Promi
     const nodes = () => siteNodes({ store, trustDomain, endpoints: registries.endpoints, forwarderService: config.forwarderService });
     const policy = keep(opened, await SitePolicy.open({ ...parts, store, trustDomain, nodes, audit }));
     const site = own && new OwnSite(config, { ...parts, ...own, store, identity });
-    const federated = site && keep(opened, await site.open(registries));
+    const federated = site && keep(opened, await site.open(registries, policy));
     const { services, endpoints } = federated ?? registries;
     const inside = { services, endpoints, identity: site?.members, federation: federated?.api };
     const shown = offered({ ...inside, policy, audit, prover, clock: parts.clock });

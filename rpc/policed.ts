@@ -3,8 +3,10 @@ import type { NetworkService, NetworkServiceEndpoint } from "../api/gen/registry
 import { askingOf } from "../core/asking.js";
 import type { Prover } from "../core/checkTokens.js";
 import type { Clock } from "../core/clock.js";
+import type { Link } from "../core/peer.js";
 import { INITIAL_STATE_TRANSFER } from "../core/states.js";
 import type { Gate } from "../identity/policy/gate.js";
+import { ofOneSite } from "../identity/spiffe.js";
 import { checkCaller } from "./checkCaller.js";
 import type { EndpointRegistry, Found, Registry, RegistryContext, ServiceRegistry } from "./registry.js";
 import type { MonitorSource } from "./services.js";
@@ -68,24 +70,49 @@ function policed<T extends { readonly name: string; readonly pathIds: string[] }
       return await registry.register(value, context);
     },
     unregister: (value, context) => registry.unregister(value, context),
-    find: (query, options, context) =>
-      context.link === undefined ? registry.find(query, options, context) : visible(query, options, context, context.link.peer.id),
+    find(query, options, context) {
+      const { link } = context;
+      if (link === undefined || (!options.watch && gate.allowsAll(link.peer.id, "find"))) return registry.find(query, options, context);
+      return visible(query, options, context, link);
+    },
   };
 
   /** A watch ends when the policy changes for its reader, who watches again and learns what is to be seen now. */
-  async function* visible(query: T, options: { readonly watch: boolean }, context: RegistryContext, id: string): AsyncGenerator<Found<T>> {
+  async function* visible(query: T, options: { readonly watch: boolean }, context: RegistryContext, link: Link): AsyncGenerator<Found<T>> {
+    const { id } = link.peer;
+    // Who is of this site always finds its own; a stranger who may find nothing is told so.
+    if (!ofOneSite(id, link.self) && !gate.allowsSome(id, "find"))
+      gate.check({ ids: [id], podLabels: {} }, "find", form.services(query)[0] ?? "");
     using stop = linked(context.signal);
     using _listening = gate.onChange(id, "find", () => options.watch && stop.abort());
-    for await (const one of registry.find(query, options, { ...context, signal: stop.signal })) {
-      const value = isOwn(one, id) ? one.value : form.seen(one.value, (service) => gate.allows(id, "find", service));
-      if (value !== undefined) yield { ...one, value };
-      else if (form.asks(query)) gate.hidden(id, form.services(one.value)[0] ?? "");
-    }
+    const found = registry.find(query, options, { ...context, signal: stop.signal });
+    if (gate.allowsAll(id, "find")) yield* found;
+    else yield* allowedOnly(query, options, found, id);
   }
 
-  /** What the caller registered, or saw come by, and the end of something of which only the name is known. */
-  function isOwn({ value, deleted }: Found<T>, id: string): boolean {
-    return value.pathIds.includes(id) || (deleted && form.services(value)[0] === "");
+  async function* allowedOnly(
+    query: T,
+    options: { readonly watch: boolean },
+    found: AsyncIterable<Found<T>>,
+    id: string,
+  ): AsyncGenerator<Found<T>> {
+    const told = new Map<string, T>();
+    for await (const { value, deleted } of found) {
+      const before = told.get(value.name);
+      const seen = deleted
+        ? undefined
+        : value.pathIds.includes(id)
+          ? value
+          : form.seen(value, (service) => gate.allows(id, "find", service));
+      if (seen !== undefined) {
+        if (options.watch) told.set(value.name, seen);
+        yield { value: seen, deleted: false };
+        continue;
+      }
+      // What is not to be seen any more is gone, for this reader.
+      if (told.delete(value.name) && before !== undefined) yield { value: before, deleted: true };
+      if (!deleted && form.asks(query)) gate.hidden(id, form.services(value)[0] ?? "");
+    }
   }
 }
 

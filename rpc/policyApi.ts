@@ -3,7 +3,7 @@ import { MeshError } from "../core/error.js";
 import type { Link } from "../core/peer.js";
 import type { PolicySource } from "../identity/policy/inForce.js";
 import { formatPolicy, longestPolicy } from "../identity/policy/parse.js";
-import { parseSpiffeId } from "../identity/spiffe.js";
+import { ofOneSite, parseSpiffeId } from "../identity/spiffe.js";
 import { checkText } from "./check.js";
 import { limits } from "./limits.js";
 
@@ -30,7 +30,7 @@ export function checkApply({ text, author }: ApplyPolicyRequest): void {
 export function policyFeed(source: PolicySource): PolicyFeedApi {
   return {
     async *watch(signal, link) {
-      if (link !== undefined && domainOf(link.peer.id) !== domainOf(link.self))
+      if (link !== undefined && !ofOneSite(link.peer.id, link.self))
         throw new MeshError("denied", `${link.peer.id} is of another site; this site's policy is told to its own programs only`);
       let wake = () => {};
       let told = "";
@@ -51,8 +51,4 @@ export function policyFeed(source: PolicySource): PolicyFeedApi {
       }
     },
   };
-}
-
-function domainOf(id: string): string {
-  return parseSpiffeId(id).trustDomain;
 }

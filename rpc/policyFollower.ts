@@ -7,7 +7,7 @@ import type { Log } from "../core/log.js";
 import type { Identity } from "../identity/identity.js";
 import { builtIn, HeldPolicy, type InForce, type PolicySource } from "../identity/policy/inForce.js";
 import { keptPolicy } from "../identity/policy/kept.js";
-import { formatPolicy, parsePolicy } from "../identity/policy/parse.js";
+import { formatPolicy, parseInForce } from "../identity/policy/parse.js";
 import type { PeerSet } from "./peers.js";
 
 /** Where a program keeps the policy that it heard last. */
@@ -86,7 +86,7 @@ export class FollowedPolicy implements PolicySource, AsyncDisposable {
   #take({ text, version }: PolicyInForce): void {
     const { kept, log, audit, from } = this.#parts;
     try {
-      const next = { policy: parsePolicy(text, `the policy of ${from}`), text, version };
+      const next = { policy: parseInForce(text, `the policy of ${from}`), text, version };
       const { current } = this.#held;
       if (version === current.version && formatPolicy(next.policy) === formatPolicy(current.policy)) return;
       kept.write(next);

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { MeshError } from "../../core/error.js";
 import { type Decision, decide } from "../../identity/policy/decide.js";
-import { longestPolicy, parsePolicy } from "../../identity/policy/parse.js";
+import { longestPolicy, parseInForce, parsePolicy } from "../../identity/policy/parse.js";
 import { type Action, actions, type Policy } from "../../identity/policy/policy.js";
 import { parseSpiffeId } from "../../identity/spiffe.js";
 import { parseLabels } from "../check.js";
@@ -123,7 +123,7 @@ function asking(name: string, description: string, examples: readonly string[]):
 async function policyOf(context: Context, options: AskOptions): Promise<Policy> {
   if (options.file !== undefined) return readPolicy(options.file).policy;
   const { inForce } = await withSite(context.clock, registryTarget(options), (site) => site.policy.get(context.signal));
-  return parsePolicy(inForce, "the site's policy");
+  return parseInForce(inForce, "the site's policy");
 }
 
 function decided(policy: Policy, { as: id, may: action, service, podLabel = [] }: AskOptions): Decision {

@@ -1,6 +1,5 @@
 import type { JoinedSite, ListSitesResponse, SiteInfo } from "../../api/gen/isthmus/v1/site.js";
 import type { Clock } from "../../core/clock.js";
-import { MeshError } from "../../core/error.js";
 import { fingerprintOf } from "../../identity/certificate.js";
 import type { FederationApi, SiteApi } from "../../rpc/identityApi.js";
 import { linked, onAbort } from "../../rpc/signals.js";
@@ -25,7 +24,6 @@ export function federationApi({ federation, joining, own, clock }: FederationApi
     join: (request) => joining.admit(request),
     async *follow(peer, signal): AsyncGenerator<SiteInfo> {
       const caller = federation.registryOf(peer);
-      if (caller === undefined) throw new MeshError("denied", `${peer.id} is of this very site; this is for others`);
       using life = linked(signal);
       using _left = onAbort(caller.signal, () => life.abort());
       yield infoOf(own());

@@ -21,8 +21,8 @@ export interface FederatedParts<T> {
   readonly asked: (query: T) => Asked<T>;
   /** What is known of other sites. */
   readonly known: (query: T) => { find(query: T): T[]; watch(query: T, signal: AbortSignal): AsyncIterable<Found<T>> };
-  /** A thing as other sites see it; undefined where they do not. */
-  readonly abroad: (value: T) => T | undefined;
+  /** A thing as other sites see it. */
+  readonly abroad: (value: T) => T;
   /** What another site shows, as it is called here; undefined for what is no good here. */
   readonly imported: (value: T, site: string) => T | undefined;
   /** The registry of the same kind there. */
@@ -32,7 +32,8 @@ export interface FederatedParts<T> {
 
 /**
  * A registry of a site that is joined with others. The own site's things are answered for at once; those of others come in by interest:
- * what somebody asks for is watched there, once, and for all. The registries of other sites find what is exported, and change nothing.
+ * what somebody asks for is watched there, once, and for all. Who is of another site finds what is of this one; what of it, and whether it
+ * may register, the policy says before it comes here.
  */
 export class Federated<T extends { readonly name: string }> implements Registry<T> {
   readonly #parts: FederatedParts<T>;
@@ -41,19 +42,17 @@ export class Federated<T extends { readonly name: string }> implements Registry<
     this.#parts = parts;
   }
 
-  async register(value: T, context: RegistryContext): Promise<T> {
-    this.#mustBeHome(context);
-    return await this.#parts.own.register(value, context);
+  register(value: T, context: RegistryContext): Promise<T> {
+    return this.#parts.own.register(value, context);
   }
 
-  async unregister(value: T, context: RegistryContext): Promise<void> {
-    this.#mustBeHome(context);
-    await this.#parts.own.unregister(value, context);
+  unregister(value: T, context: RegistryContext): Promise<void> {
+    return this.#parts.own.unregister(value, context);
   }
 
   async *find(query: T, options: { readonly watch: boolean }, context: RegistryContext): AsyncGenerator<Found<T>> {
     const { own, federation, abroad } = this.#parts;
-    const caller = federation.callerOf(context);
+    const caller = context.link && federation.siteOf(context.link.peer);
     if (caller !== undefined) yield* foundAbroad({ own, abroad, life: caller.signal }, query, options, context);
     else if (options.watch) yield* this.#watch(query, context);
     else for (const value of await this.#list(query, context)) yield { value, deleted: false };
@@ -165,15 +164,6 @@ export class Federated<T extends { readonly name: string }> implements Registry<
 
   #own(query: T, context: RegistryContext): Promise<T[]> {
     return list(this.#parts.own, query, context.signal);
-  }
-
-  #mustBeHome(context: RegistryContext): void {
-    const caller = this.#parts.federation.callerOf(context);
-    if (caller !== undefined)
-      throw new MeshError(
-        "denied",
-        `the site ${caller.site.name} may find what is here, and register nothing: that is for its own registry`,
-      );
   }
 }
 

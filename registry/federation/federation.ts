@@ -9,7 +9,6 @@ import { inSite } from "../../core/siteNames.js";
 import { stale } from "../../core/stale.js";
 import { parseSpiffeId } from "../../identity/spiffe.js";
 import type { PeerSet } from "../../rpc/peers.js";
-import type { RegistryContext } from "../../rpc/registry.js";
 import { endpointKind, serviceKind } from "../kind.js";
 import { Shown } from "../shown.js";
 import { endpointFrom, serviceFrom } from "./fromAbroad.js";
@@ -87,19 +86,22 @@ export class Federation implements AsyncDisposable {
     };
   }
 
-  /** The joined site whose registry calls; undefined for a caller of this site. Throws "denied" for anybody else. */
-  callerOf({ link }: Pick<RegistryContext, "link">): Peer | undefined {
-    return link === undefined ? undefined : this.registryOf(link.peer);
-  }
-
-  registryOf({ id }: Authenticated): Peer | undefined {
+  /** The joined site that somebody is of; undefined for this very one. Throws "denied" for any other. */
+  siteOf({ id }: Authenticated): Peer | undefined {
     const { trustDomain } = parseSpiffeId(id);
     if (trustDomain === this.sites.trustDomain) return undefined;
     const peer = this.peers.find(({ site }) => site.trustDomain === trustDomain);
     if (peer === undefined) throw new MeshError("denied", `${id} is of no site that ${this.sites.name} is joined with`);
+    return peer;
+  }
+
+  /** The joined site that this is the registry of. Throws "denied" for anybody else. */
+  registryOf(caller: Authenticated): Peer {
+    const peer = this.siteOf(caller);
+    if (peer === undefined) throw new MeshError("denied", `${caller.id} is of this very site; this is for others`);
     const { name, registryId } = peer.site;
-    if (id === registryId) return peer;
-    throw new MeshError("denied", `${id} is of the site ${name}; of that only its registry, ${registryId}, may ask here`);
+    if (caller.id === registryId) return peer;
+    throw new MeshError("denied", `${caller.id} is of the site ${name}; of that only its registry, ${registryId}, may ask for this`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,10 +4,10 @@ import type { FederationApi, SiteApi } from "../../rpc/identityApi.js";
 import type { EndpointRegistry, ServiceRegistry } from "../../rpc/registry.js";
 import type { Store } from "../store.js";
 import { federationApi, sitesApi } from "./apis.js";
-import { exportRule } from "./exported.js";
 import { Federation, type FederationParts } from "./federation.js";
 import { Joining, type JoiningParts } from "./joining.js";
 import { federatedRegistries } from "./registries.js";
+import type { RulesParts } from "./rules.js";
 import type { Site } from "./site.js";
 import { Sites } from "./sites.js";
 
@@ -19,8 +19,9 @@ export interface FederatedSiteParts {
   /** The own site's registries. */
   readonly services: ServiceRegistry;
   readonly endpoints: EndpointRegistry;
-  /** Names and patterns of the services that other sites may know of. */
+  /** Names and patterns of the services that joined sites may find and ask for. */
   readonly exports: readonly string[];
+  readonly policySettled: RulesParts["settled"];
   /** Services that stay within their site, and that no other site is asked for. */
   readonly home: readonly string[];
   readonly store: Store;
@@ -44,10 +45,10 @@ export interface FederatedSite extends AsyncDisposable {
 /** Goes on with the sites that the store knows. Disposing ends the watches there; what was joined stays joined. */
 export async function openFederatedSite(parts: FederatedSiteParts): Promise<FederatedSite> {
   const { own, clock } = parts;
-  const sites = await Sites.open(parts);
+  const sites = await Sites.open({ ...parts, rules: { ...parts, settled: parts.policySettled } });
   const federation = new Federation({ ...parts, sites });
   const joining = new Joining({ ...parts, sites });
-  const registries = federatedRegistries({ ...parts, federation, exports: exportRule(parts.exports, parts.home) });
+  const registries = federatedRegistries({ ...parts, federation });
   return {
     ...registries,
     api: federationApi({ federation, joining, own, clock }),

@@ -2,7 +2,7 @@ import type { NetworkService, NetworkServiceEndpoint } from "../../api/gen/regis
 import type { Clock } from "../../core/clock.js";
 import type { EndpointRegistry, ServiceRegistry } from "../../rpc/registry.js";
 import { askedEndpoint, askedService } from "./asked.js";
-import { type ExportRule, endpointAbroad, serviceAbroad } from "./exported.js";
+import { endpointAbroad, serviceAbroad } from "./exported.js";
 import { Federated } from "./federated.js";
 import type { Federation } from "./federation.js";
 import { endpointFrom, serviceFrom } from "./fromAbroad.js";
@@ -12,7 +12,6 @@ export interface FederatedRegistriesParts {
   readonly services: ServiceRegistry;
   readonly endpoints: EndpointRegistry;
   readonly federation: Federation;
-  readonly exports: ExportRule;
   /** Services that no other site is asked for. */
   readonly home: readonly string[];
   readonly clock: Clock;
@@ -23,7 +22,7 @@ export function federatedRegistries(parts: FederatedRegistriesParts): {
   readonly services: ServiceRegistry;
   readonly endpoints: EndpointRegistry;
 } {
-  const { federation, exports, clock } = parts;
+  const { federation, clock } = parts;
   const own = federation.sites.name;
   const isHome = (service: string) => parts.home.includes(service);
   return {
@@ -31,7 +30,7 @@ export function federatedRegistries(parts: FederatedRegistriesParts): {
       ...{ own: parts.services, federation, clock },
       asked: (query) => (isHome(query.name) ? { of: "own", query, back: (service) => service } : askedService(query, own)),
       known: ({ name }) => (name === "" || name.includes("@") ? federation.services : federation.plainServices),
-      abroad: (service) => serviceAbroad(service, exports),
+      abroad: serviceAbroad,
       imported: serviceFrom,
       there: (peers, url) => peers.services(url),
     }),
@@ -40,7 +39,7 @@ export function federatedRegistries(parts: FederatedRegistriesParts): {
       asked: (query) =>
         query.networkServiceNames.some(isHome) ? { of: "own", query, back: (endpoint) => endpoint } : askedEndpoint(query, own),
       known: () => federation.endpoints,
-      abroad: (endpoint) => endpointAbroad(endpoint, exports),
+      abroad: endpointAbroad,
       imported: endpointFrom,
       there: (peers, url) => peers.endpoints(url),
     }),

@@ -1,32 +1,41 @@
 import { MeshError } from "../../core/error.js";
 import type { Found } from "../../rpc/registry.js";
-import type { Condition, Entry, Store, Write } from "../store.js";
+import { policyKind } from "../policy/document.js";
+import type { Condition, Entry, Revision, Store, Write } from "../store.js";
 import { View, type ViewParts } from "../view.js";
+import { type RulesParts, rulesKey, rulesOf, writeRules } from "./rules.js";
 import { anySite, type Site, siteKind } from "./site.js";
 
 /** Two who write at once meet once or twice. */
 const mostAttempts = 16;
 
 /** `name` and `trustDomain` are the own site's. */
-export type SitesParts = Omit<ViewParts<Site>, "kind"> & Pick<Site, "name" | "trustDomain">;
+export type SitesParts = Omit<ViewParts<Site>, "kind"> & Pick<Site, "name" | "trustDomain"> & { readonly rules: RulesParts };
 
-/** The sites that this one is joined with, as the store has them: several registries with one store know the same. */
+/**
+ * The sites that this one is joined with, as the store has them, each with its part of the policy: several registries with one store know
+ * the same.
+ */
 export class Sites implements AsyncDisposable {
   /** The own site's. */
   readonly name: string;
   readonly trustDomain: string;
   readonly #store: Store;
+  readonly #rules: RulesParts;
   readonly #view: View<Site>;
 
-  private constructor({ name, trustDomain, store }: SitesParts, view: View<Site>) {
+  private constructor({ name, trustDomain, store, rules }: SitesParts, view: View<Site>) {
     this.name = name;
     this.trustDomain = trustDomain;
     this.#store = store;
+    this.#rules = rules;
     this.#view = view;
   }
 
   static async open(parts: SitesParts): Promise<Sites> {
-    return new Sites(parts, await View.open({ ...parts, kind: siteKind }));
+    const sites = new Sites(parts, await View.open({ ...parts, kind: siteKind }));
+    for (const site of sites.list()) await sites.#renewRules(site);
+    return sites;
   }
 
   /** By name. */
@@ -77,10 +86,12 @@ export class Sites implements AsyncDisposable {
       const writes: Write[] = [
         { op: "put", key: name, value: siteKind.encode(site) },
         { op: "put", key: domain, value: Buffer.from(site.name) },
+        writeRules(site, this.#rules),
       ];
       if (also !== undefined) writes.push(also.decide(other));
       const conditions = keys.map((key, at): Condition => ({ key, revision: found[at]?.revision ?? 0 }));
-      if (await this.#commit(conditions, writes)) return;
+      const { ok, revision } = await this.#store.commit({ conditions, writes });
+      if (ok) return await this.#settled(revision, true, true);
     }
     throw new MeshError("conflict", `the site ${site.name} was changed by others ${mostAttempts} times while it was written; try again`);
   }
@@ -89,23 +100,34 @@ export class Sites implements AsyncDisposable {
   async remove(name: string): Promise<void> {
     const site = this.get(name);
     if (site === undefined) throw notJoined(name, this);
-    await this.#commit(
-      [],
-      [
-        { op: "delete", key: siteKind.prefix + name },
-        { op: "delete", key: domainKey(site.trustDomain) },
-      ],
-    );
+    const hasRules = (await this.#store.get(rulesKey(name))) !== undefined;
+    const keys = [siteKind.prefix + name, domainKey(site.trustDomain), rulesKey(name)];
+    const { revision } = await this.#store.commit({ writes: keys.map((key) => ({ op: "delete", key })) });
+    await this.#settled(revision, true, hasRules);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#view[Symbol.asyncDispose]();
   }
 
-  async #commit(conditions: Condition[], writes: Write[]): Promise<boolean> {
-    const { ok, revision } = await this.#store.commit({ conditions, writes });
-    if (ok) await this.#view.settled(revision, new AbortController().signal);
-    return ok;
+  /** What is exported may be another since the site was joined. Who is quicker, be it another registry of this site, knows as much. */
+  async #renewRules(site: Site): Promise<void> {
+    const key = siteKind.prefix + site.name;
+    const [joined, rules] = await Promise.all([this.#store.get(key), this.#store.get(rulesKey(site.name))]);
+    if (joined === undefined) return;
+    if (rules !== undefined && policyKind.decode(rules).text === rulesOf(site, this.#rules)) return;
+    const conditions: Condition[] = [
+      { key, revision: joined.revision },
+      { key: rulesKey(site.name), revision: rules?.revision ?? 0 },
+    ];
+    const { ok, revision } = await this.#store.commit({ conditions, writes: [writeRules(site, this.#rules)] });
+    if (ok) await this.#settled(revision, false, true);
+  }
+
+  /** Resolves when what changed is seen here. */
+  async #settled(revision: Revision, sites: boolean, rules: boolean): Promise<void> {
+    const signal = new AbortController().signal;
+    await Promise.all([sites && this.#view.settled(revision, signal), rules && this.#rules.settled(revision)]);
   }
 }
 

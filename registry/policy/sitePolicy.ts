@@ -3,10 +3,11 @@ import type { Audit } from "../../core/audit.js";
 import { asMeshError, MeshError } from "../../core/error.js";
 import { builtIn, HeldPolicy, type InForce, type PolicySource } from "../../identity/policy/inForce.js";
 import { authorNeeds, lockedOut, type Needs } from "../../identity/policy/lockout.js";
-import { formatPolicy, parsePolicy } from "../../identity/policy/parse.js";
+import { formatPolicy, parseInForce, parsePolicy } from "../../identity/policy/parse.js";
 import { joined, type Policy } from "../../identity/policy/policy.js";
 import type { PolicyApi } from "../../rpc/policyApi.js";
 import { fenced } from "../fenced.js";
+import type { Revision } from "../store.js";
 import { View, type ViewParts } from "../view.js";
 import { everyPolicy, own, type PolicyDocument, policyKind } from "./document.js";
 
@@ -27,12 +28,15 @@ export class SitePolicy implements PolicySource, PolicyApi, AsyncDisposable {
   readonly #fresh: InForce;
   readonly #held: HeldPolicy;
   readonly #stop = new AbortController();
+  /** Those that are in force, by name. */
+  #documents: ReadonlyMap<string, PolicyDocument>;
   #following: Promise<void> = Promise.resolve();
 
   private constructor(parts: SitePolicyParts, view: View<PolicyDocument>) {
     this.#parts = parts;
     this.#view = view;
     this.#fresh = builtIn(parts.trustDomain);
+    this.#documents = this.#found();
     this.#held = new HeldPolicy(this.#inForce());
   }
 
@@ -79,6 +83,12 @@ export class SitePolicy implements PolicySource, PolicyApi, AsyncDisposable {
     return await this.get();
   }
 
+  /** Resolves when what was written at `revision`, by whomever, is in force here. */
+  async settled(revision: Revision): Promise<void> {
+    await this.#view.settled(revision, this.#stop.signal);
+    this.#refresh();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#view[Symbol.asyncDispose]();
@@ -90,7 +100,26 @@ export class SitePolicy implements PolicySource, PolicyApi, AsyncDisposable {
   }
 
   #refresh(): void {
+    const [before, now] = [this.#documents, this.#found()];
+    const changed = [...new Set([...before.keys(), ...now.keys()])].filter((name) => before.get(name) !== now.get(name));
+    if (changed.length === 0) return;
+    this.#documents = now;
     this.#held.set(this.#inForce());
+    // Who applied the administrator's own is told where it was applied.
+    for (const name of changed.filter((one) => one !== own && before.get(one)?.text !== now.get(one)?.text))
+      this.#tell(name, now.has(name));
+  }
+
+  #found(): ReadonlyMap<string, PolicyDocument> {
+    return new Map(this.#view.find(everyPolicy).map((document) => [document.name, document]));
+  }
+
+  #tell(name: string, holds: boolean): void {
+    const sentence = holds
+      ? `the rules of ${name} hold here now, beside the administrator's own`
+      : `the rules of ${name} do not hold here any more`;
+    this.#parts.log.info("policy changed", { document: name, holds });
+    this.#parts.audit.changed({ who: "federation", what: "policy", on: name, sentence });
   }
 
   /** With what other documents add. */
@@ -101,7 +130,7 @@ export class SitePolicy implements PolicySource, PolicyApi, AsyncDisposable {
   }
 
   #own(): Pick<PolicyDocument, "version" | "text" | "appliedMs"> {
-    return this.#view.get(own) ?? { version: this.#fresh.version, text: this.#fresh.text, appliedMs: 0 };
+    return this.#documents.get(own) ?? { version: this.#fresh.version, text: this.#fresh.text, appliedMs: 0 };
   }
 
   #inForce(): InForce {
@@ -111,14 +140,14 @@ export class SitePolicy implements PolicySource, PolicyApi, AsyncDisposable {
   }
 
   #others(): Policy[] {
-    const others = this.#view.find(everyPolicy).filter(({ name }) => name !== own);
+    const others = [...this.#documents.values()].filter(({ name }) => name !== own);
     return others.sort((a, b) => (a.name < b.name ? -1 : 1)).map(({ name, text }) => this.#read(name, text));
   }
 
   /** What cannot be read allows nothing. */
   #read(name: string, text: string): Policy {
     try {
-      return parsePolicy(text, `the policy ${name}`);
+      return parseInForce(text, `the policy ${name}`);
     } catch (error) {
       this.#parts.log.error("policy not readable, it allows nothing", { name, reason: asMeshError(error).message });
       return { rules: [] };

@@ -1,7 +1,7 @@
 import type { Clock } from "../../../core/clock.js";
 import type { Log } from "../../../core/log.js";
 import { builtIn, type InForce } from "../../../identity/policy/inForce.js";
-import { parsePolicy } from "../../../identity/policy/parse.js";
+import { parseInForce } from "../../../identity/policy/parse.js";
 import type { StateStore } from "../../../program/state.js";
 import type { PeerSet } from "../../../rpc/peers.js";
 import { FollowedPolicy } from "../../../rpc/policyFollower.js";
@@ -23,7 +23,7 @@ export function meshPolicy(parts: {
     kept: {
       read: () => {
         const kept = disk.get<Omit<InForce, "policy">>("policy");
-        return kept && { ...kept, policy: parsePolicy(kept.text, "the policy on disk") };
+        return kept && { ...kept, policy: parseInForce(kept.text, "the policy on disk") };
       },
       write: ({ text, version }) => void disk.put("policy", { text, version }),
     },

@@ -162,10 +162,13 @@ describe("who is not of a site", () => {
     const [paris, tokyo] = [sites.get(0), sites.get(1)];
     await using peers = sites.network.peers({ identity: paris.identity, clock: sites.clock });
     const context = { signal: forever };
-    const sentence = /the site paris may find what is here, and register nothing/;
-    await refused("denied", () => peers.endpoints(tokyo.url).register(serving("x", "echo"), context), sentence);
-    await refused("denied", () => peers.endpoints(tokyo.url).unregister(serving("x", "echo"), context), sentence);
+    const sentence = /paris.test\/registry may not register "echo": no rule of the site's policy allows it/;
+    await using owner = sites.network.peers({ identity: tokyo.identity, clock: sites.clock });
+    await owner.endpoints(tokyo.url).register(serving("x", "echo"), context);
+    await refused("denied", () => peers.endpoints(tokyo.url).register(serving("y", "echo"), context), sentence);
     await refused("denied", () => peers.services(tokyo.url).register(service("echo"), context), sentence);
+    await refused("denied", () => peers.endpoints(tokyo.url).unregister(serving("x", "echo"), context), /x belongs to/);
+    assert.deepEqual(tokyo.audit.deniedTo(paris.registryId), ["register echo", "unregister x"]);
   });
 
   it("may not even find there if it is another program of a joined one", async () => {
@@ -176,6 +179,7 @@ describe("who is not of a site", () => {
     const find = async () => {
       for await (const _ of peers.endpoints(tokyo.url).find(serving("", "echo"), { watch: false }, { signal: forever }));
     };
-    await refused("denied", find, /node\/paris-1\/nsmgr is of the site paris; of that only its registry, .*, may ask here/);
+    await refused("denied", find, /node\/paris-1\/nsmgr may not find "echo": no rule of the site's policy allows it/);
+    assert.deepEqual(tokyo.audit.deniedTo("spiffe://paris.test/node/paris-1/nsmgr"), ["find echo"]);
   });
 });

@@ -4,6 +4,8 @@ import { Identity } from "../../../../identity/identity.js";
 import { type FederatedSite, openFederatedSite } from "../../../../registry/federation/open.js";
 import type { Site } from "../../../../registry/federation/site.js";
 import { openMemoryStore } from "../../../../registry/memory.js";
+import { offered } from "../../../../registry/policy/offered.js";
+import { SitePolicy } from "../../../../registry/policy/sitePolicy.js";
 import { openRegistries, type Registries } from "../../../../registry/start.js";
 import type { Store } from "../../../../registry/store.js";
 import { MemoryNetwork } from "../../../../rpc/memory.js";
@@ -11,6 +13,7 @@ import type { Found, Registry, RegistryContext } from "../../../../rpc/registry.
 import { authority, identified, type Made } from "../../../lib/certificates.js";
 import { FakeClock } from "../../../lib/fakeClock.js";
 import { GivenSource } from "../../../lib/identities.js";
+import { MemoryAudit } from "../../../lib/mesh/audit.js";
 import { service, serving } from "../site.js";
 
 export const forever = new AbortController().signal;
@@ -83,13 +86,15 @@ export class TestSite implements AsyncDisposable {
   readonly store: Store;
   identity!: Identity;
   federated!: FederatedSite;
+  policy!: SitePolicy;
+  readonly audit: MemoryAudit;
   /** How many watches run on its own registries, by other sites. */
   watches = 0;
   /** What it says of its authorities. */
   bundle: Site["bundle"];
   readonly #world: Sites;
   readonly #by: Made;
-  readonly #exports: readonly string[];
+  #exports: readonly string[];
   #source!: GivenSource;
   #registries!: Registries;
   #listening: Disposable | undefined;
@@ -105,6 +110,7 @@ export class TestSite implements AsyncDisposable {
     this.trustDomain = parts.trustDomain ?? `${parts.name}.test`;
     this.url = `tcp://${this.name}.${this.trustDomain}:5002`;
     this.bundle = [by.certificate];
+    this.audit = new MemoryAudit(world.clock);
     this.#exports = parts.exports ?? ["*"];
     this.store = openMemoryStore({ clock: world.clock, log: silent });
   }
@@ -127,7 +133,8 @@ export class TestSite implements AsyncDisposable {
   }
 
   /** Starts the registry; what was joined is in its store. */
-  async start(): Promise<void> {
+  async start({ exports = this.#exports }: { readonly exports?: readonly string[] } = {}): Promise<void> {
+    this.#exports = exports;
     const { clock, network } = this.#world;
     const own = await identified(this.#by, this.registryId, clock.now(), 86_400_000);
     this.#source = new GivenSource(own);
@@ -135,9 +142,12 @@ export class TestSite implements AsyncDisposable {
     this.identity = identity;
     const { tokens, prover } = identity;
     this.#registries = await openRegistries({ clock, log: silent, store: this.store, tokens, prover, expirePeriodMs: 3_600_000 });
+    const parts = { clock, log: silent, store: this.store, trustDomain: this.trustDomain };
+    this.policy = await SitePolicy.open({ ...parts, nodes: async () => [], audit: this.audit });
     this.federated = await openFederatedSite({
       ...{ name: this.name, trustDomain: this.trustDomain, exports: this.#exports, home: ["forwarder"] },
       ...{ clock, log: silent, store: this.store, random: () => 0.5 },
+      policySettled: (revision) => this.policy.settled(revision),
       services: this.#counted(this.#registries.services),
       endpoints: this.#counted(this.#registries.endpoints),
       own: () => this.says(),
@@ -165,13 +175,16 @@ export class TestSite implements AsyncDisposable {
   }
 
   answer(): void {
-    const { services, endpoints, api } = this.federated;
-    this.#listening = this.#world.network.listen(this.url, { services, endpoints, federation: api }, this.name, this.identity);
+    const { services, endpoints, api: federation } = this.federated;
+    const { policy, audit, identity } = this;
+    const shown = offered({ services, endpoints, federation, policy, audit, prover: identity.prover, clock: this.#world.clock });
+    this.#listening = this.#world.network.listen(this.url, shown, this.name, identity);
   }
 
   async stop(): Promise<void> {
     this.cut();
     await this.federated[Symbol.asyncDispose]();
+    await this.policy[Symbol.asyncDispose]();
     await this.#registries[Symbol.asyncDispose]();
   }
 
