@@ -1,4 +1,4 @@
-import { appendFileSync, chmodSync, closeSync, mkdirSync, openSync } from "node:fs";
+import { appendFileSync, chmodSync, closeSync, mkdirSync, openSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Audit, AuditEntry } from "../core/audit.js";
 import type { Clock } from "../core/clock.js";
@@ -18,6 +18,9 @@ export const auditLog = setting(
 const windowMs = 10_000;
 /** So many different ones are told within it; those beyond are only counted. */
 const mostInWindow = 1_000;
+
+/** A file that has grown so large is moved to `FILE.1`, in place of the one before: who is denied all day must not fill the disk. */
+const largest = 64 * 1024 * 1024;
 
 export interface AuditLogParts {
   readonly write: (line: string) => void;
@@ -84,14 +87,28 @@ export class AuditLog implements Audit, Disposable {
   }
 }
 
-/** The audit log in `file`, mode 0600. It may be moved away at any time: each line opens it anew. Throws "invalid" for a file that cannot be. */
-export function openAuditLog(file: string, parts: Omit<AuditLogParts, "write">): AuditLog {
+/**
+ * The audit log in `file`, mode 0600. It may be moved away at any time: each line opens it anew. Beyond `most` bytes it is moved to
+ * `FILE.1`. Throws "invalid" for a file that cannot be.
+ */
+export function openAuditLog(file: string, parts: Omit<AuditLogParts, "write">, most = largest): AuditLog {
+  let size = 0;
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     closeSync(openSync(file, "a", 0o600));
     chmodSync(file, 0o600);
+    size = statSync(file).size;
   } catch (error) {
     throw new MeshError("invalid", `NSM_AUDIT_LOG: ${file} cannot be written: ${(error as Error).message}`, { cause: error });
   }
-  return new AuditLog({ ...parts, write: (line) => appendFileSync(file, line, { mode: 0o600 }) });
+  const write = (line: string) => {
+    const length = Buffer.byteLength(line);
+    if (size > 0 && size + length > most) {
+      renameSync(file, `${file}.1`);
+      size = 0;
+    }
+    appendFileSync(file, line, { mode: 0o600 });
+    size += length;
+  };
+  return new AuditLog({ ...parts, write });
 }

@@ -75,6 +75,19 @@ describe("the audit log", () => {
     }
   });
 
+  it("keeps one file beside it when it has grown too large, also over a restart", () => {
+    using dir = newFolder();
+    const file = join(dir.path, "audit.log");
+    const parts = { clock: new FakeClock(), log: silent };
+    const line = JSON.stringify({ time: new Date(parts.clock.now()).toISOString(), event: "denied", ...denial }).length + 1;
+    for (let n = 0; n < 5; n++) openAuditLog(file, parts, 2 * line).denied(denial);
+    assert.deepEqual(
+      [file, `${file}.1`].map((one) => statSync(one).size),
+      [line, 2 * line],
+    );
+    assert.equal(statSync(`${file}.1`).mode & 0o777, 0o600);
+  });
+
   it("that cannot be written is refused at start", () => {
     using dir = newFolder();
     writeFileSync(join(dir.path, "a-file"), "");

@@ -32,6 +32,12 @@ async function peersOf(folder: string, id: string): Promise<Peers> {
 }
 
 describe("the registry program", () => {
+  for (const given of ["public web", Array.from({ length: 257 }, (_, n) => `web-${n}`).join(",")])
+    it(`refuses to export ${given.slice(0, 20)}…, which could be in no policy`, () => {
+      const load = () => loadConfig(registrySettings, { env: { NSM_EXPORT: given }, argv: [], programName: "test" });
+      assert.throws(load, /NSM_EXPORT.*is ".*"; it must be at most 256 names or patterns, without spaces/);
+    });
+
   for (const store of ["lmdb", "memory"] as const)
     it(`serves both registries and its health on each of its URLs, from ${store}`, async () => {
       using folder = newFolder();
