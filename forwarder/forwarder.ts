@@ -113,7 +113,7 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
     endpoints: parts.peers.endpoints(config.connectTo),
     ...{ clock, log },
   });
-  const gate = new Gate({ source: parts.policy, audit: parts.audit });
+  const gate = new Gate({ source: parts.policy, audit: parts.audit, site: config.site });
   const { prover } = parts.identity;
   const handler = forwarderChain({
     permit: permit({ prover, check: (asking, service) => gate.check(asking, "request", service) }),

@@ -94,7 +94,7 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
   const serviceMonitor = started.use(
     new ServiceMonitor({ services: proxy.services, endpoints: proxy.endpoints, part: (id) => part(id), clock, log }),
   );
-  const gate = new Gate({ source: parts.policy, audit: parts.audit });
+  const gate = new Gate({ source: parts.policy, audit: parts.audit, site: config.site });
   const policed = { gate, prover, clock };
   const server = nsmgrChain({
     permit: permit({ prover, check: (asking, service) => gate.check(asking, "request", service) }),

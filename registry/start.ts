@@ -61,7 +61,7 @@ export async function start(config: RegistryConfig, parts: RegistryParts): Promi
     const federated = site && keep(opened, await site.open(registries, policy));
     const { services, endpoints } = federated ?? registries;
     const inside = { services, endpoints, identity: site?.members, federation: federated?.api };
-    const shown = offered({ ...inside, policy, audit, prover, clock: parts.clock });
+    const shown = offered({ ...inside, policy, site: config.site, audit, prover, clock: parts.clock });
     const server = keep(opened, await serve({ urls: config.listenOn, services: shown, identity, timing, ...shared }));
     site?.listens(server.urls);
     const administered = { site: federated ? site?.api(federated) : noAuthority, policy };

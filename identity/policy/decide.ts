@@ -11,9 +11,14 @@ export function decide(policy: Policy, asked: Asked): Decision {
   return rule === undefined ? { allowed: false, missing: sentence(policy, asked) } : { allowed: true, rule };
 }
 
+/** The same as yes or no. */
+export function permits({ rules }: Policy, asked: Asked): boolean {
+  return rules.some((rule) => allows(rule, asked));
+}
+
 /** Asked for every request at every hop: makes nothing, and looks first at what is cheap to look at. */
 function allows({ who, may, services, except, pods }: Rule, { id, action, service, podLabels = {} }: Asked): boolean {
-  if (!may.includes(action) || !some(services, service) || some(except, service) || !some(who, id)) return false;
+  if (!may.includes(action) || !some(services, service) || excepts(except, service) || !some(who, id)) return false;
   for (const key of Object.keys(pods)) if (!fits(pods[key], podLabels, key)) return false;
   return true;
 }
@@ -28,7 +33,7 @@ function mismatches({ who, may, services, except, pods }: Rule, { id, action, se
   const wrong: Mismatch[] = [];
   if (!may.includes(action)) wrong.push({ weight: 4, words: `lets them ${may.join(", ")} only` });
   if (!some(services, service)) wrong.push({ weight: 3, words: `is about ${texts(services)}` });
-  else if (some(except, service)) wrong.push({ weight: 3, words: `is about ${texts(services)} except ${texts(except)}` });
+  else if (excepts(except, service)) wrong.push({ weight: 3, words: `is about ${texts(services)} except ${texts(except)}` });
   if (!some(who, id)) wrong.push({ weight: 2, words: `is for ${texts(who)}` });
   const lacking = Object.entries(pods).filter(([key, pattern]) => !fits(pattern, podLabels, key));
   if (lacking.length > 0)
@@ -73,6 +78,11 @@ function labelled(labels: Labels): string {
 
 function some(patterns: readonly Pattern[], value: string): boolean {
   return patterns.some((pattern) => pattern.matches(value));
+}
+
+/** What names no service might turn out to be anything, also what is excepted. */
+function excepts(except: readonly Pattern[], service: string): boolean {
+  return except.length > 0 && (service === "" || some(except, service));
 }
 
 function fits(pattern: Pattern | undefined, labels: Labels, key: string): boolean {

@@ -4,6 +4,9 @@ import { policyKind } from "../policy/document.js";
 import type { Revision, Write } from "../store.js";
 import type { Site } from "./site.js";
 
+/** What a third site serves is not this one's to give. */
+const ofOthers = "*@*";
+
 /** What the site's policy has of the sites that it is joined with. */
 export interface RulesParts {
   /** Names and patterns of the services that other sites may find here and ask for. */
@@ -28,7 +31,7 @@ export function writeRules(site: Site, parts: RulesParts): Write {
 
 /** The policy file for a site: its registry finds, its nodes' programs and the pods that they vouch for request and monitor. */
 export function rulesOf({ name, trustDomain, registryId }: Site, { exports, home }: Pick<RulesParts, "exports" | "home">): string {
-  const what = { services: [...exports], ...(home.length > 0 && { except: [...home] }) };
+  const what = { services: [...exports], except: [...home, ofOthers] };
   const node = `spiffe://${trustDomain}/node/*`;
   const rules = [
     { name: `the registry of ${name}`, who: [registryId], may: ["find"], ...what },

@@ -16,14 +16,16 @@ export interface OfferedParts {
   readonly identity?: IdentityApi | undefined;
   readonly federation?: FederationApi | undefined;
   readonly policy: PolicySource;
+  /** The own one's name. */
+  readonly site: string;
   readonly audit: Audit;
   readonly prover?: Prover | undefined;
   readonly clock: Clock;
 }
 
 /** What a registry offers to others: as its policy allows it, with every denial in the audit log. */
-export function offered({ services, endpoints, identity, federation, policy, audit, prover, clock }: OfferedParts): Services {
-  const policed = { gate: new Gate({ source: policy, audit }), prover, clock };
+export function offered({ services, endpoints, identity, federation, policy, site, audit, prover, clock }: OfferedParts): Services {
+  const policed = { gate: new Gate({ source: policy, audit, site }), prover, clock };
   return audited(
     {
       services: policedServices(services, policed),

@@ -71,7 +71,7 @@ export class StubForwarder {
     const directory = new WatchedDirectory({ ...registries, clock, log });
     const site = this.#world.siteOf(this.#nodeName);
     const policy = meshPolicy({ peers, from: this.#nsmgrUrl, disk: mortal.store(new Disk()), audit, clock, log });
-    const gate = new Gate({ source: policy, audit });
+    const gate = new Gate({ source: policy, audit, site });
     const server = serverChain({
       permit: permit({ prover, check: (asking, service) => gate.check(asking, "request", service) }),
       ...{ name: this.name, tokens, prover, clock, log, monitor, begin: connections, tail },

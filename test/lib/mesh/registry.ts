@@ -43,7 +43,7 @@ export class MeshRegistry implements AsyncDisposable {
       siteNodes({ store: this.#store, trustDomain: "test", endpoints: registries.endpoints, forwarderService: "forwarder" });
     const { audit } = this.#world;
     const policy = await SitePolicy.open({ store: this.#store, trustDomain: "test", nodes, audit, clock, log });
-    mortal.listen([registryUrl], offered({ ...registries, policy, audit, prover, clock }), "registry");
+    mortal.listen([registryUrl], offered({ ...registries, policy, site: "test", audit, prover, clock }), "registry");
     this.#run = { mortal, registries, policy };
   }
 

@@ -113,6 +113,13 @@ describe("the policy in a mesh", () => {
     await failsWith("no-endpoint", 'does not serve "open"', mesh.node(1).attach("open", "client", { endpoint: "web-1" }));
   });
 
+  it("knows a service of the site by its name with the site, too", async () => {
+    await apply(`allow:${nodes}\n  - { who: [test], may: [register, request], services: ["*"], except: [vault] }\n`);
+    await heard();
+    await failsWith("denied", 'may not request "vault"', mesh.node(1).attach("vault@test", "client"));
+    assert.equal((await mesh.node(1).attach("web", "client")).state, "up");
+  });
+
   it("denies a registration that comes through a node, and one that comes straight to the registry", async () => {
     await apply(restricted);
     await heard();

@@ -48,6 +48,7 @@ describe("a policy", () => {
       ["forwarder", "denied"],
       ["forwarders", "rule 1"],
       ["secret-x", "denied"],
+      ["", "denied"],
     ] as const)
       assert.equal(answer(tv, "find", service, {}, policy), expected, service);
     const decision = decide(policy, { id: tv, action: "find", service: "forwarder" });

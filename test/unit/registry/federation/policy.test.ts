@@ -34,7 +34,7 @@ describe("the policy of a site that is joined with another", () => {
     assert.deepEqual(allowed(paris), []);
     await tokyo.join(await paris.invite());
     assert.deepEqual(allowed(paris), joined);
-    assert.deepEqual(allowed(paris, "forwarder"), []);
+    for (const service of ["forwarder", "echo@lima", ""]) assert.deepEqual(allowed(paris, service), [], service);
     await paris.leave("tokyo");
     assert.deepEqual(allowed(paris), []);
     assert.deepEqual(changes(paris), ["peers/tokyo", "peers/tokyo"]);

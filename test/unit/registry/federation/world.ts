@@ -177,7 +177,16 @@ export class TestSite implements AsyncDisposable {
   answer(): void {
     const { services, endpoints, api: federation } = this.federated;
     const { policy, audit, identity } = this;
-    const shown = offered({ services, endpoints, federation, policy, audit, prover: identity.prover, clock: this.#world.clock });
+    const shown = offered({
+      services,
+      endpoints,
+      federation,
+      policy,
+      site: this.name,
+      audit,
+      prover: identity.prover,
+      clock: this.#world.clock,
+    });
     this.#listening = this.#world.network.listen(this.url, shown, this.name, identity);
   }
 
