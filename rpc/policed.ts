@@ -99,11 +99,7 @@ function policed<T extends { readonly name: string; readonly pathIds: string[] }
     const told = new Map<string, T>();
     for await (const { value, deleted } of found) {
       const before = told.get(value.name);
-      const seen = deleted
-        ? undefined
-        : value.pathIds.includes(id)
-          ? value
-          : form.seen(value, (service) => gate.allows(id, "find", service));
+      const seen = deleted ? undefined : seenBy(id, value);
       if (seen !== undefined) {
         if (options.watch) told.set(value.name, seen);
         yield { value: seen, deleted: false };
@@ -113,6 +109,10 @@ function policed<T extends { readonly name: string; readonly pathIds: string[] }
       if (told.delete(value.name) && before !== undefined) yield { value: before, deleted: true };
       if (!deleted && form.asks(query)) gate.hidden(id, form.services(value)[0] ?? "");
     }
+  }
+
+  function seenBy(id: string, value: T): T | undefined {
+    return value.pathIds.includes(id) ? value : form.seen(value, (service) => gate.allows(id, "find", service));
   }
 }
 
