@@ -263,14 +263,14 @@ function endCases(world: () => TransportWorld): void {
       ended = resolve;
     });
     const request = async (call: Call): Promise<Connection> => {
+      told = { deadline: deadlineOf(call.signal), at: systemClock.now() };
       begun.dispatchEvent(new Event("begun"));
-      deadline = deadlineOf(call.signal);
-      await once(call.signal, "abort");
+      if (!call.signal.aborted) await once(call.signal, "abort");
       ended();
       throw call.signal.reason;
     };
-    let deadline: number | undefined;
-    return { services: { networkService: { request, close: async () => {} } }, begun, over, deadline: () => deadline };
+    let told: { readonly deadline: number | undefined; readonly at: number } | undefined;
+    return { services: { networkService: { request, close: async () => {} } }, begun, over, told: () => told };
   }
 
   it("tells the handler when its caller gives up", async () => {
@@ -298,20 +298,30 @@ function endCases(world: () => TransportWorld): void {
   });
 
   it("ends with the caller's deadline, which the handler knows", async () => {
-    const { services, over, deadline } = waiting();
-    const { url } = await world().listen(services);
-    // Handshake and token are had before the time runs.
-    assert.ok(await world().peers.health(url, forever));
-    using limit = timeLimit(systemClock, 60);
-    await assert.rejects(
-      world()
-        .peers.networkService()
-        .request(callTo(url, undefined, limit.signal)),
-      { code: "timeout" },
-    );
-    await over;
-    const known = deadlineOf(limit.signal) ?? 0;
-    assert.ok(Math.abs((deadline() ?? 0) - known) < 50, `${deadline()} is not near ${known}`);
+    // A busy machine may need all of a short limit to bring a call to its handler: then another call gets more.
+    for (const ms of [60, 500, 4_000]) {
+      const { services, over, told } = waiting();
+      const { url } = await world().listen(services);
+      // Handshake and token are had before the time runs.
+      assert.ok(await world().peers.health(url, forever));
+      const asked = systemClock.now();
+      using limit = timeLimit(systemClock, ms);
+      await assert.rejects(
+        world()
+          .peers.networkService()
+          .request(callTo(url, undefined, limit.signal)),
+        { code: "timeout" },
+      );
+      const { deadline, at } = told() ?? {};
+      if (at === undefined) continue;
+      await over;
+      const known = deadlineOf(limit.signal) ?? 0;
+      // gRPC carries what is left of the time, so the way there is added to it, and times are rounded.
+      const late = (deadline ?? Number.NaN) - known;
+      assert.ok(late >= -2 && late <= at - asked + 2, `${late} ms after the caller's, ${at - asked} ms on the way`);
+      return;
+    }
+    assert.fail("no call reached its handler");
   });
 
   it("leaves nothing on a caller's signal that lives on", async () => {
