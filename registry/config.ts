@@ -7,7 +7,7 @@ import { duration, list, oneOf, optionalText, text } from "../program/values.js"
 
 const life = duration.refine((ms) => ms >= 1_000 && ms <= 86_400_000, "a duration from 1s to 24h");
 
-const svidLife = duration.refine((ms) => ms >= 60_000 && ms <= 30 * 86_400_000, "a duration from 60s to 720h");
+const svidLife = duration.refine((ms) => ms >= 20_000 && ms <= 30 * 86_400_000, "a duration from 20s to 720h");
 
 /** They become entries of the policy. */
 const exported = list.refine(

@@ -108,14 +108,16 @@ function podCommand(shell: Shell): Command {
 }
 
 function podAddCommand({ context }: Shell): Command {
-  return command("add", "make a pod beside a node", ["nsmctl lab pod add client --node paris-1"])
-    .argument("<name>", "the pod's name; its namespace is PREFIX-pod-NAME")
-    .action(async (name: string, _options: unknown, self: Command) => {
+  return command("add", "make pods beside a node", ["nsmctl lab pod add client --node paris-1"])
+    .argument("<name...>", "the pods' names; the namespace of each is PREFIX-pod-NAME")
+    .action(async (names: string[], _options: unknown, self: Command) => {
       const { prefix, node } = optionsOf(self);
       if (node === undefined) throw usage("say beside which node the pod is to be: --node NAME");
       const { addPod } = await import("../lab/pods.js");
-      const pod = await addPod(parsePrefix(prefix), name, node, context.clock);
-      context.out(`pod ${pod.name} is on ${pod.node}, in namespace ${pod.namespace}\n`);
+      for (const name of names) {
+        const pod = await addPod(parsePrefix(prefix), name, node, context.clock);
+        context.out(`pod ${pod.name} is on ${pod.node}, in namespace ${pod.namespace}\n`);
+      }
     });
 }
 

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { AttachRequest } from "../../api/gen/isthmus/v1/node.js";
+import { attachmentView, type ConnectionView } from "../../cli/view.js";
 import { check } from "../lib/command.js";
 import { Lab, type Requested } from "../lib/lab.js";
+import { nodeClient } from "../lib/nodeClient.js";
 import { bare, parsePing, pingAll } from "../lib/ping.js";
 
 /** Bits per second of one short TCP stream from `client`'s pod to `server`'s. */
@@ -121,17 +124,24 @@ describe("connections between pods", function () {
       );
       assert.equal(parsePing(done.stdout).lost, 0, done.stdout);
     }
-    await Promise.all(connections.map((one) => lab.close("paris-1", one.id)));
+    await lab.close("paris-1", ...connections.map(({ id }) => id));
   });
 
   it("serves twenty clients from one pod", async () => {
     const names = Array.from({ length: 20 }, (_, index) => `many-${index}`);
-    await Promise.all(names.map((name) => lab.pod(name, "paris-2")));
-    const connections = await Promise.all(names.map((name) => lab.request("paris-2", "far", name)));
+    await lab.ctl("lab", "pod", "add", ...names, "--node", "paris-2");
+    await using peer = nodeClient(lab, "paris-2");
+    const ask = async (name: string): Promise<ConnectionView> => {
+      const pod = { name, netnsUrl: `file://${lab.netns(`pod-${name}`)}` };
+      return attachmentView(
+        await peer.node.attach(AttachRequest.fromPartial({ networkService: "far", pod, timeoutMs: 30_000 }), AbortSignal.timeout(60_000)),
+      );
+    };
+    const connections = await Promise.all(names.map(ask));
     assert.equal(new Set(connections.flatMap((one) => one.addresses)).size, 40);
     await Promise.all(connections.map((one, index) => pingAll(lab, names[index] ?? "", one.peerAddresses)));
-    await Promise.all(connections.map((one) => lab.close("paris-2", one.id)));
-    await Promise.all(names.map((name) => lab.ctl("lab", "pod", "remove", name)));
+    await lab.close("paris-2", ...connections.map(({ id }) => id));
+    await lab.ctl("lab", "pod", "remove", ...names);
   });
 
   it("leaves a node nothing of ours but the node tunnel when all is closed", async () => {

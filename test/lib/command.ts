@@ -46,16 +46,30 @@ export class Running implements AsyncDisposable {
 
   /** The same, with what matched. */
   match(pattern: RegExp): Promise<RegExpExecArray> {
-    return new Promise((resolve, reject) => {
+    return this.#read(String(pattern), (text) => pattern.exec(text) ?? undefined);
+  }
+
+  /** Resolves when it has printed that text `count` times more, on either stream; fails after `withinMs`. */
+  async again(text: string, count: number, withinMs: number): Promise<void> {
+    const what = `"${text}" ${count} times more`;
+    await this.#read(what, (printed) => printed.split(text).length > count || undefined, withinMs);
+  }
+
+  #read<T>(what: string, look: (text: string) => T | undefined, withinMs?: number): Promise<T> {
+    const streams = [this.#child.stdout, this.#child.stderr];
+    return new Promise<T>((resolve, reject) => {
       let text = "";
-      const look = (chunk: Buffer): void => {
+      const late = withinMs && setTimeout(() => reject(new Error(`not printed within ${withinMs} ms: ${what}`)), withinMs);
+      const more = (chunk: Buffer): void => {
         text += chunk.toString();
-        const found = pattern.exec(text);
-        if (found !== null) resolve(found);
+        const found = look(text);
+        if (found === undefined) return;
+        for (const stream of streams) stream?.off("data", more);
+        clearTimeout(late);
+        resolve(found);
       };
-      this.#child.stdout?.on("data", look);
-      this.#child.stderr?.on("data", look);
-      this.done.then((end) => reject(new Error(`it ended before it printed ${pattern}: ${end.stderr}`)), reject);
+      for (const stream of streams) stream?.on("data", more);
+      this.done.then((end) => reject(new Error(`it ended before it printed ${what}: ${end.stderr}`)), reject);
     });
   }
 

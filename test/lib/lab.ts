@@ -70,8 +70,8 @@ export class Lab implements AsyncDisposable {
     return this.json<Requested>("--node", node, "request-connection", service, "--pod", pod, ...more);
   }
 
-  close(node: string, id: string): Promise<string> {
-    return this.ctl("--node", node, "close-connection", id);
+  close(node: string, ...ids: string[]): Promise<string> {
+    return this.ctl("--node", node, "close-connection", ...ids);
   }
 
   /** The namespace of a node, of "wan", of a pod ("pod-NAME") or of a node's mesh ("NODE-mesh"). */

@@ -23,6 +23,11 @@ export class PingStream implements AsyncDisposable {
     return new PingStream(ping);
   }
 
+  /** Resolves when that many more answers have come; fails after 10 s. */
+  answers(count: number): Promise<void> {
+    return this.#ping.again("bytes from", count, 10_000);
+  }
+
   /** Ends the ping. `longestGapMs` is between two answers that follow one another. */
   async stop(): Promise<Pinged & { readonly longestGapMs: number }> {
     const { stdout } = await this.#ping.stop("SIGINT");
