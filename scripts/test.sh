@@ -1,19 +1,37 @@
 #!/usr/bin/env bash
 # Everything: set-up, `ok`, build, then the tests that need root. Ends with "N passed, N failed, N skipped".
+# Most of it waits more than it computes, so two parts run at a time; what the second one says comes when it is done.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh test || exit 1
 
-totals=$(mktemp); trap 'rm -f "$totals"' EXIT
-export ISTHMUS_TEST_TOTALS=$totals
-failed=0
-npm run --silent ok || failed=1
-npm run --silent build || failed=1
+# They hold bounds of some seconds, or lose no packet: nothing runs beside them.
+alone=(test/e2e/{federation,heal,restart}.test.ts)
+
+notes=$(mktemp -d); trap 'kill -- "-$second" 2>/dev/null; rm -rf "$notes"' EXIT
+export ISTHMUS_TEST_TOTALS=$notes/totals
+mocha=(npx --no-install mocha --exit --reporter test/lib/reporter.ts)
+failed=0 second=none
+step() { "$@" || failed=1; }
+hygiene() { node --import tsx test/lib/hygiene.ts "$1"; }
+beside() { # mocha's arguments; a session of its own, so that all of it can be ended
+  setsid "${mocha[@]}" "$@" >"$notes/second" 2>&1 & second=$!
+}
+join() { step wait "$second"; second=none; cat "$notes/second"; }
+
+touch "$ISTHMUS_TEST_TOTALS"
+if [ "$(id -u)" = 0 ]; then step hygiene before; beside 'test/qemu/**/*.test.ts'; fi
+step npm run --silent ok
+step npm run --silent build
 if [ "$(id -u)" = 0 ]; then
-  npx --no-install mocha --exit --reporter test/lib/reporter.ts --require ./test/lib/hygiene.ts \
-    'test/etcd/**/*.test.ts' 'test/netns/**/*.test.ts' 'test/e2e/**/*.test.ts' 'test/qemu/**/*.test.ts' || failed=1
+  join
+  beside 'test/etcd/**/*.test.ts' 'test/netns/**/*.test.ts'
+  step "${mocha[@]}" 'test/e2e/**/*.test.ts' "${alone[@]/#/--ignore=}"
+  join
+  step "${mocha[@]}" "${alone[@]}"
+  step hygiene after
 else
   echo "test: etcd, netns, e2e and qemu are run as root; they were not run" >&2
   failed=1
 fi
-node scripts/totals.mjs "$totals" "$failed"
+node scripts/totals.mjs "$ISTHMUS_TEST_TOTALS" "$failed"

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 const ownPrefixes = /^(ka|kb|kc|kf|te-(bad|bench|conn|demo|fed|heal|id|pol|restart|scale|secret|sinks))-/;
 
 /** Names under /run/netns that belong to tests. */
-export function testNamespaces(): string[] {
+function testNamespaces(): string[] {
   try {
     return readdirSync("/run/netns").filter((name) => ownPrefixes.test(name));
   } catch {
@@ -35,12 +35,13 @@ function removeLeftovers(): void {
   for (const name of testNamespaces()) execFileSync("ip", ["netns", "del", name]);
 }
 
-export const mochaHooks = {
-  beforeAll(): void {
-    removeLeftovers();
-  },
-  afterAll(): void {
-    const left = [...testNamespaces(), ...testPrograms()];
-    if (left.length > 0) throw new Error(`the tests left these behind: ${left.join(", ")}`);
-  },
-};
+// A program, and not hooks of mocha's: several of these run beside one another, and each would take the others' for leftovers.
+const [step] = process.argv.slice(2);
+if (step === "before") removeLeftovers();
+else if (step === "after") {
+  const left = [...testNamespaces(), ...testPrograms()];
+  if (left.length > 0) {
+    console.error(`the tests left these behind: ${left.join(", ")}`);
+    process.exitCode = 1;
+  }
+} else throw new Error(`hygiene: say "before" or "after", not "${step}"`);
