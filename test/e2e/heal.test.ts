@@ -88,6 +88,8 @@ describe("an endpoint that dies", function () {
     assert.equal(counted.lost, 0);
     const [one] = await attachments();
     assert.equal(one?.endpoint, connection.endpoint);
+    // Now, and not before the next test: what is closed while they are away they do not hear of.
+    await lab.ctl("lab", "start");
   });
 
   it("and whose nsmgr does not come back vanishes from the registry after its expiry", async () => {
