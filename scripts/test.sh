@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Everything: set-up, `ok`, build, then the tests that need root. Ends with "N passed, N failed, N skipped".
+# Everything: set-up, build, `ok`, then the tests that need root. Ends with "N passed, N failed, N skipped".
 # Most of it waits more than it computes, so two parts run at a time; what the second one says comes when it is done.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh test || exit 1
 
-# They hold bounds of some seconds, or lose no packet: nothing runs beside them.
-alone=(test/e2e/{federation,heal,restart}.test.ts)
+# They say within how many seconds something happens: nothing runs beside them.
+alone=(test/e2e/{bad-input,federation,heal,policy,restart}.test.ts)
 
 notes=$(mktemp -d); trap 'kill -- "-$second" 2>/dev/null; rm -rf "$notes"' EXIT
 export ISTHMUS_TEST_TOTALS=$notes/totals
@@ -20,12 +20,14 @@ beside() { # mocha's arguments; a session of its own, so that all of it can be e
 join() { step wait "$second"; second=none; cat "$notes/second"; }
 
 touch "$ISTHMUS_TEST_TOTALS"
-if [ "$(id -u)" = 0 ]; then step hygiene before; beside 'test/qemu/**/*.test.ts'; fi
-step npm run --silent ok
 step npm run --silent build
 if [ "$(id -u)" = 0 ]; then
-  join
-  beside 'test/etcd/**/*.test.ts' 'test/netns/**/*.test.ts'
+  step hygiene before
+  # The longest first, which is an emulator beside `ok`.
+  beside 'test/qemu/**/*.test.ts' 'test/etcd/**/*.test.ts' 'test/netns/**/*.test.ts'
+fi
+step npm run --silent ok
+if [ "$(id -u)" = 0 ]; then
   step "${mocha[@]}" 'test/e2e/**/*.test.ts' "${alone[@]/#/--ignore=}"
   join
   step "${mocha[@]}" "${alone[@]}"
