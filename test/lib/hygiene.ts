@@ -20,7 +20,9 @@ function testPrograms(): string[] {
     try {
       const environment = readFileSync(`/proc/${pid}/environ`, "utf8");
       const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
-      if (/NSM_STATE_DIR=\/var\/lib\/isthmus\/te-(bad|bench|conn|demo|fed|heal|id|pol|restart|scale|secret|sinks|spire)\//.test(environment))
+      if (
+        /NSM_STATE_DIR=\/var\/lib\/isthmus\/te-(bad|bench|conn|demo|fed|heal|id|pol|restart|scale|secret|sinks|spire)\//.test(environment)
+      )
         found.push(`${pid} ${command}`);
     } catch {
       // It ended while we looked.
