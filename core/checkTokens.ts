@@ -2,6 +2,10 @@ import { MeshError } from "./error.js";
 import { isSignedBy, type Jwt, readToken } from "./jwt.js";
 import type { Peer } from "./peer.js";
 
+/** Before a pod's name in its SPIFFE id. No other id has it: NSM's own deployments, for one, call every program `/ns/NAMESPACE/pod/NAME`. */
+export const podSegment = "isthmus-pod";
+const podForm = new RegExp(`^(.+)/${podSegment}/[^/]+$`);
+
 /** A token of the path with the name of the hop that it is of. */
 export interface HopToken {
   readonly name: string;
@@ -58,7 +62,7 @@ function checkPeer(token: Jwt, name: string, peer: Peer): void {
 
 function checkSigner(token: Jwt, name: string, prover: Prover | undefined): void {
   const signer = prover?.signerOf(token);
-  const pod = /^(.+)\/pod\/[^/]+$/.exec(token.subject)?.[1];
+  const pod = podForm.exec(token.subject)?.[1];
   if (signer === undefined) {
     // A pod has no certificate of its own; others are known to the hop after them, as with NSM.
     if (pod === undefined || prover === undefined) return;

@@ -1,3 +1,4 @@
+import { podSegment } from "../core/checkTokens.js";
 import { MeshError } from "../core/error.js";
 
 /** A SPIFFE id, parsed. (SPIFFE-ID.md of the SPIFFE standards.) */
@@ -58,5 +59,5 @@ export function parseIdPattern(text: string): IdPattern {
 /** The id of a pod that the owner of `id` vouches for: it lies under its own, so nobody can vouch for another's. */
 export function podId(id: string, pod: string): string {
   const escaped = pod.replace(/[^A-Za-z0-9.-]/g, (character) => `_${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
-  return `${id}/pod/${/^\.+$/.test(escaped) ? escaped.replaceAll(".", "_2e") : escaped}`;
+  return `${id}/${podSegment}/${/^\.+$/.test(escaped) ? escaped.replaceAll(".", "_2e") : escaped}`;
 }

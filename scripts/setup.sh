@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what `npm run demo`, `npm test` or `npm run bench` needs, and says so. Usage: scripts/setup.sh demo|test|bench
+# Installs what `npm run demo`, `npm test`, `npm run bench` or `npm run test:spire` needs, and says so. Usage: scripts/setup.sh demo|test|bench|spire
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,13 +8,18 @@ test=("${demo[@]}" wireguard-tools nftables iperf3 netcat-openbsd procps qemu-sy
 case "${1:-test}" in
   demo) wanted=("${demo[@]}") ;;
   test | bench) wanted=("${test[@]}") ;;
-  *) echo "setup: '$1' is not one of demo, test, bench" >&2; exit 2 ;;
+  spire) wanted=("${test[@]}" gcc libc6-dev) ;;
+  *) echo "setup: '$1' is not one of demo, test, bench, spire" >&2; exit 2 ;;
 esac
 
 node -e '
   const [major, minor] = process.versions.node.split(".").map(Number);
   if (major < 20 || (major === 20 && minor < 19)) { console.error(`setup: Node 20.19 or newer is needed, this is ${process.version}`); process.exit(1); }
 '
+
+if [ "${1:-}" = spire ] && ! command -v go >/dev/null; then
+  echo "setup: Go 1.25.3 or newer is needed to build SPIRE, and no 'go' is in PATH; Debian 12's is too old, so install one yourself" >&2; exit 1
+fi
 
 missing=()
 for package in "${wanted[@]}"; do

@@ -31,7 +31,7 @@ interface AskOptions extends RegistryOptions {
 }
 
 const registryWords = "the registry's isthmus.v1 socket (default: a lab's first registry, else that of this machine)";
-const anna = "--as spiffe://paris/node/paris-1/nsmgr/pod/client --may request --service camera-feed";
+const anna = "--as spiffe://paris/node/paris-1/nsmgr/isthmus-pod/client --may request --service camera-feed";
 
 /** `policy …`. */
 export function policyCommand(shell: Shell): Command {

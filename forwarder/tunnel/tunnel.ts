@@ -79,7 +79,11 @@ export class NodeTunnel implements Disposable {
     signal: AbortSignal,
   ): Promise<void> {
     const { address, publicKey } = asked;
-    if (address === this.node.address) throw new MeshError("invalid", "the other end of the node tunnel is this node itself");
+    if (address === this.node.address)
+      throw new MeshError(
+        "invalid",
+        "the other end of the node tunnel is this node itself, or its forwarder has this one's SPIFFE id: each needs one of its own",
+      );
     const known = this.#peers.get(address);
     if (known !== undefined && !this.#parts.inUse(address) && this.#parts.clock.monotonic() - known.usedAt >= provenMs)
       known.proven = undefined;

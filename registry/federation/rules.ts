@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import { podSegment } from "../../core/checkTokens.js";
 import type { Clock } from "../../core/clock.js";
 import { policyKind } from "../policy/document.js";
 import type { Revision, Write } from "../store.js";
@@ -37,7 +38,7 @@ export function rulesOf({ name, trustDomain, registryId }: Site, { exports, home
     { name: `the registry of ${name}`, who: [registryId], may: ["find"], ...what },
     {
       name: `the nodes of ${name}`,
-      who: [`${node}/nsmgr`, `${node}/nsmgr/pod/*`, `${node}/forwarder`],
+      who: [`${node}/nsmgr`, `${node}/nsmgr/${podSegment}/*`, `${node}/forwarder`],
       may: ["request", "monitor"],
       ...what,
     },

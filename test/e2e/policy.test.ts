@@ -17,7 +17,7 @@ const everybody = `  - { name: all, who: [${paris}], may: [register, find, monit
 `;
 const viewersOnly = `allow:
 ${everybody}  - name: viewers
-    who: ["spiffe://${paris}/node/*/nsmgr/pod/*"]
+    who: ["spiffe://${paris}/node/*/nsmgr/isthmus-pod/*"]
     may: [request]
     services: [vault]
     pods: { role: viewer }
@@ -56,7 +56,7 @@ describe("a policy in a lab", function () {
   };
   const request = (role: string) =>
     lab.tryCtl(...["--node", "paris-1", "request-connection", "vault", "--pod", "client", "--pod-label", `role=${role}`, "-o", "json"]);
-  const pod = `spiffe://${paris}/node/paris-1/nsmgr/pod/client`;
+  const pod = `spiffe://${paris}/node/paris-1/nsmgr/isthmus-pod/client`;
 
   it("lets the pods of a joined site ask for what is exported, and that site's nodes do nothing with what is none of their business", async () => {
     const visit = await lab.request("lima-1", "vault", "visitor");

@@ -28,6 +28,11 @@ export class Lab implements AsyncDisposable {
     this.prefix = prefix;
   }
 
+  /** One that something else has raised. */
+  static raised(prefix: string): Lab {
+    return new Lab(prefix);
+  }
+
   static async up(
     prefix: string,
     options: { readonly sites?: string; readonly underlay?: "4" | "6"; readonly args?: readonly string[] } = {},

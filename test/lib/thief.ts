@@ -62,7 +62,7 @@ async function steal({ identityFile, authorities, registry, connection: text, ho
   const asIf = (at: number) =>
     Connection.fromPartial({ ...connection, id: segments[at - 1]?.id ?? "", path: { index: at - 1, pathSegments: segments } });
   const victim = segments[0]?.name ?? "";
-  const pod = `spiffe://${Object.keys(authorities)[0]}/node/paris-1/nsmgr/pod/${victim}`;
+  const pod = `spiffe://${Object.keys(authorities)[0]}/node/paris-1/nsmgr/isthmus-pod/${victim}`;
   const exp = systemClock.now() / 1000 + 60;
   const inTheirName = (token: string) => {
     const path = {

@@ -11,7 +11,7 @@ async function policy(...words: string[]): Promise<{ readonly code: number; read
       out += text;
     },
   };
-  const asked = ["-f", "examples/policy.yaml", "--as", "spiffe://paris/node/paris-1/nsmgr/pod/tv", "--may", "request"];
+  const asked = ["-f", "examples/policy.yaml", "--as", "spiffe://paris/node/paris-1/nsmgr/isthmus-pod/tv", "--may", "request"];
   const [verb = "", ...more] = words;
   return { code: await run(context, ["policy", verb, ...asked, ...more]), out };
 }

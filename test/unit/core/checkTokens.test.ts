@@ -13,7 +13,7 @@ const soon = clock.now() / 1000 + 600;
 const nsmgr = "spiffe://test/node/one/nsmgr";
 const forwarder = "spiffe://test/node/one/forwarder";
 const self = "spiffe://test/node/two/nsmgr";
-const pod = `${nsmgr}/pod/client`;
+const pod = `${nsmgr}/isthmus-pod/client`;
 
 /** Seen from nsmgr of node two: a pod, its nsmgr and its forwarder are before it, and the forwarder is the peer. */
 describe("the tokens before a hop", () => {
@@ -98,6 +98,14 @@ describe("the tokens before a hop", () => {
     refused("does not show who vouches for it", { pod: makeToken({ sub: pod, aud: [nsmgr], exp: soon }, generateKey().privateKey) });
   });
 
+  it("are refused when somebody speaks for an id that only lies under his own", async () => {
+    const above = await testIdentity("spiffe://test/ns/default", clock);
+    const sub = "spiffe://test/ns/default/pod/nsc-1";
+    refused(`speaks for ${sub}, but spiffe://test/ns/default has signed it`, {
+      pod: makeToken({ sub, aud: [nsmgr], exp: soon }, above.source.current),
+    });
+  });
+
   it("are refused when one brings a certificate that did not sign it, or that nobody here trusts", async () => {
     const borrowed = one.source.current.chain.map(({ raw }) => raw.toString("base64"));
     refused("is not signed with the key of the certificate of", {
@@ -109,8 +117,11 @@ describe("the tokens before a hop", () => {
   });
 
   it("of a client of NSM, which shows no certificate, are taken on the word of the next hop", () => {
-    const client = makeToken({ sub: "spiffe://test/nsc", aud: [nsmgr], exp: soon }, generateKey().privateKey);
-    assert.equal(check({ pod: client })[0]?.subject, "spiffe://test/nsc");
+    // The second is what NSM's own deployments call it.
+    for (const sub of ["spiffe://test/nsc", "spiffe://test/ns/default/pod/nsc-1"]) {
+      const client = makeToken({ sub, aud: [nsmgr], exp: soon }, generateKey().privateKey);
+      assert.equal(check({ pod: client })[0]?.subject, sub);
+    }
   });
 
   it("are checked on the way back too: the next hop's is its own", () => {

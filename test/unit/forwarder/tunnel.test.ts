@@ -84,6 +84,14 @@ describe("forwarder: node tunnel", () => {
     assert.match(bench.kernel.text(), /ip route add fd00::2\/128 dev wg proto 105 mtu 1400/);
   });
 
+  it("is refused to a forwarder with this one's SPIFFE id", async () => {
+    await using bench = await new Bench().start();
+    await assert.rejects(
+      bench.tunnel.use({ ...peer, address: "fd00::1" }, signal),
+      /its forwarder has this one's SPIFFE id: each needs one of its own/,
+    );
+  });
+
   it("begins anew with a peer that does not know us any more", async () => {
     await using bench = await new Bench().start();
     await bench.tunnel.use({ ...peer, endpoint: "192.0.2.2:51820" }, signal);

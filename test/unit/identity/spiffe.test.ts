@@ -60,7 +60,7 @@ describe("patterns of ids", () => {
 describe("the id of a pod", () => {
   it("lies under that of its nsmgr, whatever the pod is called", () => {
     const id = "spiffe://paris/node/paris-1/nsmgr";
-    assert.equal(podId(id, "client-0"), `${id}/pod/client-0`);
+    assert.equal(podId(id, "client-0"), `${id}/isthmus-pod/client-0`);
     for (const name of ["a/b", "..", ".", "a b", "a_b", "a%2fb", "é"]) parseSpiffeId(podId(id, name));
     assert.notEqual(podId(id, "a/b"), podId(id, "a_2fb"));
   });

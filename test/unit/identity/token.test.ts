@@ -37,7 +37,7 @@ describe("tokens", () => {
     await clock.advance(59_999);
     assert.equal(await tokens(), first);
     assert.notEqual((await tokens("spiffe://tokyo/x")).token, first.token);
-    assert.notEqual((await signer.by(svid, `${subject}/pod/a`)()).token, first.token);
+    assert.notEqual((await signer.by(svid, `${subject}/isthmus-pod/a`)()).token, first.token);
     await clock.advance(1);
     const second = await tokens();
     assert.notEqual(second, first);

@@ -61,7 +61,7 @@ describe("the policy in a mesh", () => {
     await apply(restricted);
     await heard();
     const asked = attach(1, "web", "client", "guest");
-    const pod = "spiffe://test/node/node-1/nsmgr/pod/client";
+    const pod = "spiffe://test/node/node-1/nsmgr/isthmus-pod/client";
     await failsWith("denied", `${pod} (a pod with role=guest) may not request "web"`, asked);
     await failsWith("denied", "rule 4 (viewers) comes nearest but is for pods with role=viewer", mesh.node(1).attach("web", "client"));
     assert.deepEqual(new Set(audit().deniedTo(pod)), new Set(["request web"]));
@@ -87,7 +87,7 @@ describe("the policy in a mesh", () => {
     await heard();
     await using peers = await peersOf("node/node-3/nsmgr");
     const svid = (await meshIdentity(mesh.world, "node/node-3/nsmgr")).source.current;
-    const sub = `${svid.id.text}/pod/x`;
+    const sub = `${svid.id.text}/isthmus-pod/x`;
     const exp = mesh.world.clock.now() / 1000 + 60;
     const ask = (claims: object) => {
       const token = makeToken({ sub, aud: [svid.id.text], exp, ...claims }, svid);
@@ -123,7 +123,7 @@ describe("the policy in a mesh", () => {
   it("denies a registration that comes through a node, and one that comes straight to the registry", async () => {
     await apply(restricted);
     await heard();
-    const pod = "spiffe://test/node/node-3/nsmgr/pod/server";
+    const pod = "spiffe://test/node/node-3/nsmgr/isthmus-pod/server";
     await failsWith("denied", `${pod} may not register "web"`, mesh.node(3).serve("web", "server"));
     await using peers = await peersOf("node/node-3/nsmgr");
     const mine = NetworkServiceEndpoint.fromPartial({ name: "mine", url: "tcp://10.0.0.3:5001", networkServiceNames: ["web"] });

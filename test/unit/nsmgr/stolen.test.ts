@@ -58,7 +58,7 @@ describe("a stolen identity of a node", () => {
   it("has in its path who asked: the pod, for whom its nsmgr vouches", () => {
     const subjects = connection.path?.pathSegments.map(({ token }) => subjectOf(token));
     assert.deepEqual(subjects, [
-      "spiffe://test/node/node-1/nsmgr/pod/client",
+      "spiffe://test/node/node-1/nsmgr/isthmus-pod/client",
       "spiffe://test/node/node-1/nsmgr",
       "spiffe://test/node/node-1/forwarder",
       "spiffe://test/node/node-2/nsmgr",
@@ -109,7 +109,7 @@ describe("a stolen identity of a node", () => {
   it("cannot ask in the name of another node's pod", async () => {
     const { clock } = mesh.world;
     const [exp, svid] = [clock.now() / 1000 + 60, thief.source.current];
-    const sub = "spiffe://test/node/node-1/nsmgr/pod/client";
+    const sub = "spiffe://test/node/node-1/nsmgr/isthmus-pod/client";
     const forged = makeToken({ sub, aud: [thief.id], exp }, svid);
     const stolen = connection.path?.pathSegments[0]?.token ?? "";
     for (const [token, words] of [
@@ -136,7 +136,7 @@ describe("a stolen identity of a node", () => {
     const context = { signal: unending };
     const mine = NetworkServiceEndpoint.fromPartial({ name: "web-1", url: "tcp://10.0.0.3:5001", networkServiceNames: ["web"] });
     const { clock } = mesh.world;
-    const owner = "spiffe://test/node/node-2/nsmgr/pod/server";
+    const owner = "spiffe://test/node/node-2/nsmgr/isthmus-pod/server";
     const forged = makeToken({ sub: owner, aud: [thief.id], exp: clock.now() / 1000 + 60 }, thief.source.current);
     for (const url of [registryUrl, mesh.node(2).urls.tcp]) {
       await failsWith("denied", `web-1 belongs to ${owner}`, peers.endpoints(url).register(mine, context));
@@ -161,6 +161,6 @@ describe("a stolen identity of a node", () => {
       await failsWith("denied", "rule 3 (paris) comes nearest", peers.endpoints(url).register(mine, { signal: unending }));
     await failsWith("denied", "may not register", mesh.node(3).serve("web", "server"));
     assert.deepEqual(audited(), ["register web"]);
-    assert.deepEqual(mesh.world.audit.deniedTo(`${thief.id}/pod/server`), ["register web"]);
+    assert.deepEqual(mesh.world.audit.deniedTo(`${thief.id}/isthmus-pod/server`), ["register web"]);
   });
 });

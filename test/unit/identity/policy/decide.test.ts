@@ -9,7 +9,7 @@ import type { Action, Labels } from "../../../../identity/policy/policy.js";
 
 const example = parsePolicy(readFileSync("examples/policy.yaml", "utf8"), "examples/policy.yaml");
 const node = (path: string) => `spiffe://paris/node/paris-1/${path}`;
-const tv = node("nsmgr/pod/tv");
+const tv = node("nsmgr/isthmus-pod/tv");
 const answer = (id: string, action: Action, service: string, podLabels: Labels = {}, policy = example) => {
   const decision = decide(policy, { id, action, service, podLabels });
   return decision.allowed ? decision.rule.title : "denied";
@@ -20,9 +20,9 @@ describe("a policy", () => {
     [node("forwarder"), "register", "forwarder", {}, "rule 1 (forwarders)"],
     [node("nsmgr"), "register", "forwarder", {}, "denied"],
     [node("forwarder"), "find", "camera-hall", {}, "rule 2 (nodes)"],
-    [node("nsmgr/pod/server"), "register", "camera-hall", {}, "rule 3 (cameras)"],
+    [node("nsmgr/isthmus-pod/server"), "register", "camera-hall", {}, "rule 3 (cameras)"],
     [node("nsmgr"), "register", "camera-hall", {}, "rule 3 (cameras)"],
-    ["spiffe://paris/node/paris-3/nsmgr/pod/server", "register", "camera-hall", {}, "denied"],
+    ["spiffe://paris/node/paris-3/nsmgr/isthmus-pod/server", "register", "camera-hall", {}, "denied"],
     ["spiffe://paris/node/paris-10/nsmgr", "register", "camera-hall", {}, "denied"],
     [tv, "request", "camera-hall", { role: "viewer", other: "x" }, "rule 4 (viewers)"],
     [tv, "request", "camera-hall", { role: "guest" }, "denied"],
@@ -32,8 +32,8 @@ describe("a policy", () => {
     [tv, "request", "my-camera-hall", { role: "viewer" }, "denied"],
     [tv, "request", "public-x", {}, "rule 5 (public)"],
     [tv, "monitor", "public-x", {}, "denied"],
-    ["spiffe://tokyo/node/tokyo-1/nsmgr/pod/x", "request", "public-x", {}, "rule 6 (tokyo)"],
-    ["spiffe://tokyo/node/tokyo-1/nsmgr/pod/x", "register", "public-x", {}, "denied"],
+    ["spiffe://tokyo/node/tokyo-1/nsmgr/isthmus-pod/x", "request", "public-x", {}, "rule 6 (tokyo)"],
+    ["spiffe://tokyo/node/tokyo-1/nsmgr/isthmus-pod/x", "register", "public-x", {}, "denied"],
     ["spiffe://tokyo.evil/x", "request", "public-x", {}, "denied"],
     ["spiffe://paris", "request", "public-x", {}, "rule 5 (public)"],
     ["", "request", "public-x", {}, "denied"],

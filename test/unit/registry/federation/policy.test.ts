@@ -10,7 +10,13 @@ const registry = "spiffe://tokyo.test/registry";
 /** Who of tokyo may do what with `echo` there, as `find registry`. */
 function allowed(site: TestSite, service = "echo"): string[] {
   const actions: Action[] = ["register", "find", "request", "monitor"];
-  const who = { registry, nsmgr: `${node}/nsmgr`, pod: `${node}/nsmgr/pod/client`, forwarder: `${node}/forwarder`, other: `${node}/other` };
+  const who = {
+    registry,
+    nsmgr: `${node}/nsmgr`,
+    pod: `${node}/nsmgr/isthmus-pod/client`,
+    forwarder: `${node}/forwarder`,
+    other: `${node}/other`,
+  };
   const asked = Object.entries(who).flatMap(([name, id]) => actions.map((action) => ({ name, id, action })));
   return asked
     .filter(({ id, action }) => decide(site.policy.current.policy, { id, action, service }).allowed)
