@@ -201,6 +201,7 @@ describe("a member of a site", () => {
   beforeEach(async () => {
     site = await Site.open();
     folder = newFolder();
+    away = false;
   });
   afterEach(async () => {
     await site[Symbol.asyncDispose]();
@@ -209,7 +210,9 @@ describe("a member of a site", () => {
 
   const file = () => join(folder.path, "nsmgr", "identity.json");
   const tokenFile = () => join(folder.path, "token");
-  let away = false;
+  /** Nobody answers, at the token's address alone or anywhere. */
+  let away: boolean | "first" = false;
+  const other = "tcp://10.0.0.2:5002";
 
   /** The registry, as if over the wire: it sees the key that was shown, and who that is. */
   const client = (): AuthorityClient => {
@@ -217,23 +220,23 @@ describe("a member of a site", () => {
       chain: chain.length === 0 ? [] : parseDer(chain, "x"),
       bundles: new Map(Object.entries(bundles).map(([domain, { certificates }]) => [domain, parseDer(certificates, "x")])),
     });
-    const check = () => {
-      if (away) throw new MeshError("unreachable", "nothing answers");
+    const check = (at: string) => {
+      if (away === true || (away === "first" && at === url)) throw new MeshError("unreachable", "nothing answers");
     };
     return {
-      join: async (_url, showing, { program, node, token }) => {
-        check();
+      join: async (at, showing, { program, node, token }) => {
+        check(at);
         const key = showing.source.current.chain[0]?.publicKey ?? assert.fail();
         return granted(await site.join(token, key, { program, node }));
       },
-      renew: async (_url, showing, publicKey) => {
-        check();
+      renew: async (at, showing, publicKey) => {
+        check(at);
         const { id, chain } = showing.source.current;
         const peer = { id: id.text, publicKey: chain[0]?.publicKey ?? assert.fail() };
         return granted(await site.members.renew({ publicKey: Buffer.from(publicKey) }, peer));
       },
-      async *followTrust(_url, showing, signal) {
-        check();
+      async *followTrust(at, showing, signal) {
+        check(at);
         const { id, chain } = showing.source.current;
         const peer = { id: id.text, publicKey: chain[0]?.publicKey ?? assert.fail() };
         for await (const { bundles } of site.members.followTrust(peer, signal)) yield granted({ chain: [], bundles }).bundles;
@@ -242,7 +245,16 @@ describe("a member of a site", () => {
   };
   const open = (signal = forever) =>
     openMember({
-      ...{ file: file(), tokenFile: tokenFile(), program: "nsmgr", authority: client(), clock: site.clock, log: silent, signal },
+      ...{
+        file: file(),
+        tokenFile: tokenFile(),
+        registryUrls: [url, other],
+        program: "nsmgr",
+        authority: client(),
+        clock: site.clock,
+        log: silent,
+        signal,
+      },
       showing: (source) => new Identity({ source, clock: site.clock, tokenLifetimeMs: 60_000 }),
     });
   const invited = async () => writeFileSync(tokenFile(), `${(await site.invite()).text}\n`, { mode: 0o600 });
@@ -270,6 +282,22 @@ describe("a member of a site", () => {
       seen.add(source.current.chain[0]?.fingerprint256);
       assert.equal(seen.size, turn + 1);
     }
+  });
+
+  it("asks the site's other registries while the one of its token is away: to join, to be renewed, and whom to trust", async () => {
+    await invited();
+    away = "first";
+    await using source = await open();
+    const first = source.current;
+    const heard = (what: () => void) => {
+      const told = new Promise<void>((resolve) => void source.listen(resolve));
+      what();
+      return told;
+    };
+    await heard(() => void site.clock.advance(hour / 2));
+    assert.notEqual(source.current, first);
+    await heard(() => site.trustAlso(new Map([["tokyo", site.authority.authorities]])));
+    assert.ok(source.bundles.has("tokyo"));
   });
 
   it("trusts whom the site trusts, also when that changes between renewals, and still does after a restart", async () => {
