@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { KeyObject } from "node:crypto";
-import { existsSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { IssuedIdentity } from "../../../api/gen/isthmus/v1/identity.js";
 import { MeshError } from "../../../core/error.js";
@@ -15,9 +15,10 @@ import { Identity } from "../../../identity/identity.js";
 import { generateKey, spkiOf } from "../../../identity/keys.js";
 import { parseSpiffeId } from "../../../identity/spiffe.js";
 import { Members } from "../../../registry/admission/members.js";
+import { checkAuthority } from "../../../registry/admission/oneAuthority.js";
 import { noAuthority, nodesApi } from "../../../registry/admission/site.js";
 import { openMemoryStore } from "../../../registry/memory.js";
-import type { Store } from "../../../registry/store.js";
+import type { Store, Transaction } from "../../../registry/store.js";
 import { failsWith, throwsWith } from "../../lib/chainKit.js";
 import { FakeClock } from "../../lib/fakeClock.js";
 import { newFolder } from "../../lib/folder.js";
@@ -192,6 +193,29 @@ describe("a join token", () => {
     const at = text.length - 30;
     const altered = text.slice(0, at) + (text[at] === "A" ? "B" : "A") + text.slice(at + 1);
     throwsWith("invalid", "a letter was lost or altered", () => parseJoinToken(altered));
+  });
+});
+
+describe("registries that share a store", () => {
+  it("sign with one authority; another is refused unless it takes over", async () => {
+    await using site = await Site.open();
+    using folder = newFolder();
+    const shared = {
+      abilities: { ...site.store.abilities, shared: true },
+      get: (key: string) => site.store.get(key),
+      commit: (transaction: Transaction) => site.store.commit(transaction),
+    };
+    const [keyFile, certificateFile] = [join(folder.path, "ca.key"), join(folder.path, "ca.pem")];
+    const open = () => Authority.open({ keyFile, certificateFile, trustDomain: "paris", lifetimeMs: hour, clock: site.clock });
+    const another = await open();
+    await checkAuthority(site.store, another);
+    await checkAuthority(shared, site.authority);
+    await checkAuthority(shared, site.authority);
+    const sentence = /sign with the authority [0-9a-f]{16}…, this one would with .* NSM_CA_KEY_FILE and NSM_CA_CERT_FILE/;
+    await failsWith("invalid", sentence, checkAuthority(shared, another));
+    appendFileSync(certificateFile, site.authority.certificate.toString());
+    await checkAuthority(shared, await open());
+    await failsWith("invalid", sentence, checkAuthority(shared, site.authority));
   });
 });
 
