@@ -124,10 +124,9 @@ function programTarget(target: Target): { readonly node: string; readonly progra
   return { node: target.node, program: target.program as ProgramName };
 }
 
-// All of etcd before all registries before all nsmgrs before all forwarders.
+// All of etcd, which is not in the list, before all registries before all nsmgrs before all forwarders.
 function inOrder(targets: readonly Target[]): Target[] {
   const order: readonly string[] = programNames;
-  // Of what is not in the list, etcd comes first, and what nobody but a forwarder starts does not matter.
   return [...targets].sort((a, b) => order.indexOf(a.program) - order.indexOf(b.program));
 }
 
