@@ -7,6 +7,7 @@ import { usage } from "./errors.js";
 import { nodeFiles } from "./lab/files.js";
 import { podNamespace } from "./lab/layout.js";
 import { type LabRecord, needLab, readLab } from "./lab/record.js";
+import { registryOf } from "./lab/registries.js";
 
 /** Which isthmus.v1 socket to talk to, and what to call the node behind it. */
 export interface Target {
@@ -46,9 +47,10 @@ export const registryOption =
 /** The isthmus.v1 socket of a registry: the one that is named by its socket or a lab's site, else the first of the lab, else that of this machine. */
 export function registryTarget(options: GlobalOptions & { readonly registry?: string }): string {
   const { registry, prefix } = options;
-  const sites = readLab(prefix)?.sites ?? [];
-  const node = registry === undefined ? sites[0]?.registryNode : sites.find(({ name }) => name === registry)?.registryNode;
-  if (node !== undefined) return `unix://${nodeFiles(prefix, node).admin("registry")}`;
+  const lab = readLab(prefix);
+  const sites = lab?.sites ?? [];
+  const site = registry === undefined ? sites[0] : sites.find(({ name }) => name === registry);
+  if (lab !== undefined && site !== undefined) return `unix://${nodeFiles(prefix, registryOf(lab, site.name).name).admin("registry")}`;
   if (registry === undefined) return "unix:///run/isthmus/registry-admin.sock";
   if (/^[/:]|:\/\//.test(registry)) return socketUrl(registry);
   throw usage(

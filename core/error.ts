@@ -48,3 +48,9 @@ export function asMeshError(error: unknown, fallback: ErrorCode = "internal"): M
     return new MeshError("timeout", "the time for this request is over", { cause: error });
   return new MeshError(fallback, error instanceof Error ? error.message : String(error), { cause: error });
 }
+
+/** Whether somebody could not be asked, as against: was asked and said no. */
+export function isAway(error: unknown): boolean {
+  const { code } = asMeshError(error);
+  return code === "unreachable" || code === "timeout";
+}

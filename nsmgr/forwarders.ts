@@ -2,7 +2,7 @@ import type { NetworkService, NetworkServiceEndpoint } from "../api/gen/registry
 import { NetworkService as NetworkServiceMessage } from "../api/gen/registry/registry.js";
 import type { Clock } from "../core/clock.js";
 import type { Directory } from "../core/directory.js";
-import { isAway } from "../rpc/replicas.js";
+import { isAway } from "../core/error.js";
 import type { LocalEndpoints } from "./proxy/local.js";
 
 export interface ForwardersParts {

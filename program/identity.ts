@@ -9,7 +9,7 @@ import { Identity } from "../identity/identity.js";
 import type { IdentitySource } from "../identity/source.js";
 import { WorkloadApiSource } from "../identity/workloadApi/source.js";
 import { type ConfigOf, setting } from "./config.js";
-import { labels, oneOf, optionalText, text } from "./values.js";
+import { labels, list, oneOf, optionalText, text } from "./values.js";
 
 /** Where a program's identity comes from. */
 export const identitySettings = {
@@ -34,6 +34,12 @@ export const identitySettings = {
 /** The same for the programs of a node. */
 export const memberSettings = {
   ...identitySettings,
+  registryUrls: setting(
+    "NSM_REGISTRY_URL",
+    "the site's registries, for the identity's renewal where the one that made the join token is away",
+    list,
+    "",
+  ),
   joinTokenFile: setting("NSM_JOIN_TOKEN_FILE", "a file (mode 0600) with the one-time token of `nsmctl node invite`", optionalText, ""),
 };
 
@@ -70,6 +76,7 @@ export async function openIdentity(
     (await openMember({
       ...parts,
       ...{ program, authority, file: join(config.stateDir, "identity.json"), tokenFile: config.joinTokenFile },
+      registryUrls: config.registryUrls,
       showing: (own) => {
         shown ??= new Identity({ source: own, clock, tokenLifetimeMs });
         return shown;

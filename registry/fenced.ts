@@ -13,7 +13,7 @@ const mostAttempts = 16;
  * After a commit of which nobody knows whether it happened it looks again: if it did, `decide` sees what it wrote.
  */
 export async function fenced(
-  store: Store,
+  store: Pick<Store, "get" | "commit">,
   key: string,
   decide: (found: Entry | undefined) => Write | undefined,
 ): Promise<Revision | undefined> {

@@ -6,6 +6,7 @@ import type { SiteApi } from "../rpc/identityApi.js";
 import { siteJoiner } from "../rpc/joinSite.js";
 import { publishedUrl } from "../rpc/published.js";
 import { Members } from "./admission/members.js";
+import { checkAuthority } from "./admission/oneAuthority.js";
 import { nodesApi } from "./admission/site.js";
 import type { RegistryConfig } from "./config.js";
 import { type FederatedSite, openFederatedSite } from "./federation/open.js";
@@ -39,7 +40,8 @@ export class OwnSite {
   }
 
   async open({ services, endpoints }: Registries, policy: SitePolicy): Promise<FederatedSite> {
-    const { identity, authority, log, clock } = this.#parts;
+    const { identity, authority, store, log, clock } = this.#parts;
+    await checkAuthority(store, authority);
     const { site: name, export: exports, forwarderService } = this.#config;
     return await openFederatedSite({
       ...{ ...this.#parts, services, endpoints, exports, name, trustDomain: authority.trustDomain },

@@ -1,5 +1,5 @@
 import type { Clock } from "../core/clock.js";
-import { asMeshError } from "../core/error.js";
+import { isAway } from "../core/error.js";
 import type { Registry, RegistryContext } from "./registry.js";
 import { timeLimit } from "./signals.js";
 
@@ -52,10 +52,4 @@ export function replicas<T>(registries: readonly [Registry<T>, ...Registry<T>[]]
       }
     },
   };
-}
-
-/** Whether a registry could not be asked, as against: it was asked and said no. */
-export function isAway(error: unknown): boolean {
-  const { code } = asMeshError(error);
-  return code === "unreachable" || code === "timeout";
 }

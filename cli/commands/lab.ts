@@ -5,6 +5,7 @@ import { usage } from "../errors.js";
 import { parsePrefix, parseSites } from "../lab/layout.js";
 import type { LabRecord } from "../lab/record.js";
 import type { LabStatus } from "../lab/status.js";
+import { parseStores, type StoreWish, storeNames } from "../lab/stores.js";
 import { type Format, outputOption, print } from "../output.js";
 import { withProgress } from "../progress.js";
 import { table } from "../table.js";
@@ -13,6 +14,9 @@ interface UpOptions extends GlobalOptions {
   readonly sites: string;
   readonly underlay: "4" | "6";
   readonly allowPlain?: true;
+  readonly store: StoreWish["store"];
+  readonly etcdMembers?: string;
+  readonly registries?: string;
 }
 
 /** `lab …`. The lab's code is loaded by the command that runs, since it brings the kernel with it. */
@@ -34,15 +38,21 @@ function upCommand({ context }: Shell): Command {
   return command("up", "raise a lab; returns when all of its programs are healthy", [
     "nsmctl lab up",
     "nsmctl lab up --sites paris=2,tokyo=1,lima=1 --prefix mine --underlay 6",
+    "nsmctl lab up --sites paris=3,tokyo=1 --store etcd --etcd-members 3 --registries 2",
   ])
     .option("--sites <name=nodes,…>", "the sites and how many nodes each has", "paris=2,tokyo=1")
     .addOption(new Option("--underlay <family>", "what the WAN speaks: IPv4 or IPv6").choices(["4", "6"]).default("4"))
     .option("--allow-plain", "let every node take plaintext VXLAN")
+    .addOption(new Option("--store <kind>", "where the registries keep their data").choices(storeNames).default("lmdb"))
+    .option("--etcd-members <n>", "how many processes each site's etcd has, on its nodes in turn: 1, 3 or 5 (1)")
+    .option("--registries <n>", "how many registries each site has in its etcd, at most one a node (1)")
     .action(async (_options: unknown, self: Command) => {
       const options = optionsOf<UpOptions>(self);
+      const { store, ...each } = parseStores(options);
       const wish = {
         prefix: parsePrefix(options.prefix),
-        sites: parseSites(options.sites),
+        sites: parseSites(options.sites).map((site) => ({ ...site, ...each })),
+        store,
         underlay: options.underlay === "6" ? (6 as const) : (4 as const),
         allowPlain: options.allowPlain === true,
       };
@@ -74,9 +84,9 @@ function statusCommand({ context }: Shell): Command {
 function statusText(status: LabStatus): string {
   const parts = [
     table(
-      ["site", "registry", "trust domain", "joined with"],
-      status.sites.map(({ name, registry, trustDomain, joined }) => ({
-        ...{ site: name, registry, "trust domain": trustDomain },
+      ["site", "registries", "trust domain", "joined with"],
+      status.sites.map(({ name, registries, trustDomain, joined }) => ({
+        ...{ site: name, registries: registries.join(", "), "trust domain": trustDomain },
         "joined with": Object.entries(joined)
           .map(([other, state]) => `${other} (${state})`)
           .join(", "),
@@ -145,8 +155,16 @@ function execCommand({ context, exit }: Shell): Command {
 }
 
 function faultCommand({ context }: Shell, verb: "kill" | "stop" | "start", description: string, done: string): Command {
-  return command(verb, description, [`nsmctl lab ${verb} paris-1/forwarder`, `nsmctl lab ${verb} paris`, `nsmctl lab ${verb}`])
-    .argument("[node|site|node/program]", "a node's nsmgr and forwarder, a site's registry, or one program; left out: all of ours")
+  return command(verb, description, [
+    `nsmctl lab ${verb} paris-1/forwarder`,
+    `nsmctl lab ${verb} paris`,
+    `nsmctl lab ${verb} paris/etcd`,
+    `nsmctl lab ${verb}`,
+  ])
+    .argument(
+      "[node|site|node/program]",
+      "a node's nsmgr and forwarder, a site's registries (SITE/etcd: its etcd), or one program; left out: all of ours",
+    )
     .action(async (text: string | undefined, _options: unknown, self: Command) => {
       const faults = await import("../lab/faults.js");
       const prefix = parsePrefix(optionsOf(self).prefix);

@@ -8,6 +8,7 @@ import { listed, needNode } from "./pods.js";
 import { endProcesses, isAlive, killProcesses, residents } from "./process.js";
 import { isThe, programsOf, startProgram } from "./programs.js";
 import { type LabRecord, needLab, type ProcessRecord, type ProgramRecord } from "./record.js";
+import { isEtcd } from "./stores.js";
 
 const wireguard = "wireguard-go";
 const graceMs = 10_000;
@@ -20,7 +21,7 @@ export interface Target {
   readonly program: ProgramName | typeof wireguard;
 }
 
-/** `paris-1`, `paris-1/forwarder`, `paris` (a site: its registry), or undefined for all of our programs. */
+/** `paris-1`, `paris-1/forwarder`, `paris` (a site: its registries), `paris/etcd`, or undefined for all of our programs. */
 export function targetsOf(lab: LabRecord, text: string | undefined): Target[] {
   if (text === undefined) return lab.nodes.flatMap((node) => programsOf(lab, node).map((program) => ({ node: node.name, program })));
   const [name = "", program, ...rest] = text.split("/");
@@ -31,15 +32,16 @@ export function targetsOf(lab: LabRecord, text: string | undefined): Target[] {
 }
 
 function ofNode(lab: LabRecord, node: NodePlan, program: string | undefined): Target[] {
-  // A registry is its site's, not the node's that it happens to run on.
+  // Registries and etcd are their site's, not the node's that they happen to run on.
   if (program === undefined)
     return [
       { node: node.name, program: "nsmgr" },
       { node: node.name, program: "forwarder" },
     ];
-  const known: string[] = [...programsOf(lab, node), wireguard];
-  if (!known.includes(program)) throw new MeshError("not-found", `${node.name} runs no ${program}; it runs ${known.join(", ")}`);
-  return [{ node: node.name, program: program as Target["program"] }];
+  const known = [...programsOf(lab, node), wireguard] as const;
+  const meant = known.filter((one) => means(program, one));
+  if (meant.length === 0) throw new MeshError("not-found", `${node.name} runs no ${program}; it runs ${known.join(", ")}`);
+  return meant.map((one) => ({ node: node.name, program: one }));
 }
 
 function ofSite(lab: LabRecord, name: string, program: string | undefined): Target[] {
@@ -49,8 +51,19 @@ function ofSite(lab: LabRecord, name: string, program: string | undefined): Targ
       "not-found",
       `no node or site ${name} in the lab ${lab.prefix}; ${listed("nodes", lab.nodes)}; ${listed("sites", lab.sites)}`,
     );
-  if (program !== undefined && program !== "registry") throw new MeshError("not-found", `site ${name} has only a registry, no ${program}`);
-  return [{ node: site.registryNode, program: "registry" }];
+  const own: Target[] = [
+    ...site.registryNodes.map((node) => ({ node, program: "registry" as const })),
+    ...site.etcd.map((member) => ({ node: member.node, program: member.name })),
+  ];
+  const meant = own.filter((one) => means(program ?? "registry", one.program));
+  const known = [...new Set(own.map((one) => one.program))].join(", ");
+  if (meant.length === 0) throw new MeshError("not-found", `site ${name} has no ${program} of its own; it has ${known}`);
+  return meant;
+}
+
+/** `etcd` is any member. */
+function means(word: string, program: Target["program"]): boolean {
+  return word === program || (word === "etcd" && isEtcd(program));
 }
 
 /** SIGKILL; resolves when they are gone. */
@@ -111,7 +124,7 @@ function programTarget(target: Target): { readonly node: string; readonly progra
   return { node: target.node, program: target.program as ProgramName };
 }
 
-// All registries before all nsmgrs before all forwarders.
+// All of etcd, which is not in the list, before all registries before all nsmgrs before all forwarders.
 function inOrder(targets: readonly Target[]): Target[] {
   const order: readonly string[] = programNames;
   return [...targets].sort((a, b) => order.indexOf(a.program) - order.indexOf(b.program));

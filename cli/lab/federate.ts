@@ -3,8 +3,9 @@ import type { Context } from "../context.js";
 import { type Session, withPeers } from "../session.js";
 import { nodeFiles } from "./files.js";
 import type { Wait } from "./health.js";
-import { registryOf } from "./programs.js";
+import type { NodePlan } from "./layout.js";
 import type { LabRecord } from "./record.js";
+import { registriesOf, registryOf } from "./registries.js";
 
 const lifetimeMs = 10 * 60_000;
 const pollMs = 50;
@@ -13,7 +14,7 @@ const pollMs = 50;
 export async function federate(context: Context, lab: LabRecord, step: (text: string) => void): Promise<void> {
   const { signal } = context;
   await withPeers(context.clock, async (peers) => {
-    const registry = (site: string) => registryIn(peers, lab, site);
+    const registry = (site: string) => registryAt(peers, lab, registryOf(lab, site));
     for (const [at, site] of lab.sites.entries())
       for (const other of lab.sites.slice(0, at)) {
         step(`joining ${site.name} with ${other.name}`);
@@ -27,20 +28,21 @@ export async function federate(context: Context, lab: LabRecord, step: (text: st
 export async function waitJoined(lab: LabRecord, wait: Wait, step: (text: string) => void): Promise<void> {
   const end = wait.clock.monotonic() + wait.withinMs;
   await withPeers(wait.clock, async (peers) => {
-    for (const { name } of lab.sites) {
-      step(`waiting for ${name} to reach the other sites`);
+    for (const { node, site } of lab.sites.flatMap(({ name: site }) => registriesOf(lab, site).map((node) => ({ node, site })))) {
+      step(`waiting for ${site} to reach the other sites`);
       for (;;) {
-        const { sites } = await registryIn(peers, lab, name).listSites(wait.signal);
-        const missing = sites.find(({ state }) => state !== "up");
+        const { sites } = await registryAt(peers, lab, node).listSites(wait.signal);
+        const missing = lab.sites.find(({ name }) => name !== site && sites.find((one) => one.name === name)?.state !== "up");
         if (missing === undefined) break;
+        const reason = sites.find((one) => one.name === missing.name)?.reason || "no answer yet";
         if (wait.clock.monotonic() > end)
-          throw new MeshError("unreachable", `the site ${name} does not reach ${missing.name}: ${missing.reason || "no answer yet"}`);
+          throw new MeshError("unreachable", `the registry of ${site} on ${node.name} does not reach ${missing.name}: ${reason}`);
         await wait.clock.sleep(pollMs, wait.signal);
       }
     }
   });
 }
 
-function registryIn(peers: Session, lab: LabRecord, site: string): ReturnType<Session["site"]> {
-  return peers.site(`unix://${nodeFiles(lab.prefix, registryOf(lab, site).name).admin("registry")}`);
+function registryAt(peers: Session, lab: LabRecord, node: NodePlan): ReturnType<Session["site"]> {
+  return peers.site(`unix://${nodeFiles(lab.prefix, node.name).admin("registry")}`);
 }

@@ -1,6 +1,6 @@
 import { rmdirSync } from "node:fs";
 import { join } from "node:path";
-import type { ProgramName } from "./layout.js";
+import type { OwnProgram, ProgramName } from "./layout.js";
 
 /** Where all labs of this machine are. */
 export const runRoot = "/run/isthmus";
@@ -24,14 +24,27 @@ export function nodeFiles(prefix: string, node: string) {
     /** isthmus.v1 of its nsmgr. */
     nodeSocket: join(run, "node.sock"),
     /** Where a program serves NSM's API. */
-    socket: (program: ProgramName) => join(run, `${program}.sock`),
+    socket: (program: OwnProgram) => join(run, `${program}.sock`),
     /** Where a program serves isthmus.v1, or at least its health. */
-    admin: (program: ProgramName) => join(run, program === "nsmgr" ? "node.sock" : `${program}-admin.sock`),
+    admin: (program: OwnProgram) => join(run, program === "nsmgr" ? "node.sock" : `${program}-admin.sock`),
     /** With which the node's programs join their site. */
     joinToken: join(stateFolder(prefix), node, "join-token"),
     log: (program: ProgramName) => join(run, "log", `${program}.log`),
     logs: join(run, "log"),
     state: (program: ProgramName) => join(stateFolder(prefix), node, program),
+  };
+}
+
+/** What a site's registries and the members of its etcd share. */
+export function siteFiles(prefix: string, site: string) {
+  const folder = join(stateFolder(prefix), site);
+  return {
+    /** The site's authority, where more than one registry signs with it. */
+    caKey: join(folder, "ca.key"),
+    caCertificate: join(folder, "ca.pem"),
+    etcdCa: join(folder, "etcd-ca.pem"),
+    /** What members show to registries and to one another, and registries to members. */
+    etcdPair: (of: "member" | "registry") => ({ cert: join(folder, `etcd-${of}.pem`), key: join(folder, `etcd-${of}.key`) }),
   };
 }
 

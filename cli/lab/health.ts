@@ -1,10 +1,12 @@
 import type { Clock } from "../../core/clock.js";
 import { MeshError } from "../../core/error.js";
 import { type Session, withPeers } from "../session.js";
+import { isHealthy } from "./etcd.js";
 import { nodeFiles } from "./files.js";
 import { isAlive } from "./process.js";
 import { lastLines } from "./programs.js";
-import type { ProgramRecord } from "./record.js";
+import { needLab, type ProgramRecord } from "./record.js";
+import { isEtcd } from "./stores.js";
 
 const pollMs = 20;
 
@@ -56,12 +58,13 @@ async function waitAll(
 }
 
 /** Whether a program answers that it serves. */
-export function serves(
+export async function serves(
   peers: Session,
-  wait: Pick<Wait, "prefix" | "signal">,
-  one: Pick<ProgramRecord, "node" | "program">,
+  wait: Pick<Wait, "prefix" | "clock" | "signal">,
+  { node, program }: Pick<ProgramRecord, "node" | "program">,
 ): Promise<boolean> {
-  return peers.health(`unix://${nodeFiles(wait.prefix, one.node).admin(one.program)}`, wait.signal);
+  if (isEtcd(program)) return await isHealthy(needLab(wait.prefix), { node, program }, wait);
+  return await peers.health(`unix://${nodeFiles(wait.prefix, node).admin(program)}`, wait.signal);
 }
 
 async function isRegistered(peers: Session, wait: Wait, node: string): Promise<boolean> {

@@ -3,8 +3,8 @@ import type { Context } from "../context.js";
 import { withPeers } from "../session.js";
 import { nodeFiles } from "./files.js";
 import type { NodePlan } from "./layout.js";
-import { registryOf } from "./programs.js";
 import type { LabRecord } from "./record.js";
+import { registryOf } from "./registries.js";
 
 const lifetimeMs = 10 * 60_000;
 

@@ -1,14 +1,18 @@
 import { usage } from "../errors.js";
+import { type EtcdName, type EtcdPlan, placeEtcd } from "./stores.js";
 
 /** The programs of ours, in the order in which they start. */
 export const programNames = ["registry", "nsmgr", "forwarder"] as const;
-export type ProgramName = (typeof programNames)[number];
+export type OwnProgram = (typeof programNames)[number];
+export type ProgramName = OwnProgram | EtcdName;
 export type Underlay = 4 | 6;
 
-/** A site to raise: its name and how many nodes it has. */
+/** A site to raise: its name and how many nodes it has; and registries, one unless given, and etcd members, none unless given. */
 export interface SiteWish {
   readonly name: string;
   readonly nodes: number;
+  readonly registries?: number;
+  readonly etcdMembers?: number;
 }
 
 /** A LAN of `PREFIX-wan`: a bridge with the gateway's address. */
@@ -17,9 +21,11 @@ export interface SitePlan {
   readonly bridge: string;
   /** With length, as `10.101.0.1/24`. */
   readonly gateway: string;
-  /** Where its registry runs. */
-  readonly registryNode: string;
-  /** What its registry's authority signs for. */
+  /** Where its registries run. */
+  readonly registryNodes: readonly string[];
+  /** In which its registries keep their data; empty where they do so themselves. */
+  readonly etcd: readonly EtcdPlan[];
+  /** What its registries' authority signs for. */
   readonly trustDomain: string;
 }
 
@@ -93,10 +99,11 @@ export function parsePodName(text: string): string {
 export function layout(prefix: string, underlay: Underlay, wishes: readonly SiteWish[]): LabPlan {
   const sites = wishes.map((wish, at): SitePlan => {
     const net = network(underlay, at);
-    const { name } = wish;
+    const { name, registries = 1, etcdMembers = 0 } = wish;
+    const nodes = numbered(name, wish.nodes);
     return {
       ...{ name, bridge: linkName(`lan-${name}`, `lan-${at}`), gateway: `${net.host(1)}/${net.length}` },
-      ...{ registryNode: `${name}-1`, trustDomain: `${name}.${prefix}.lab` },
+      ...{ registryNodes: nodes.slice(0, registries), etcd: placeEtcd(nodes, etcdMembers), trustDomain: `${name}.${prefix}.lab` },
     };
   });
   const nodes = wishes.flatMap((wish, at) => {

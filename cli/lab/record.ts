@@ -34,7 +34,7 @@ export interface LabRecord extends LabPlan {
 }
 
 /** What this nsmctl writes; another number is another nsmctl's file. */
-export const format = 2;
+export const format = 3;
 
 /** The lab of that prefix, or undefined. A file that is not understood is an error that names it. */
 export function readLab(prefix: string): LabRecord | undefined {

@@ -1,13 +1,16 @@
 import { metricsAddress } from "../../program/metricsAddress.js";
 import type { Context } from "../context.js";
 import { type Session, withPeers } from "../session.js";
+import { metricsOf } from "./etcd.js";
 import { wireguardOf } from "./faults.js";
 import { nodeFiles } from "./files.js";
 import { serves } from "./health.js";
 import type { SitePlan } from "./layout.js";
 import { isAlive } from "./process.js";
-import { isThe, programsOf, registryOf } from "./programs.js";
+import { isThe, programsOf } from "./programs.js";
 import { type LabRecord, needLab, type PodRecord, type ProgramRecord } from "./record.js";
+import { registryOf } from "./registries.js";
+import { isEtcd } from "./stores.js";
 
 /** What `lab status` says. */
 export interface LabStatus {
@@ -22,10 +25,10 @@ export interface LabStatus {
 
 export interface SiteStatus {
   readonly name: string;
-  /** The node on which its registry runs. */
-  readonly registry: string;
+  /** The nodes on which its registries run. */
+  readonly registries: readonly string[];
   readonly trustDomain: string;
-  /** What its registry says of the sites that it is joined with: "up", "away" or "joining"; empty when it cannot be asked. */
+  /** What a registry of it says of the sites that it is joined with: "up", "away" or "joining"; empty when it cannot be asked. */
   readonly joined: Readonly<Record<string, string>>;
 }
 
@@ -45,6 +48,7 @@ export interface ProgramStatus {
   readonly pid: number;
   /** "healthy", "running" (it does not answer that it serves), or "stopped". */
   readonly state: string;
+  /** Empty where it has none. */
   readonly socket: string;
   readonly log: string;
   /** Where its metrics are, in its node's namespace; empty where it has none. */
@@ -58,15 +62,12 @@ export async function labStatus(context: Context, prefix: string): Promise<LabSt
     Promise.all(
       inOrder(lab).map(async (one): Promise<ProgramStatus> => {
         const files = nodeFiles(prefix, one.node);
-        const state = !isAlive(one) ? "stopped" : (await serves(peers, { prefix, signal: context.signal }, one)) ? "healthy" : "running";
+        const { node, program } = one;
+        const state = !isAlive(one) ? "stopped" : (await serves(peers, { prefix, ...context }, one)) ? "healthy" : "running";
         return {
-          node: one.node,
-          program: one.program,
-          pid: one.pid,
-          state,
-          socket: files.socket(one.program),
-          log: files.log(one.program),
-          metrics: `http://${metricsAddress(one.program)}/metrics`,
+          ...{ node, program, pid: one.pid, state, log: files.log(program) },
+          socket: isEtcd(program) ? "" : files.socket(program),
+          metrics: isEtcd(program) ? metricsOf(lab, node, program) : `http://${metricsAddress(program)}/metrics`,
         };
       }),
     ),
@@ -103,13 +104,17 @@ export async function labStatus(context: Context, prefix: string): Promise<LabSt
   };
 }
 
-async function siteStatus(peers: Session, lab: LabRecord, { name, trustDomain }: SitePlan, signal: AbortSignal): Promise<SiteStatus> {
-  const registry = registryOf(lab, name).name;
+async function siteStatus(
+  peers: Session,
+  lab: LabRecord,
+  { name, registryNodes: registries, trustDomain }: SitePlan,
+  signal: AbortSignal,
+): Promise<SiteStatus> {
   const told = await peers
-    .site(`unix://${nodeFiles(lab.prefix, registry).admin("registry")}`)
+    .site(`unix://${nodeFiles(lab.prefix, registryOf(lab, name).name).admin("registry")}`)
     .listSites(signal)
     .catch(() => undefined);
-  return { name, registry, trustDomain, joined: Object.fromEntries((told?.sites ?? []).map((site) => [site.name, site.state])) };
+  return { name, registries, trustDomain, joined: Object.fromEntries((told?.sites ?? []).map((site) => [site.name, site.state])) };
 }
 
 /** By node and then as they start; lab.json has them as they were started last. */

@@ -1,6 +1,8 @@
 import { MeshError } from "../../core/error.js";
 import type { Context } from "../context.js";
 import { takeDown } from "./down.js";
+import { path } from "./environment.js";
+import { needEtcd } from "./etcd.js";
 import { federate, waitJoined } from "./federate.js";
 import { type Wait, waitHealthy, waitRegistered } from "./health.js";
 import { inviteNode } from "./invite.js";
@@ -10,6 +12,8 @@ import { raiseNetwork } from "./network.js";
 import { isAlive, self } from "./process.js";
 import { programsOf, startProgram } from "./programs.js";
 import { format, type LabRecord, needLab, type ProgramRecord, readLab, writeLab } from "./record.js";
+import { makeSecrets } from "./secrets.js";
+import { isEtcd, type StoreWish } from "./stores.js";
 
 const healthyWithinMs = 60_000;
 
@@ -18,7 +22,6 @@ const passedOn = [
   "LOG_LEVEL",
   "NSM_MAX_TOKEN_LIFETIME",
   "NSM_ALLOW_PLAIN",
-  "NSM_STORE",
   "NSM_EXPIRE_PERIOD",
   "NSM_DIAL_TIMEOUT",
   "NSM_SVID_LIFETIME",
@@ -32,6 +35,7 @@ export interface LabWish {
   readonly prefix: string;
   readonly underlay: Underlay;
   readonly sites: readonly SiteWish[];
+  readonly store: StoreWish["store"];
   /** Whether every node takes plaintext VXLAN without being asked for it by name. */
   readonly allowPlain: boolean;
 }
@@ -40,10 +44,12 @@ export interface LabWish {
 export async function raiseLab(context: Context, wish: LabWish, step: (text: string) => void): Promise<LabRecord> {
   if (process.getuid?.() !== 0) throw new MeshError("denied", "a lab makes network namespaces: run nsmctl as root");
   const plan = layout(wish.prefix, wish.underlay, wish.sites);
+  if (wish.store === "etcd") needEtcd(path);
   await claim(context, plan, environmentOf(context, wish));
   try {
     step("making the network");
     raiseNetwork(plan);
+    await makeSecrets(plan, context.clock);
     const wait = { prefix: plan.prefix, clock: context.clock, signal: context.signal, withinMs: healthyWithinMs };
     const programs = await startAll(context, plan, wait, step);
     await waitHealthy(programs, wait, step);
@@ -76,7 +82,7 @@ async function claim(context: Context, plan: LabPlan, environment: Record<string
 
 function environmentOf(context: Context, wish: LabWish): Record<string, string> {
   const given = Object.fromEntries(passedOn.flatMap((name) => (context.env[name] ? [[name, context.env[name]]] : [])));
-  return wish.allowPlain ? { ...given, NSM_ALLOW_PLAIN: "true" } : given;
+  return { ...given, NSM_STORE: wish.store, ...(wish.allowPlain && { NSM_ALLOW_PLAIN: "true" }) };
 }
 
 function refuseIfUsed(lab: LabRecord): void {
@@ -92,7 +98,7 @@ function refuseIfUsed(lab: LabRecord): void {
     );
 }
 
-/** The registries first: without one no other program gets an identity. */
+/** The registries and what they need first: without one no other program gets an identity. */
 async function startAll(context: Context, plan: LabPlan, wait: Wait, step: (text: string) => void): Promise<ProgramRecord[]> {
   const lab = await changeLab(plan.prefix, context.clock, (now) => now);
   const start = async (node: NodePlan, program: ProgramName) => {
@@ -101,13 +107,16 @@ async function startAll(context: Context, plan: LabPlan, wait: Wait, step: (text
     return await startProgram(lab, node, program, context.clock);
   };
   const started: ProgramRecord[] = [];
-  for (const node of lab.nodes) if (programsOf(lab, node).includes("registry")) started.push(await start(node, "registry"));
-  await waitHealthy(started, wait, step);
+  const early = [isEtcd, (program: ProgramName) => program === "registry"];
+  for (const isMeant of early) {
+    for (const node of lab.nodes) for (const program of programsOf(lab, node).filter(isMeant)) started.push(await start(node, program));
+    await waitHealthy(started, wait, step);
+  }
   await federate(context, lab, step);
   for (const node of lab.nodes) {
     step(`inviting ${node.name}`);
     await inviteNode(context, lab, node);
-    for (const program of programsOf(lab, node)) if (program !== "registry") started.push(await start(node, program));
+    for (const program of programsOf(lab, node)) if (!early.some((isMeant) => isMeant(program))) started.push(await start(node, program));
   }
   return started;
 }

@@ -2,7 +2,7 @@ import type { KeyObject, X509Certificate } from "node:crypto";
 import { rmSync } from "node:fs";
 import { z } from "zod";
 import type { Clock } from "../../core/clock.js";
-import { asMeshError, MeshError } from "../../core/error.js";
+import { asMeshError, isAway, MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import { pausesUntil } from "../../core/pauses.js";
 import type { Bundles } from "../bundles.js";
@@ -13,6 +13,7 @@ import { readPrivate, writePrivate } from "../privateFile.js";
 import type { Identified } from "../source.js";
 import { parseKey, svidOf } from "../svid.js";
 import { verifyChain } from "../verify.js";
+import { Addresses } from "./addresses.js";
 import { joinerWith, signedBy } from "./joiner.js";
 import { type JoinToken, readJoinToken } from "./joinToken.js";
 import { RenewingSource } from "./renewing.js";
@@ -40,6 +41,8 @@ export interface MemberParts {
   /** Keeps key, certificate, bundles and where the registry is, mode 0600. */
   readonly file: string;
   readonly tokenFile: string;
+  /** Other addresses of the site's registries than the token's, for when that one is away. */
+  readonly registryUrls: readonly string[];
   /** "nsmgr" or "forwarder". */
   readonly program: string;
   readonly authority: AuthorityClient;
@@ -67,25 +70,32 @@ export async function openMember(parts: MemberParts): Promise<RenewingSource> {
   const { clock, authority, log, file } = parts;
   const kept = read(file);
   const first = kept !== undefined && kept.svid.notAfter > clock.now() ? kept : await patiently(parts, () => joined(parts, kept));
+  const registries = new Addresses(first.url, parts.registryUrls);
   if (first !== kept) keep(file, first);
   rmSync(pendingFile(file), { force: true });
   const source: RenewingSource = new RenewingSource({
     ...{ first, clock, log },
     renew: async (key, signal) =>
-      identified(key, await authority.renew(first.url, parts.showing(source), spkiOf(key), signal), clock.now()),
+      identified(key, await registries.ask((url) => authority.renew(url, parts.showing(source), spkiOf(key), signal)), clock.now()),
     keep: (fresh) => keep(file, { ...first, ...fresh }),
     // Not before there is a source to show.
-    follow: async (trust, signal) => await Promise.resolve().then(() => followTrust(parts, { url: first.url, source, trust, signal })),
+    follow: async (trust, signal) => await Promise.resolve().then(() => followTrust(parts, { registries, source, trust, signal })),
   });
   return source;
 }
 
 async function followTrust(
   { authority, showing, clock, log }: MemberParts,
-  from: { readonly url: string; readonly source: RenewingSource; readonly trust: (bundles: Bundles) => void; readonly signal: AbortSignal },
+  from: {
+    readonly registries: Addresses;
+    readonly source: RenewingSource;
+    readonly trust: (bundles: Bundles) => void;
+    readonly signal: AbortSignal;
+  },
 ): Promise<void> {
-  const { url, source, trust, signal } = from;
+  const { registries, source, trust, signal } = from;
   for await (const pauses of pausesUntil(signal, clock)) {
+    const url = registries.current;
     try {
       for await (const bundles of authority.followTrust(url, showing(source), signal)) {
         pauses.reset();
@@ -95,11 +105,12 @@ async function followTrust(
     } catch (error) {
       log.debug("trusted domains not followed, the registry is away", { reason: asMeshError(error).message });
     }
+    registries.leave(url);
   }
 }
 
 async function joined(parts: MemberParts, kept: Kept | undefined): Promise<Kept> {
-  const { authority, clock, program, signal } = parts;
+  const { authority, clock, program, registryUrls, signal } = parts;
   const now = clock.now();
   const token = kept === undefined ? readJoinToken(parts.tokenFile) : undefined;
   const key = kept?.svid.privateKey ?? pendingKey(parts.file);
@@ -109,8 +120,9 @@ async function joined(parts: MemberParts, kept: Kept | undefined): Promise<Kept>
       ? (chain: readonly X509Certificate[]) => verifyChain(chain, kept?.bundles ?? new Map(), now)
       : signedBy(token.authority, now);
   const showing = joinerWith(key, { name: `${program} of ${node}`, clock, trust });
-  const identity = identified(key, await authority.join(url, showing, { program, node, token }, signal), now);
-  return { ...identity, url, node };
+  const registries = new Addresses(url, registryUrls);
+  const granted = await registries.ask((at) => authority.join(at, showing, { program, node, token }, signal));
+  return { ...identified(key, granted, now), url, node };
 }
 
 /** The key goes to disk before it is shown: when the answer is lost, the same one asks again. */
@@ -140,8 +152,8 @@ async function patiently<T>({ clock, log, signal }: MemberParts, task: () => Pro
     try {
       return await task();
     } catch (error) {
-      const { code, message } = asMeshError(error);
-      if (code !== "unreachable" && code !== "timeout") throw error;
+      if (!isAway(error)) throw error;
+      const { message } = asMeshError(error);
       if (message !== told) log.warn("no identity yet, the registry is away", { reason: message });
       told = message;
       await clock.sleep(pause, signal);

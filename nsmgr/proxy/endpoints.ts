@@ -2,7 +2,7 @@ import { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import type { Prover } from "../../core/checkTokens.js";
 import type { Clock } from "../../core/clock.js";
 import { sameMessage } from "../../core/equal.js";
-import { MeshError } from "../../core/error.js";
+import { isAway, MeshError } from "../../core/error.js";
 import { subjectOf } from "../../core/jwt.js";
 import type { Log } from "../../core/log.js";
 import { matchesEndpoint } from "../../core/match.js";
@@ -12,7 +12,6 @@ import type { TokenSource } from "../../core/token.js";
 import { Changes } from "../../rpc/changes.js";
 import { checkCaller } from "../../rpc/checkCaller.js";
 import type { EndpointRegistry, Found, RegistryContext } from "../../rpc/registry.js";
-import { isAway } from "../../rpc/replicas.js";
 import { expiryOf } from "../expiry.js";
 
 import type { LocalEndpoint, LocalEndpoints } from "./local.js";

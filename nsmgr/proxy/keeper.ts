@@ -1,9 +1,8 @@
 import { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import type { Clock } from "../../core/clock.js";
-import { asMeshError } from "../../core/error.js";
+import { asMeshError, isAway } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import { toTimestamp } from "../../core/timestamp.js";
-import { isAway } from "../../rpc/replicas.js";
 import type { EndpointProxy } from "./endpoints.js";
 import type { LocalEndpoint, LocalEndpoints } from "./local.js";
 import type { ServiceProxy } from "./services.js";

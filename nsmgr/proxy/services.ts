@@ -1,11 +1,10 @@
 import type { NetworkService } from "../../api/gen/registry/registry.js";
 import type { Prover } from "../../core/checkTokens.js";
 import type { Clock } from "../../core/clock.js";
-import { MeshError } from "../../core/error.js";
+import { isAway, MeshError } from "../../core/error.js";
 import type { TokenSource } from "../../core/token.js";
 import { checkCaller } from "../../rpc/checkCaller.js";
 import type { Found, RegistryContext, ServiceRegistry } from "../../rpc/registry.js";
-import { isAway } from "../../rpc/replicas.js";
 import { onward } from "./path.js";
 import type { Upstream } from "./upstream.js";
 

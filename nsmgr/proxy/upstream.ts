@@ -1,8 +1,7 @@
 import type { Clock } from "../../core/clock.js";
-import { asMeshError } from "../../core/error.js";
+import { asMeshError, isAway } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import type { Found, Registry, RegistryContext } from "../../rpc/registry.js";
-import { isAway } from "../../rpc/replicas.js";
 
 /** Answers kept for a time without a registry; the oldest goes first, and one that is a whole site's list is not kept. */
 const keptAnswers = 2_000;

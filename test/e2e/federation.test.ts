@@ -43,10 +43,10 @@ describe("sites that are joined", function () {
   const endpoints = (node: string) => lab.json<Listed[]>("--node", node, "get", "endpoints");
 
   it("have a registry and a trust domain each, and know one another", async () => {
-    const { sites: all } = await lab.json<{ sites: { name: string; registry: string; trustDomain: string }[] }>("lab", "status");
+    const { sites: all } = await lab.json<{ sites: { name: string; registries: string[]; trustDomain: string }[] }>("lab", "status");
     assert.deepEqual(
-      all.map(({ name, registry, trustDomain }) => [name, registry, trustDomain]),
-      ["paris", "tokyo", "lima"].map((name) => [name, `${name}-1`, `${name}.te-fed.lab`]),
+      all.map(({ name, registries, trustDomain }) => [name, registries, trustDomain]),
+      ["paris", "tokyo", "lima"].map((name) => [name, [`${name}-1`], `${name}.te-fed.lab`]),
     );
     for (const { name } of all) {
       const others = all.filter((other) => other.name !== name).map((other) => other.name);

@@ -48,8 +48,7 @@ describe("what the programs tell", function () {
 
   const scrape = async (node: string, program: string): Promise<Families> => {
     const url = programs.find((one) => one.node === node && one.program === program)?.metrics ?? "";
-    const { hostname, port, pathname } = new URL(url);
-    const answer = await lab.exec(node, "sh", "-c", `printf 'GET ${pathname} HTTP/1.0\\r\\n\\r\\n' | nc ${hostname} ${port}`);
+    const answer = await lab.get(node, url);
     const [head = "", body = ""] = answer.split("\r\n\r\n");
     assert.match(head, /^HTTP\/1\.1 200 [\s\S]*text\/plain; version=0\.0\.4/);
     return read(body);

@@ -2,7 +2,11 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 
 /** Prefixes of the namespaces that tests make; nothing with one of them may outlive a run. */
-const ownPrefixes = /^(ka|kb|kc|kf|te-(bad|bench|conn|demo|fed|heal|id|pol|restart|scale|secret|sinks|spire))-/;
+const ownLabs = "te-(bad|bench|conn|demo|etcd|fed|heal|id|pol|restart|scale|secret|sinks|spire)";
+const ownPrefixes = new RegExp(`^(ka|kb|kc|kf|${ownLabs})-`);
+
+/** The same for what they keep: our programs are told it in their environment, etcd in its flags. */
+const ownFolders = new RegExp(`(NSM_STATE_DIR|--data-dir)=/var/lib/isthmus/${ownLabs}/`);
 
 /** Names under /run/netns that belong to tests. */
 function testNamespaces(): string[] {
@@ -20,10 +24,7 @@ function testPrograms(): string[] {
     try {
       const environment = readFileSync(`/proc/${pid}/environ`, "utf8");
       const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
-      if (
-        /NSM_STATE_DIR=\/var\/lib\/isthmus\/te-(bad|bench|conn|demo|fed|heal|id|pol|restart|scale|secret|sinks|spire)\//.test(environment)
-      )
-        found.push(`${pid} ${command}`);
+      if (ownFolders.test(`${environment}\0${command}`)) found.push(`${pid} ${command}`);
     } catch {
       // It ended while we looked.
     }

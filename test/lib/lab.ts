@@ -98,6 +98,12 @@ export class Lab implements AsyncDisposable {
     return new Running("nsenter", [`--net=${this.netns(where)}`, "--", command, ...args]);
   }
 
+  /** What a node's loopback answers to a plain GET, headers first. */
+  get(node: string, url: string): Promise<string> {
+    const { hostname, port, pathname } = new URL(url);
+    return this.exec(node, "sh", "-c", `printf 'GET ${pathname} HTTP/1.0\\r\\n\\r\\n' | nc ${hostname} ${port}`);
+  }
+
   async ifindex(pod: string, device: string): Promise<number> {
     const [link] = JSON.parse(await this.exec(`pod-${pod}`, "ip", "-j", "link", "show", device)) as { ifindex: number }[];
     if (!link) throw new Error(`pod ${pod} has no ${device}`);

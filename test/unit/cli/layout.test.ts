@@ -35,7 +35,7 @@ describe("the layout of a lab", () => {
     const plan = layout("nsm", 4, parseSites("paris=2,tokyo=1"));
     assert.equal(plan.wan, "nsm-wan");
     assert.deepEqual(
-      plan.sites.map((site) => `${site.bridge} ${site.gateway} ${site.registryNode}`),
+      plan.sites.map((site) => `${site.bridge} ${site.gateway} ${site.registryNodes}`),
       ["lan-paris 10.101.0.1/24 paris-1", "lan-tokyo 10.102.0.1/24 tokyo-1"],
     );
     assert.deepEqual(

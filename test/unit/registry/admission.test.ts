@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { KeyObject } from "node:crypto";
-import { existsSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { IssuedIdentity } from "../../../api/gen/isthmus/v1/identity.js";
 import { MeshError } from "../../../core/error.js";
@@ -15,9 +15,10 @@ import { Identity } from "../../../identity/identity.js";
 import { generateKey, spkiOf } from "../../../identity/keys.js";
 import { parseSpiffeId } from "../../../identity/spiffe.js";
 import { Members } from "../../../registry/admission/members.js";
+import { checkAuthority } from "../../../registry/admission/oneAuthority.js";
 import { noAuthority, nodesApi } from "../../../registry/admission/site.js";
 import { openMemoryStore } from "../../../registry/memory.js";
-import type { Store } from "../../../registry/store.js";
+import type { Store, Transaction } from "../../../registry/store.js";
 import { failsWith, throwsWith } from "../../lib/chainKit.js";
 import { FakeClock } from "../../lib/fakeClock.js";
 import { newFolder } from "../../lib/folder.js";
@@ -195,12 +196,36 @@ describe("a join token", () => {
   });
 });
 
+describe("registries that share a store", () => {
+  it("sign with one authority; another is refused unless it takes over", async () => {
+    await using site = await Site.open();
+    using folder = newFolder();
+    const shared = {
+      abilities: { ...site.store.abilities, shared: true },
+      get: (key: string) => site.store.get(key),
+      commit: (transaction: Transaction) => site.store.commit(transaction),
+    };
+    const [keyFile, certificateFile] = [join(folder.path, "ca.key"), join(folder.path, "ca.pem")];
+    const open = () => Authority.open({ keyFile, certificateFile, trustDomain: "paris", lifetimeMs: hour, clock: site.clock });
+    const another = await open();
+    await checkAuthority(site.store, another);
+    await checkAuthority(shared, site.authority);
+    await checkAuthority(shared, site.authority);
+    const sentence = /sign with the authority [0-9a-f]{16}…, this one would with .* NSM_CA_KEY_FILE and NSM_CA_CERT_FILE/;
+    await failsWith("invalid", sentence, checkAuthority(shared, another));
+    appendFileSync(certificateFile, site.authority.certificate.toString());
+    await checkAuthority(shared, await open());
+    await failsWith("invalid", sentence, checkAuthority(shared, site.authority));
+  });
+});
+
 describe("a member of a site", () => {
   let site: Site;
   let folder: ReturnType<typeof newFolder>;
   beforeEach(async () => {
     site = await Site.open();
     folder = newFolder();
+    away = false;
   });
   afterEach(async () => {
     await site[Symbol.asyncDispose]();
@@ -209,7 +234,9 @@ describe("a member of a site", () => {
 
   const file = () => join(folder.path, "nsmgr", "identity.json");
   const tokenFile = () => join(folder.path, "token");
-  let away = false;
+  /** Nobody answers, at the token's address alone or anywhere. */
+  let away: boolean | "first" = false;
+  const other = "tcp://10.0.0.2:5002";
 
   /** The registry, as if over the wire: it sees the key that was shown, and who that is. */
   const client = (): AuthorityClient => {
@@ -217,23 +244,23 @@ describe("a member of a site", () => {
       chain: chain.length === 0 ? [] : parseDer(chain, "x"),
       bundles: new Map(Object.entries(bundles).map(([domain, { certificates }]) => [domain, parseDer(certificates, "x")])),
     });
-    const check = () => {
-      if (away) throw new MeshError("unreachable", "nothing answers");
+    const check = (at: string) => {
+      if (away === true || (away === "first" && at === url)) throw new MeshError("unreachable", "nothing answers");
     };
     return {
-      join: async (_url, showing, { program, node, token }) => {
-        check();
+      join: async (at, showing, { program, node, token }) => {
+        check(at);
         const key = showing.source.current.chain[0]?.publicKey ?? assert.fail();
         return granted(await site.join(token, key, { program, node }));
       },
-      renew: async (_url, showing, publicKey) => {
-        check();
+      renew: async (at, showing, publicKey) => {
+        check(at);
         const { id, chain } = showing.source.current;
         const peer = { id: id.text, publicKey: chain[0]?.publicKey ?? assert.fail() };
         return granted(await site.members.renew({ publicKey: Buffer.from(publicKey) }, peer));
       },
-      async *followTrust(_url, showing, signal) {
-        check();
+      async *followTrust(at, showing, signal) {
+        check(at);
         const { id, chain } = showing.source.current;
         const peer = { id: id.text, publicKey: chain[0]?.publicKey ?? assert.fail() };
         for await (const { bundles } of site.members.followTrust(peer, signal)) yield granted({ chain: [], bundles }).bundles;
@@ -242,7 +269,16 @@ describe("a member of a site", () => {
   };
   const open = (signal = forever) =>
     openMember({
-      ...{ file: file(), tokenFile: tokenFile(), program: "nsmgr", authority: client(), clock: site.clock, log: silent, signal },
+      ...{
+        file: file(),
+        tokenFile: tokenFile(),
+        registryUrls: [url, other],
+        program: "nsmgr",
+        authority: client(),
+        clock: site.clock,
+        log: silent,
+        signal,
+      },
       showing: (source) => new Identity({ source, clock: site.clock, tokenLifetimeMs: 60_000 }),
     });
   const invited = async () => writeFileSync(tokenFile(), `${(await site.invite()).text}\n`, { mode: 0o600 });
@@ -270,6 +306,22 @@ describe("a member of a site", () => {
       seen.add(source.current.chain[0]?.fingerprint256);
       assert.equal(seen.size, turn + 1);
     }
+  });
+
+  it("asks the site's other registries while the one of its token is away: to join, to be renewed, and whom to trust", async () => {
+    await invited();
+    away = "first";
+    await using source = await open();
+    const first = source.current;
+    const heard = (what: () => void) => {
+      const told = new Promise<void>((resolve) => void source.listen(resolve));
+      what();
+      return told;
+    };
+    await heard(() => void site.clock.advance(hour / 2));
+    assert.notEqual(source.current, first);
+    await heard(() => site.trustAlso(new Map([["tokyo", site.authority.authorities]])));
+    assert.ok(source.bundles.has("tokyo"));
   });
 
   it("trusts whom the site trusts, also when that changes between renewals, and still does after a restart", async () => {

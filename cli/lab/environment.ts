@@ -1,0 +1,72 @@
+import { etcdSettings } from "./etcd.js";
+import { nodeFiles, siteFiles } from "./files.js";
+import type { NodePlan, OwnProgram } from "./layout.js";
+import type { LabRecord } from "./record.js";
+import { registriesOf } from "./registries.js";
+import { rotated } from "./stores.js";
+
+const nsmgrPort = 5001;
+const registryPort = 5002;
+
+/** Where the programs of a lab look for what they run. */
+export const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** What a program is told, and nothing of the caller's own environment. */
+export function environmentOf(lab: LabRecord, node: NodePlan, program: OwnProgram): Record<string, string> {
+  const files = nodeFiles(lab.prefix, node.name);
+  const common = { PATH: path, ...lab.environment, NSM_SITE: node.site, NSM_STATE_DIR: files.state(program) };
+  const unix = `unix://${files.socket(program)}`;
+  const registries = registriesOf(lab, node.site).map(({ address }) => tcp(address, registryPort));
+  // Each node begins with another registry, its own where it has one.
+  const inTurn = rotated(registries, lab.nodes.filter(({ site }) => site === node.site).indexOf(node)).join(",");
+  switch (program) {
+    case "registry":
+      return {
+        ...common,
+        ...etcdSettings(lab, node),
+        ...authorityOf(lab, node),
+        NSM_NAME: `registry-${node.name}`,
+        NSM_LISTEN_ON: `${unix},${tcp(node.address, registryPort)}`,
+        NSM_FEDERATION_URLS: registries.join(","),
+        NSM_ADMIN_SOCKET: `unix://${files.admin(program)}`,
+        NSM_TRUST_DOMAIN: lab.sites.find(({ name }) => name === node.site)?.trustDomain ?? "",
+      };
+    case "nsmgr":
+      return {
+        ...common,
+        NSM_NAME: `nsmgr-${node.name}`,
+        NSM_NODE_NAME: node.name,
+        NSM_LISTEN_ON: `${unix},${tcp(node.address, nsmgrPort)}`,
+        NSM_REGISTRY_URL: inTurn,
+        NSM_NODE_SOCKET: `unix://${files.nodeSocket}`,
+        NSM_JOIN_TOKEN_FILE: files.joinToken,
+        NSM_RUN_DIR: files.run,
+      };
+    case "forwarder":
+      return {
+        ...common,
+        NSM_NAME: `forwarder-${node.name}`,
+        NSM_NODE_NAME: node.name,
+        NSM_LISTEN_ON: unix,
+        NSM_ADMIN_SOCKET: `unix://${files.admin(program)}`,
+        NSM_REGISTRY_URL: inTurn,
+        NSM_JOIN_TOKEN_FILE: files.joinToken,
+        NSM_CONNECT_TO: `unix://${files.socket("nsmgr")}`,
+        NSM_TUNNEL_IP: node.address,
+        NSM_MESH_NETNS: node.mesh,
+      };
+    default:
+      return program satisfies never;
+  }
+}
+
+/** A registry that is alone makes its authority itself. */
+function authorityOf(lab: LabRecord, { site }: NodePlan): Record<string, string> {
+  if (registriesOf(lab, site).length === 1) return {};
+  const { caKey, caCertificate } = siteFiles(lab.prefix, site);
+  return { NSM_CA_KEY_FILE: caKey, NSM_CA_CERT_FILE: caCertificate };
+}
+
+function tcp(address: string, port: number): string {
+  return `tcp://${address.includes(":") ? `[${address}]` : address}:${port}`;
+}
