@@ -47,7 +47,7 @@ await runProgram("nsm-forwarder", settings, async ({ config, log, clock, sinks, 
   } as const;
   const { identity, roles } = started.use(await openIdentity(config, member));
   const store = started.use(openStore(path.join(config.stateDir, "store")));
-  const underlay = findUnderlay(config.tunnelIp, detectWireguard());
+  const underlay = { ...findUnderlay(config.tunnelIp, detectWireguard()), external: config.externalAddress };
 
   const mesh = openMesh(config.mesh);
   const wireguard = started.use(openWireguard({ mesh: mesh.path, clock, log, logDir: path.join(config.stateDir, "wireguard-go") }));

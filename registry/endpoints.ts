@@ -126,7 +126,10 @@ function checkEndpoint(endpoint: NetworkServiceEndpoint, now: number): void {
   if (url !== "" && !/^[a-z][a-z0-9+.-]*:\/\/./i.test(url))
     throw new MeshError("invalid", `the URL of the endpoint ${name} must be like tcp://host:port or unix:///path, got ${url}`);
   if (domainOf(url) !== undefined)
-    throw new MeshError("invalid", `the URL of the endpoint ${name} must not say whose it is: it is of this site; leave out what stands before the @ in ${url}`);
+    throw new MeshError(
+      "invalid",
+      `the URL of the endpoint ${name} must not say whose it is: it is of this site; leave out what stands before the @ in ${url}`,
+    );
   if (expirationTime !== undefined && fromTimestamp(expirationTime) <= now)
     throw new MeshError(
       "invalid",

@@ -75,7 +75,12 @@ describe("whom a program expects", () => {
 
   it("is, at another node, an nsmgr of the site that the URL names, and of the own one else", () => {
     const { remote } = expectedRoles("paris", true, {});
-    const ids = ["spiffe://paris/node/a/nsmgr", "spiffe://tokyo/node/a/nsmgr", "spiffe://lima/node/a/nsmgr", "spiffe://tokyo/node/a/forwarder"];
+    const ids = [
+      "spiffe://paris/node/a/nsmgr",
+      "spiffe://tokyo/node/a/nsmgr",
+      "spiffe://lima/node/a/nsmgr",
+      "spiffe://tokyo/node/a/forwarder",
+    ];
     const taken = (ofSite?: string, from = remote) => ids.filter((id) => from(ofSite).matches(id));
     assert.deepEqual([taken(), taken("tokyo")], [[ids[0]], [ids[1]]]);
     const { remote: configured } = expectedRoles("paris", false, { remote: "spiffe://*/node/a/nsmgr" });

@@ -25,7 +25,19 @@ describe("an address", () => {
       assert.equal(formatUrl(parseUrl(url)), url);
     });
 
-  const bad = ["", "10.0.0.1:5001", "http://a:1", "tcp://a", "tcp://a:", "tcp://a:65536", "tcp://[::g]:1", "tcp://::1:5001", "tcp://a/b:1", "tcp://A@b:1", "tcp://a:1?other=b:1"];
+  const bad = [
+    "",
+    "10.0.0.1:5001",
+    "http://a:1",
+    "tcp://a",
+    "tcp://a:",
+    "tcp://a:65536",
+    "tcp://[::g]:1",
+    "tcp://::1:5001",
+    "tcp://a/b:1",
+    "tcp://A@b:1",
+    "tcp://a:1?other=b:1",
+  ];
   for (const url of [...bad, "unix://relative", `unix:///${"x".repeat(107)}`, "unix:///a\0b", "inode://4/77"])
     it(`${JSON.stringify(url.slice(0, 40))} is none`, () => assert.throws(() => parseUrl(url), { code: "invalid" }));
 });
