@@ -3,6 +3,7 @@ import { command, optionsOf, type Shell } from "../command.js";
 import type { GlobalOptions } from "../context.js";
 import { usage } from "../errors.js";
 import { parsePrefix, parseSites } from "../lab/layout.js";
+import { withNat } from "../lab/nat.js";
 import type { LabRecord } from "../lab/record.js";
 import type { LabStatus } from "../lab/status.js";
 import { type Format, outputOption, print } from "../output.js";
@@ -12,6 +13,7 @@ import { table } from "../table.js";
 interface UpOptions extends GlobalOptions {
   readonly sites: string;
   readonly underlay: "4" | "6";
+  readonly nat?: string;
   readonly allowPlain?: true;
 }
 
@@ -34,15 +36,21 @@ function upCommand({ context }: Shell): Command {
   return command("up", "raise a lab; returns when all of its programs are healthy", [
     "nsmctl lab up",
     "nsmctl lab up --sites paris=2,tokyo=1,lima=1 --prefix mine --underlay 6",
+    "nsmctl lab up --nat tokyo=closed",
   ])
     .option("--sites <name=nodes,…>", "the sites and how many nodes each has", "paris=2,tokyo=1")
     .addOption(new Option("--underlay <family>", "what the WAN speaks: IPv4 or IPv6").choices(["4", "6"]).default("4"))
+    .option(
+      "--nat <site[=what],…>",
+      "sites behind a router that translates addresses, and what it lets in: open, control (no tunnels) or closed",
+    )
     .option("--allow-plain", "let every node take plaintext VXLAN")
     .action(async (_options: unknown, self: Command) => {
       const options = optionsOf<UpOptions>(self);
+      const sites = parseSites(options.sites);
       const wish = {
         prefix: parsePrefix(options.prefix),
-        sites: parseSites(options.sites),
+        sites: options.nat === undefined ? sites : withNat(sites, options.nat),
         underlay: options.underlay === "6" ? (6 as const) : (4 as const),
         allowPlain: options.allowPlain === true,
       };
@@ -74,9 +82,9 @@ function statusCommand({ context }: Shell): Command {
 function statusText(status: LabStatus): string {
   const parts = [
     table(
-      ["site", "registry", "trust domain", "joined with"],
-      status.sites.map(({ name, registry, trustDomain, joined }) => ({
-        ...{ site: name, registry, "trust domain": trustDomain },
+      ["site", "registry", "trust domain", "nat", "joined with"],
+      status.sites.map(({ name, registry, trustDomain, nat, joined }) => ({
+        ...{ site: name, registry, "trust domain": trustDomain, nat },
         "joined with": Object.entries(joined)
           .map(([other, state]) => `${other} (${state})`)
           .join(", "),

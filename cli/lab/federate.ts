@@ -9,7 +9,10 @@ import type { LabRecord } from "./record.js";
 const lifetimeMs = 10 * 60_000;
 const pollMs = 50;
 
-/** Joins every two sites of a lab, as `nsmctl site invite` and `nsmctl site join` do. Their registries serve already. */
+/**
+ * Joins every two sites of a lab, as `nsmctl site invite` and `nsmctl site join` do. Their registries serve already. A site that lets nobody
+ * in can be invited, and cannot invite.
+ */
 export async function federate(context: Context, lab: LabRecord, step: (text: string) => void): Promise<void> {
   const { signal } = context;
   await withPeers(context.clock, async (peers) => {
@@ -17,21 +20,23 @@ export async function federate(context: Context, lab: LabRecord, step: (text: st
     for (const [at, site] of lab.sites.entries())
       for (const other of lab.sites.slice(0, at)) {
         step(`joining ${site.name} with ${other.name}`);
-        const { token } = await registry(other.name).inviteSite({ lifetimeMs }, signal);
-        await registry(site.name).joinSite({ token }, signal);
+        const [host, guest] = other.nat?.kind === "closed" ? [site, other] : [other, site];
+        const { token } = await registry(host.name).inviteSite({ lifetimeMs }, signal);
+        await registry(guest.name).joinSite({ token }, signal);
       }
   });
 }
 
-/** Resolves when every site of a lab has reached every other. */
+/** Resolves when every site of a lab has reached every other that lets others in. */
 export async function waitJoined(lab: LabRecord, wait: Wait, step: (text: string) => void): Promise<void> {
   const end = wait.clock.monotonic() + wait.withinMs;
+  const closed = new Set(lab.sites.filter(({ nat }) => nat?.kind === "closed").map(({ name }) => name));
   await withPeers(wait.clock, async (peers) => {
     for (const { name } of lab.sites) {
       step(`waiting for ${name} to reach the other sites`);
       for (;;) {
         const { sites } = await registryIn(peers, lab, name).listSites(wait.signal);
-        const missing = sites.find(({ state }) => state !== "up");
+        const missing = sites.find(({ name, state }) => state !== "up" && !closed.has(name));
         if (missing === undefined) break;
         if (wait.clock.monotonic() > end)
           throw new MeshError("unreachable", `the site ${name} does not reach ${missing.name}: ${missing.reason || "no answer yet"}`);

@@ -1,4 +1,5 @@
 import { usage } from "../errors.js";
+import { type NatPlan, natPlan } from "./nat.js";
 
 /** The programs of ours, in the order in which they start. */
 export const programNames = ["registry", "nsmgr", "forwarder"] as const;
@@ -9,6 +10,7 @@ export type Underlay = 4 | 6;
 export interface SiteWish {
   readonly name: string;
   readonly nodes: number;
+  readonly nat?: NatPlan["kind"];
 }
 
 /** A LAN of `PREFIX-wan`: a bridge with the gateway's address. */
@@ -21,6 +23,8 @@ export interface SitePlan {
   readonly registryNode: string;
   /** What its registry's authority signs for. */
   readonly trustDomain: string;
+  /** Its router, where that translates addresses; else it only routes. */
+  readonly nat?: NatPlan;
 }
 
 /** A node: a network namespace with one link to its site's LAN. */
@@ -96,7 +100,7 @@ export function layout(prefix: string, underlay: Underlay, wishes: readonly Site
     const { name } = wish;
     return {
       ...{ name, bridge: linkName(`lan-${name}`, `lan-${at}`), gateway: `${net.host(1)}/${net.length}` },
-      ...{ registryNode: `${name}-1`, trustDomain: `${name}.${prefix}.lab` },
+      ...{ registryNode: `${name}-1`, trustDomain: `${name}.${prefix}.lab`, ...natPlan(wish.nat, at, underlay) },
     };
   });
   const nodes = wishes.flatMap((wish, at) => {

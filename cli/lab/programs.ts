@@ -9,11 +9,10 @@ import { nodeFlags } from "../../program/nodeFlags.js";
 import { nodeFiles } from "./files.js";
 import type { NodePlan, ProgramName, SitePlan } from "./layout.js";
 import { changeLab } from "./lock.js";
+import { outsideOf, ports, registryOutside } from "./nat.js";
 import { processOf } from "./process.js";
 import type { LabRecord, ProcessRecord, ProgramRecord } from "./record.js";
 
-const nsmgrPort = 5001;
-const registryPort = 5002;
 const tail = 10;
 
 /** The programs that a node runs, in the order in which they start. */
@@ -81,20 +80,22 @@ export function environmentOf(lab: LabRecord, node: NodePlan, program: ProgramNa
       return {
         ...common,
         NSM_NAME: `registry-${node.site}`,
-        NSM_LISTEN_ON: `${unix},${tcp(node.address, registryPort)}`,
+        NSM_LISTEN_ON: `${unix},${tcp(node.address, ports.registry)}`,
         NSM_ADMIN_SOCKET: `unix://${files.admin(program)}`,
         NSM_TRUST_DOMAIN: siteOf(lab, node.site)?.trustDomain ?? "",
+        ...registryOutside(siteOf(lab, node.site) ?? {}),
       };
     case "nsmgr":
       return {
         ...common,
         NSM_NAME: `nsmgr-${node.name}`,
         NSM_NODE_NAME: node.name,
-        NSM_LISTEN_ON: `${unix},${tcp(node.address, nsmgrPort)}`,
-        NSM_REGISTRY_URL: tcp(registryOf(lab, node.site).address, registryPort),
+        NSM_LISTEN_ON: `${unix},${tcp(node.address, ports.nsmgr)}`,
+        NSM_REGISTRY_URL: tcp(registryOf(lab, node.site).address, ports.registry),
         NSM_NODE_SOCKET: `unix://${files.nodeSocket}`,
         NSM_JOIN_TOKEN_FILE: files.joinToken,
         NSM_RUN_DIR: files.run,
+        ...outsideOf(lab, node, program),
       };
     case "forwarder":
       return {
@@ -107,6 +108,7 @@ export function environmentOf(lab: LabRecord, node: NodePlan, program: ProgramNa
         NSM_CONNECT_TO: `unix://${files.socket("nsmgr")}`,
         NSM_TUNNEL_IP: node.address,
         NSM_MESH_NETNS: node.mesh,
+        ...outsideOf(lab, node, program),
       };
     default:
       return program satisfies never;

@@ -25,6 +25,8 @@ export interface SiteStatus {
   /** The node on which its registry runs. */
   readonly registry: string;
   readonly trustDomain: string;
+  /** What its router lets in, "open", "control" or "closed"; empty where that translates no addresses. */
+  readonly nat: string;
   /** What its registry says of the sites that it is joined with: "up", "away" or "joining"; empty when it cannot be asked. */
   readonly joined: Readonly<Record<string, string>>;
 }
@@ -103,13 +105,19 @@ export async function labStatus(context: Context, prefix: string): Promise<LabSt
   };
 }
 
-async function siteStatus(peers: Session, lab: LabRecord, { name, trustDomain }: SitePlan, signal: AbortSignal): Promise<SiteStatus> {
+async function siteStatus(peers: Session, lab: LabRecord, { name, trustDomain, nat }: SitePlan, signal: AbortSignal): Promise<SiteStatus> {
   const registry = registryOf(lab, name).name;
   const told = await peers
     .site(`unix://${nodeFiles(lab.prefix, registry).admin("registry")}`)
     .listSites(signal)
     .catch(() => undefined);
-  return { name, registry, trustDomain, joined: Object.fromEntries((told?.sites ?? []).map((site) => [site.name, site.state])) };
+  return {
+    name,
+    registry,
+    trustDomain,
+    nat: nat?.kind ?? "",
+    joined: Object.fromEntries((told?.sites ?? []).map((site) => [site.name, site.state])),
+  };
 }
 
 /** By node and then as they start; lab.json has them as they were started last. */

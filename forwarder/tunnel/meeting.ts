@@ -24,7 +24,8 @@ export interface MeetingParts {
 /** For a peer that is to begin: a whole handshake takes milliseconds, on a slow way some hundreds of them. */
 const comingMs = 1_000;
 const patienceMs = 15_000;
-const firstPauseMs = 50;
+/** The asking side waits for 6 s; together these are twice as much. */
+const pauseMs = { first: 50, last: 6_400 };
 
 /**
  * The answering side: waits for the peer to begin. Where this side has said that it begins, or the peer does not come, it goes to where
@@ -39,7 +40,7 @@ export async function meet(parts: MeetingParts, peer: Peer, { endpoint, begins }
   if (endpoint === undefined) return await comes(patienceMs);
   log.info("peer does not come, beginning here", { peer: address, endpoint, wanted: begins });
   // It does not know us before it has our answer: what comes too early it drops, and WireGuard itself asks again after 5 s only.
-  for (let pause = firstPauseMs; pause < patienceMs; pause *= 2) {
+  for (let pause = pauseMs.first; pause <= pauseMs.last; pause *= 2) {
     // Another key has come in its place.
     if (peers.get(address) !== peer) return false;
     if (peer.value.endpoint !== endpoint) await peers.keep({ ...peer.value, endpoint });
