@@ -82,7 +82,7 @@ export function nodeTunnelWay(parts: {
 
 function nobodyReachable(): MeshError {
   return new MeshError(
-    "no-mechanism",
+    "unsupported",
     "neither node reaches the other: both have NSM_EXTERNAL_ADDRESS=none; forward a UDP port to the WireGuard port of one of them, and name it there",
   );
 }

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 
 /** Prefixes of the namespaces that tests make; nothing with one of them may outlive a run. */
-const ownPrefixes = /^(ka|kb|kc|kf|te-(bad|bench|conn|demo|fed|heal|id|pol|restart|scale|secret|sinks))-/;
+const ownPrefixes = /^(ka|kb|kc|kf|te-(bad|bench|conn|demo|fed|heal|id|nat|pol|restart|scale|secret|sinks))-/;
 
 /** Names under /run/netns that belong to tests. */
 export function testNamespaces(): string[] {
@@ -20,7 +20,7 @@ function testPrograms(): string[] {
     try {
       const environment = readFileSync(`/proc/${pid}/environ`, "utf8");
       const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
-      if (/NSM_STATE_DIR=\/var\/lib\/isthmus\/te-(bad|bench|conn|demo|fed|heal|id|pol|restart|scale|secret|sinks)\//.test(environment))
+      if (/NSM_STATE_DIR=\/var\/lib\/isthmus\/te-(bad|bench|conn|demo|fed|heal|id|nat|pol|restart|scale|secret|sinks)\//.test(environment))
         found.push(`${pid} ${command}`);
     } catch {
       // It ended while we looked.
