@@ -109,6 +109,20 @@ describe("nodes behind routers", function () {
     assert.match(refused.stderr, /neither node reaches the other: both have NSM_EXTERNAL_ADDRESS=none; forward a UDP port/);
   });
 
+  it("take nobody for tokyo's at tokyo's address who is of another site, though that is joined too", async () => {
+    const rule = 'iifname "lan-osaka" ip daddr 10.100.0.2 tcp dport 6001 dnat ip to 10.101.0.11:5001';
+    await lab.exec("wan", "nft", `table inet stolen { chain in { type nat hook prerouting priority dstnat - 1; ${rule}; }; }`);
+    const refused = await lab.tryCtl("--node", "osaka-1", "request-connection", "hidden", "--pod", "osaka", "--timeout", "5s");
+    await lab.exec("wan", "nft", "delete table inet stolen");
+    assert.match(
+      refused.stderr,
+      /10\.100\.0\.2:6001 is spiffe:\/\/paris\.te-nat\.lab\/node\/paris-1\/nsmgr, which is not an nsmgr \(spiffe:\/\/tokyo\.te-nat\.lab\//,
+    );
+    const connection = await lab.request("osaka-1", "hidden", "osaka");
+    await pingAll(lab, "osaka", connection.peerAddresses);
+    await lab.close("osaka-1", connection.id);
+  });
+
   it("show nothing on the WAN but tunnels and the control plane", async () => {
     const file = join(folder, "wan.pcap");
     const connections: [pod: string, Requested][] = [];
@@ -156,6 +170,7 @@ describe("nodes behind routers", function () {
       (await lab.tryExec("pod-paris", "ping", "-n", "-c", "1", "-W", "1", bare(back.peerAddresses[0] ?? ""))).code === 0;
     await until("packets cross again", keepaliveMs + 10_000, answers);
     const [first, second] = [await fromBehind.stop(), await toBehind.stop()];
+    console.log("GAPS", first, second);
     assert.ok(first.longestGapMs > 2_500 && first.longestGapMs < 5_000, `no answer for ${first.longestGapMs} ms from behind`);
     assert.ok(
       second.longestGapMs > 2_500 && second.longestGapMs < keepaliveMs + 5_000,
