@@ -41,6 +41,7 @@ const keptMs = 180_000;
 /** A peer keeps us as long as we keep it, so one that was in use a moment ago knows us. */
 const provenMs = 30_000;
 const patienceMs = 6_000;
+
 /** The node's one WireGuard device and the nodes it talks to. A peer stays for 3 minutes after its last use. */
 export class NodeTunnel implements Disposable {
   readonly #parts: TunnelParts;
