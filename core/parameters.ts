@@ -26,9 +26,14 @@ export interface WireguardEnd extends VxlanEnd {
   readonly publicKey: string;
 }
 
-/** One end of a node tunnel mechanism: its WireGuard end and the VNI on which it receives. */
-export interface TunnelEnd extends WireguardEnd {
+/** One end of a node tunnel mechanism. */
+export interface TunnelEnd {
+  /** Of WireGuard; base64, 32 bytes. */
+  readonly publicKey: string;
+  /** On which it receives. */
   readonly vni: number;
+  /** Where the other side reaches it; without it the other side does not, and this one begins. */
+  readonly at?: VxlanEnd | undefined;
 }
 
 /** A mechanism between two ends. The answering side fills `destination`. `mtu` 0 is unset. */
@@ -64,18 +69,22 @@ export function kernelParameters(m: Mechanism): KernelParameters {
 
 /** Throws "invalid" for an end that is there but not whole. */
 export function tunnelParameters(m: Mechanism): Ends<TunnelEnd> {
-  const end = (side: Side) => ({ ...wireguardEnd(m, side), vni: number(m, `${side}_vni`, 1, biggestVni) });
-  return ends(m, end);
+  const end = (side: Side): TunnelEnd => ({
+    publicKey: publicKey(m, side),
+    vni: number(m, `${side}_vni`, 1, biggestVni),
+    ...(text(m, `${side}_ip`) === "" ? {} : { at: vxlanEnd(m, side) }),
+  });
+  return ends(m, end, "public_key");
 }
 
 /** Throws "invalid" for an end that is there but not whole. */
 export function wireguardParameters(m: Mechanism): Ends<WireguardEnd> {
-  return ends(m, (side) => wireguardEnd(m, side));
+  return ends(m, (side) => ({ publicKey: publicKey(m, side), ...vxlanEnd(m, side) }), "ip");
 }
 
 /** Throws "invalid" for an end that is there but not whole. */
 export function vxlanParameters(m: Mechanism): VxlanParameters {
-  return { ...ends(m, (side) => vxlanEnd(m, side)), vni: text(m, "vni") === "" ? 0 : number(m, "vni", 1, biggestVni) };
+  return { ...ends(m, (side) => vxlanEnd(m, side), "ip"), vni: text(m, "vni") === "" ? 0 : number(m, "vni", 1, biggestVni) };
 }
 
 /** The mechanism with these parameters set; others that it has stay. */
@@ -86,7 +95,7 @@ export function kernelMechanism({ netns, name }: Pick<KernelParameters, "netns" 
 /** The mechanism with these parameters set; others that it has stay. */
 export function tunnelMechanism({ source, destination, mtu }: Ends<TunnelEnd>, base?: Mechanism): Mechanism {
   const side = (name: Side, end: TunnelEnd | undefined) =>
-    end === undefined ? {} : { ...wireguardKeys(name, end), [`${name}_vni`]: String(end.vni) };
+    end === undefined ? {} : { ...placeKeys(name, end.at), [`${name}_public_key`]: end.publicKey, [`${name}_vni`]: String(end.vni) };
   return mechanism(REMOTE, NODE_TUNNEL, { ...side("src", source), ...side("dst", destination), ...mtuKey(mtu) }, base);
 }
 
@@ -113,12 +122,18 @@ function vxlanKeys(side: Side, end: VxlanEnd | undefined): Record<string, string
   return end === undefined ? {} : { [`${side}_ip`]: end.ip, [`${side}_port`]: String(end.port) };
 }
 
+/** One without a place says so: the mechanism may have named one before. */
+function placeKeys(side: Side, at: VxlanEnd | undefined): Record<string, string> {
+  return at === undefined ? { [`${side}_ip`]: "", [`${side}_port`]: "" } : vxlanKeys(side, at);
+}
+
 function wireguardKeys(side: Side, end: WireguardEnd | undefined): Record<string, string> {
   return end === undefined ? {} : { ...vxlanKeys(side, end), [`${side}_public_key`]: end.publicKey };
 }
 
-function ends<E>(m: Mechanism, end: (side: Side) => E): Ends<E> {
-  const there = (side: Side) => (text(m, `${side}_ip`) === "" ? undefined : end(side));
+/** An end is there where it has `mark`. */
+function ends<E>(m: Mechanism, end: (side: Side) => E, mark: "ip" | "public_key"): Ends<E> {
+  const there = (side: Side) => (text(m, `${side}_${mark}`) === "" ? undefined : end(side));
   // NSM's largest; below the smallest that IPv4 allows nothing works.
   const mtu = text(m, "MTU") === "" ? 0 : number(m, "MTU", 68, 65_535);
   return { source: there("src"), destination: there("dst"), mtu };
@@ -135,10 +150,10 @@ function vxlanEnd(m: Mechanism, side: Side): VxlanEnd {
   return { ip, port: number(m, `${side}_port`, 1, 65_535) };
 }
 
-function wireguardEnd(m: Mechanism, side: Side): WireguardEnd {
-  const publicKey = text(m, `${side}_public_key`);
-  if (!/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/.test(publicKey)) throw bad(m, `${side}_public_key`, "32 bytes in base64");
-  return { ...vxlanEnd(m, side), publicKey };
+function publicKey(m: Mechanism, side: Side): string {
+  const key = text(m, `${side}_public_key`);
+  if (!/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/.test(key)) throw bad(m, `${side}_public_key`, "32 bytes in base64");
+  return key;
 }
 
 function number(m: Mechanism, key: string, least: number, most: number): number {

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { auditLog } from "../program/audit.js";
 import { setting } from "../program/config.js";
 import { memberSettings } from "../program/identity.js";
-import { bool, duration, integer, labels, list, optionalText, text } from "../program/values.js";
+import { bool, duration, externalIp, integer, labels, list, optionalText, text } from "../program/values.js";
 import type { PortRange } from "./mechanisms/wireguard.js";
 
 const port = integer(1, 65_535);
@@ -36,6 +36,12 @@ export const settings = {
   service: setting("NSM_NS_NAME", "the network service of forwarders", text, "forwarder"),
   labels: setting("NSM_LABELS", "labels of this forwarder", labels, "p2p:true"),
   tunnelIp: setting("NSM_TUNNEL_IP", "this node's address for tunnels; its first address unless given", optionalText, ""),
+  externalAddress: setting(
+    "NSM_EXTERNAL_ADDRESS",
+    "where nodes of other sites reach the tunnel: ADDRESS or ADDRESS:PORT; none: nowhere, this node begins; NSM_TUNNEL_IP unless given",
+    externalIp,
+    "",
+  ),
   vxlanPort: setting("NSM_VXLAN_PORT", "the UDP port of plain VXLAN; 0 is 4789", integer(0, 65_535), "4789"),
   wireguardPort: setting("NSM_WIREGUARD_PORT", "the UDP port of the node tunnel", port, "51820"),
   wireguardPorts: setting("NSM_WIREGUARD_PORTS", "UDP ports of WIREGUARD connections, one for each", ports, "51821-55820"),

@@ -52,6 +52,7 @@ export function connect(parts: ConnectParts): Element {
       // Measuring the way may have shrunk it.
       if (effectiveMtu(made, parts.view) !== mtu) await wanted.settled(id, call.signal);
       if (before === undefined || !sameEndpoint(before, made)) announceAll(parts.announce, made);
+      wayOf(ways, client)?.answered?.(client);
       return toClient(answer, made, parts.view);
     },
     async close(call, next) {

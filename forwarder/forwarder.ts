@@ -11,6 +11,7 @@ import { timeout } from "../core/timeout.js";
 import type { Identity } from "../identity/identity.js";
 import { Gate } from "../identity/policy/gate.js";
 import type { PolicySource } from "../identity/policy/inForce.js";
+import { parseSpiffeId } from "../identity/spiffe.js";
 import type { Kernel } from "../kernel/model.js";
 import type { StateStore } from "../program/state.js";
 import { audited } from "../rpc/audited.js";
@@ -24,7 +25,7 @@ import { Dataplane } from "./dataplane.js";
 import type { NodeView, TunnelNode } from "./desired.js";
 import { Liveness, type Ping, patientPing } from "./liveness.js";
 import { way } from "./mechanisms/choice.js";
-import type { Underlay } from "./mechanisms/ends.js";
+import { OwnEnd, type Underlay } from "./mechanisms/ends.js";
 import { kernelWay } from "./mechanisms/kernel.js";
 import { nodeTunnelWay } from "./mechanisms/nodeTunnel.js";
 import { vxlanWay } from "./mechanisms/vxlan.js";
@@ -62,7 +63,7 @@ export interface ForwarderParts {
   readonly ping: Ping;
   readonly announce: Announce;
   readonly store: StateStore;
-  readonly identity: Pick<Identity, "tokens" | "prover">;
+  readonly identity: Pick<Identity, "id" | "tokens" | "prover">;
   /** The site's, as this node last heard it. */
   readonly policy: PolicySource;
   readonly audit: Audit;
@@ -178,11 +179,12 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
 /** What this node can do, the best first. */
 function ways(parts: ForwarderParts, { claims }: Wanted, tunnel: NodeTunnel) {
   const { config, underlay, link, clock, keys, pods } = parts;
-  const { prover } = parts.identity;
+  const { id, prover } = parts.identity;
+  const own = new OwnEnd({ underlay, site: config.site, trustDomain: parseSpiffeId(id).trustDomain });
   return [
     way(kernelWay({ pods, claims })),
-    way(nodeTunnelWay({ tunnel, claims, underlay, prover })),
-    way(wireguardWay({ claims, underlay, link, clock, keys, ports: config.wireguardPorts })),
-    way(vxlanWay({ claims, underlay, port: config.vxlanPort, allowPlain: config.allowPlain })),
+    way(nodeTunnelWay({ tunnel, claims, own, prover })),
+    way(wireguardWay({ claims, underlay, own, link, clock, keys, ports: config.wireguardPorts })),
+    way(vxlanWay({ claims, underlay, own, port: config.vxlanPort, allowPlain: config.allowPlain })),
   ];
 }

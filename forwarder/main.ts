@@ -15,6 +15,7 @@ import { openIdentity } from "../program/identity.js";
 import { nodeId } from "../program/nodeId.js";
 import { runProgram } from "../program/run.js";
 import { openStore } from "../program/state.js";
+import { domainOf } from "../rpc/abroad.js";
 import { authorityClient } from "../rpc/authority.js";
 import { Peers } from "../rpc/client.js";
 import { followPolicy } from "../rpc/policyFollower.js";
@@ -46,7 +47,7 @@ await runProgram("nsm-forwarder", settings, async ({ config, log, clock, sinks, 
   } as const;
   const { identity, roles } = started.use(await openIdentity(config, member));
   const store = started.use(openStore(path.join(config.stateDir, "store")));
-  const underlay = findUnderlay(config.tunnelIp, detectWireguard());
+  const underlay = { ...findUnderlay(config.tunnelIp, detectWireguard()), external: config.externalAddress };
 
   const mesh = openMesh(config.mesh);
   const wireguard = started.use(openWireguard({ mesh: mesh.path, clock, log, logDir: path.join(config.stateDir, "wireguard-go") }));
@@ -55,8 +56,9 @@ await runProgram("nsm-forwarder", settings, async ({ config, log, clock, sinks, 
 
   const own = { id: identity.id, node: nodeId(config.stateDir) };
   const tunnel = tunnelNode({ ...own, keyFile, publicKey, listenPort: config.wireguardPort, underlay });
-  // What is here is an endpoint, or nsmgr; what is elsewhere is reached through its nsmgr.
-  const expect = (url: string) => (url === config.connectTo ? roles.nsmgr : url.startsWith("tcp:") ? roles.remote : roles.endpoint);
+  // What is here is an endpoint, or nsmgr; what is elsewhere is reached through its nsmgr: the URL says of which site.
+  const expect = (url: string) =>
+    url === config.connectTo ? roles.nsmgr : url.startsWith("tcp:") ? roles.remote(domainOf(url)) : roles.endpoint;
   const peers = started.use(new Peers({ identity, expect, log, clock, dialTimeoutMs: config.dialTimeout }));
   const audit = started.use(openAuditLog(config.auditLog || path.join(config.stateDir, "audit.log"), { clock, log }));
   const policy = started.use(followPolicy(peers, { from: [config.connectTo], stateDir: config.stateDir, identity, audit, clock, log }));

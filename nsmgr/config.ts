@@ -1,7 +1,7 @@
 import { auditLog } from "../program/audit.js";
 import { setting } from "../program/config.js";
 import { memberSettings } from "../program/identity.js";
-import { duration, list, optionalText, text } from "../program/values.js";
+import { duration, external, list, optionalText, text } from "../program/values.js";
 
 /** What nsmgr can be told. Names are NSM's where NSM has one. */
 export const nsmgrSettings = {
@@ -14,6 +14,12 @@ export const nsmgrSettings = {
     "where NSM's API is served; the first tcp:// url is the one published",
     list,
     "unix:///run/isthmus/nsmgr.sock,tcp://:5001",
+  ),
+  externalAddress: setting(
+    "NSM_EXTERNAL_ADDRESS",
+    "where other sites reach it: ADDRESS or ADDRESS:PORT; none: nowhere, and what is served here is not shown to them; the published url unless given",
+    external,
+    "",
   ),
   registryUrls: setting(
     "NSM_REGISTRY_URL",

@@ -9,7 +9,7 @@ import { openStore } from "../program/state.js";
 import { authorityClient } from "../rpc/authority.js";
 import { Peers } from "../rpc/client.js";
 import { followPolicy } from "../rpc/policyFollower.js";
-import { publishedUrl } from "../rpc/published.js";
+import { publishedUrl, withExternal } from "../rpc/published.js";
 import { serve } from "../rpc/server.js";
 import { nsmgrSettings } from "./config.js";
 import { realNamespaces } from "./namespaces.js";
@@ -30,6 +30,7 @@ await runProgram("nsmgr", nsmgrSettings, async ({ config, log, clock, sinks, sig
   const sockets = new SocketFinder();
   const audit = started.use(openAuditLog(config.auditLog || join(config.stateDir, "audit.log"), { clock, log }));
   const policy = started.use(followPolicy(peers, { from: config.registryUrls, stateDir: config.stateDir, identity, audit, clock, log }));
+  const inside = publishedUrl(config.listenOn);
   started.use(
     await startNsmgr({
       ...{ peers, identity, policy, audit, store, clock, log, sinks, namespaces: realNamespaces },
@@ -38,7 +39,7 @@ await runProgram("nsmgr", nsmgrSettings, async ({ config, log, clock, sinks, sig
         nodeName: config.nodeName || config.name,
         nodeId: id,
         version,
-        publishedUrl: publishedUrl(config.listenOn),
+        publishedUrl: config.externalAddress === undefined ? inside : withExternal(inside, config.externalAddress),
         endpointsUrl: `unix://${config.runDir}/endpoints.sock`,
         tokenLifetimeMs: config.maxTokenLifetime,
       },

@@ -1,3 +1,4 @@
+import { isIP, isIPv6 } from "node:net";
 import { z } from "zod";
 
 /** Kinds of values in a configuration. All start as text; the message says what is allowed. */
@@ -71,6 +72,34 @@ export const optionalHostPort = z.string().transform((value, context): HostPort 
   context.addIssue({ code: "custom", message: hostPort });
   return z.NEVER;
 });
+
+/** Where a program is reached from outside its site. */
+export interface External {
+  readonly host: string;
+  /** Undefined: the same as inside. */
+  readonly port?: number | undefined;
+}
+
+const externalForm = "ADDRESS, ADDRESS:PORT or [V6]:PORT, or none where nobody outside reaches it";
+
+/** "" is undefined: the same as inside. */
+export const external = z.string().transform((value, context): External | "none" | undefined => {
+  if (value === "" || value === "none") return value || undefined;
+  if (isIPv6(value)) return { host: value };
+  const [, v6, name = "", port] = /^(?:\[([^\]]+)\]|([A-Za-z0-9][A-Za-z0-9.-]{0,252}))(?::(\d{1,5}))?$/.exec(value) ?? [];
+  const host = v6 ?? name;
+  const good = v6 === undefined ? host !== "" : isIPv6(v6);
+  if (good && port === undefined) return { host };
+  if (good && Number(port) >= 1 && Number(port) <= 65_535) return { host, port: Number(port) };
+  context.addIssue({ code: "custom", message: externalForm });
+  return z.NEVER;
+});
+
+/** The same for WireGuard, which asks nobody for names. */
+export const externalIp = external.refine(
+  (value) => value === undefined || value === "none" || isIP(value.host) !== 0,
+  `${externalForm}; the address in digits`,
+);
 
 const collectorForm = "HOST:PORT, http://HOST:PORT or https://HOST:PORT";
 

@@ -5,6 +5,7 @@ import { MeshError } from "../core/error.js";
 import type { Log } from "../core/log.js";
 import { fromTimestamp, toTimestamp } from "../core/timestamp.js";
 import type { TokenSource } from "../core/token.js";
+import { domainOf } from "../rpc/abroad.js";
 import type { EndpointRegistry, Found, RegistryContext } from "../rpc/registry.js";
 import { fenced } from "./fenced.js";
 import { found } from "./find.js";
@@ -124,6 +125,11 @@ function checkEndpoint(endpoint: NetworkServiceEndpoint, now: number): void {
   }
   if (url !== "" && !/^[a-z][a-z0-9+.-]*:\/\/./i.test(url))
     throw new MeshError("invalid", `the URL of the endpoint ${name} must be like tcp://host:port or unix:///path, got ${url}`);
+  if (domainOf(url) !== undefined)
+    throw new MeshError(
+      "invalid",
+      `the URL of the endpoint ${name} must not say whose it is: it is of this site; leave out what stands before the @ in ${url}`,
+    );
   if (expirationTime !== undefined && fromTimestamp(expirationTime) <= now)
     throw new MeshError(
       "invalid",

@@ -1,6 +1,6 @@
 import { networkInterfaces } from "node:os";
 import { MeshError } from "../core/error.js";
-import { formatUrl, parseUrl } from "./url.js";
+import { formatUrl, hostAndPort, parseUrl } from "./url.js";
 
 /**
  * The url under which others reach a program: the first tcp one it listens on, with an address of this node in place of "all addresses";
@@ -17,6 +17,16 @@ export function publishedUrl(listenOn: readonly string[], addresses: () => reado
   if (host === undefined)
     throw new MeshError("invalid", `no address of this node is known for ${formatUrl(url)}; name one in NSM_LISTEN_ON`);
   return formatUrl({ ...url, host });
+}
+
+/** A published URL with where other sites reach the program: under another port only where one is named. */
+export function withExternal(text: string, external: { readonly host: string; readonly port?: number | undefined } | "none"): string {
+  const url = parseUrl(text);
+  if (url.kind === "unix")
+    throw new MeshError("invalid", `other sites reach a program by TCP only: name a tcp:// url beside ${text} in NSM_LISTEN_ON`);
+  if (external === "none") return formatUrl({ ...url, external });
+  const { host, port = url.port } = external;
+  return formatUrl({ ...url, external: hostAndPort({ host, port }) });
 }
 
 /** Addresses that other nodes may reach, IPv4 first; the loopback where there is nothing else. */

@@ -3,6 +3,7 @@ import { command, optionsOf, type Shell } from "../command.js";
 import type { GlobalOptions } from "../context.js";
 import { usage } from "../errors.js";
 import { parsePrefix, parseSites } from "../lab/layout.js";
+import { withNat } from "../lab/nat.js";
 import type { LabRecord } from "../lab/record.js";
 import type { LabStatus } from "../lab/status.js";
 import { parseStores, type StoreWish, storeNames } from "../lab/stores.js";
@@ -13,6 +14,7 @@ import { table } from "../table.js";
 interface UpOptions extends GlobalOptions {
   readonly sites: string;
   readonly underlay: "4" | "6";
+  readonly nat?: string;
   readonly allowPlain?: true;
   readonly store: StoreWish["store"];
   readonly etcdMembers?: string;
@@ -39,9 +41,14 @@ function upCommand({ context }: Shell): Command {
     "nsmctl lab up",
     "nsmctl lab up --sites paris=2,tokyo=1,lima=1 --prefix mine --underlay 6",
     "nsmctl lab up --sites paris=3,tokyo=1 --store etcd --etcd-members 3 --registries 2",
+    "nsmctl lab up --nat tokyo=closed",
   ])
     .option("--sites <name=nodes,…>", "the sites and how many nodes each has", "paris=2,tokyo=1")
     .addOption(new Option("--underlay <family>", "what the WAN speaks: IPv4 or IPv6").choices(["4", "6"]).default("4"))
+    .option(
+      "--nat <site[=what],…>",
+      "sites behind a router that translates addresses, and what it lets in: open, control (no tunnels) or closed",
+    )
     .option("--allow-plain", "let every node take plaintext VXLAN")
     .addOption(new Option("--store <kind>", "where the registries keep their data").choices(storeNames).default("lmdb"))
     .option("--etcd-members <n>", "how many processes each site's etcd has, on its nodes in turn: 1, 3 or 5 (1)")
@@ -49,9 +56,10 @@ function upCommand({ context }: Shell): Command {
     .action(async (_options: unknown, self: Command) => {
       const options = optionsOf<UpOptions>(self);
       const { store, ...each } = parseStores(options);
+      const sites = parseSites(options.sites).map((site) => ({ ...site, ...each }));
       const wish = {
         prefix: parsePrefix(options.prefix),
-        sites: parseSites(options.sites).map((site) => ({ ...site, ...each })),
+        sites: options.nat === undefined ? sites : withNat(sites, options.nat),
         store,
         underlay: options.underlay === "6" ? (6 as const) : (4 as const),
         allowPlain: options.allowPlain === true,
@@ -84,9 +92,9 @@ function statusCommand({ context }: Shell): Command {
 function statusText(status: LabStatus): string {
   const parts = [
     table(
-      ["site", "registries", "trust domain", "joined with"],
-      status.sites.map(({ name, registries, trustDomain, joined }) => ({
-        ...{ site: name, registries: registries.join(", "), "trust domain": trustDomain },
+      ["site", "registries", "trust domain", "nat", "joined with"],
+      status.sites.map(({ name, registries, trustDomain, nat, joined }) => ({
+        ...{ site: name, registries: registries.join(", "), "trust domain": trustDomain, nat },
         "joined with": Object.entries(joined)
           .map(([other, state]) => `${other} (${state})`)
           .join(", "),

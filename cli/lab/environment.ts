@@ -1,12 +1,10 @@
 import { etcdSettings } from "./etcd.js";
 import { nodeFiles, siteFiles } from "./files.js";
 import type { NodePlan, OwnProgram } from "./layout.js";
+import { outsideOf, ports, registryOutside } from "./nat.js";
 import type { LabRecord } from "./record.js";
 import { registriesOf } from "./registries.js";
 import { rotated } from "./stores.js";
-
-const nsmgrPort = 5001;
-const registryPort = 5002;
 
 /** Where the programs of a lab look for what they run. */
 export const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -15,8 +13,9 @@ export const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 export function environmentOf(lab: LabRecord, node: NodePlan, program: OwnProgram): Record<string, string> {
   const files = nodeFiles(lab.prefix, node.name);
   const common = { PATH: path, ...lab.environment, NSM_SITE: node.site, NSM_STATE_DIR: files.state(program) };
+  const site = lab.sites.find(({ name }) => name === node.site);
   const unix = `unix://${files.socket(program)}`;
-  const registries = registriesOf(lab, node.site).map(({ address }) => tcp(address, registryPort));
+  const registries = registriesOf(lab, node.site).map(({ address }) => tcp(address, ports.registry));
   // Each node begins with another registry, its own where it has one.
   const inTurn = rotated(registries, lab.nodes.filter(({ site }) => site === node.site).indexOf(node)).join(",");
   switch (program) {
@@ -26,21 +25,23 @@ export function environmentOf(lab: LabRecord, node: NodePlan, program: OwnProgra
         ...etcdSettings(lab, node),
         ...authorityOf(lab, node),
         NSM_NAME: `registry-${node.name}`,
-        NSM_LISTEN_ON: `${unix},${tcp(node.address, registryPort)}`,
+        NSM_LISTEN_ON: `${unix},${tcp(node.address, ports.registry)}`,
         NSM_FEDERATION_URLS: registries.join(","),
         NSM_ADMIN_SOCKET: `unix://${files.admin(program)}`,
-        NSM_TRUST_DOMAIN: lab.sites.find(({ name }) => name === node.site)?.trustDomain ?? "",
+        NSM_TRUST_DOMAIN: site?.trustDomain ?? "",
+        ...registryOutside(site),
       };
     case "nsmgr":
       return {
         ...common,
         NSM_NAME: `nsmgr-${node.name}`,
         NSM_NODE_NAME: node.name,
-        NSM_LISTEN_ON: `${unix},${tcp(node.address, nsmgrPort)}`,
+        NSM_LISTEN_ON: `${unix},${tcp(node.address, ports.nsmgr)}`,
         NSM_REGISTRY_URL: inTurn,
         NSM_NODE_SOCKET: `unix://${files.nodeSocket}`,
         NSM_JOIN_TOKEN_FILE: files.joinToken,
         NSM_RUN_DIR: files.run,
+        ...outsideOf(lab, node, program),
       };
     case "forwarder":
       return {
@@ -54,6 +55,7 @@ export function environmentOf(lab: LabRecord, node: NodePlan, program: OwnProgra
         NSM_CONNECT_TO: `unix://${files.socket("nsmgr")}`,
         NSM_TUNNEL_IP: node.address,
         NSM_MESH_NETNS: node.mesh,
+        ...outsideOf(lab, node, program),
       };
     default:
       return program satisfies never;

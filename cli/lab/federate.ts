@@ -10,7 +10,10 @@ import { registriesOf, registryOf } from "./registries.js";
 const lifetimeMs = 10 * 60_000;
 const pollMs = 50;
 
-/** Joins every two sites of a lab, as `nsmctl site invite` and `nsmctl site join` do. Their registries serve already. */
+/**
+ * Joins every two sites of a lab, as `nsmctl site invite` and `nsmctl site join` do. Their registries serve already. A site that lets nobody
+ * in can be invited, and cannot invite.
+ */
 export async function federate(context: Context, lab: LabRecord, step: (text: string) => void): Promise<void> {
   const { signal } = context;
   await withPeers(context.clock, async (peers) => {
@@ -18,21 +21,25 @@ export async function federate(context: Context, lab: LabRecord, step: (text: st
     for (const [at, site] of lab.sites.entries())
       for (const other of lab.sites.slice(0, at)) {
         step(`joining ${site.name} with ${other.name}`);
-        const { token } = await registry(other.name).inviteSite({ lifetimeMs }, signal);
-        await registry(site.name).joinSite({ token }, signal);
+        const [host, guest] = other.nat?.kind === "closed" ? [site, other] : [other, site];
+        const { token } = await registry(host.name).inviteSite({ lifetimeMs }, signal);
+        await registry(guest.name).joinSite({ token }, signal);
       }
   });
 }
 
-/** Resolves when every site of a lab has reached every other. */
+/** Resolves when every site of a lab has reached every other that lets others in. */
 export async function waitJoined(lab: LabRecord, wait: Wait, step: (text: string) => void): Promise<void> {
   const end = wait.clock.monotonic() + wait.withinMs;
+  const closed = new Set(lab.sites.filter(({ nat }) => nat?.kind === "closed").map(({ name }) => name));
   await withPeers(wait.clock, async (peers) => {
     for (const { node, site } of lab.sites.flatMap(({ name: site }) => registriesOf(lab, site).map((node) => ({ node, site })))) {
       step(`waiting for ${site} to reach the other sites`);
       for (;;) {
         const { sites } = await registryAt(peers, lab, node).listSites(wait.signal);
-        const missing = lab.sites.find(({ name }) => name !== site && sites.find((one) => one.name === name)?.state !== "up");
+        const missing = lab.sites.find(
+          ({ name }) => name !== site && !closed.has(name) && sites.find((one) => one.name === name)?.state !== "up",
+        );
         if (missing === undefined) break;
         const reason = sites.find((one) => one.name === missing.name)?.reason || "no answer yet";
         if (wait.clock.monotonic() > end)

@@ -1,4 +1,5 @@
 import { usage } from "../errors.js";
+import { type NatPlan, natPlan } from "./nat.js";
 import { type EtcdName, type EtcdPlan, placeEtcd } from "./stores.js";
 
 /** The programs of ours, in the order in which they start. */
@@ -13,6 +14,7 @@ export interface SiteWish {
   readonly nodes: number;
   readonly registries?: number;
   readonly etcdMembers?: number;
+  readonly nat?: NatPlan["kind"];
 }
 
 /** A LAN of `PREFIX-wan`: a bridge with the gateway's address. */
@@ -27,6 +29,8 @@ export interface SitePlan {
   readonly etcd: readonly EtcdPlan[];
   /** What its registries' authority signs for. */
   readonly trustDomain: string;
+  /** Its router, where that translates addresses; else it only routes. */
+  readonly nat?: NatPlan;
 }
 
 /** A node: a network namespace with one link to its site's LAN. */
@@ -104,6 +108,7 @@ export function layout(prefix: string, underlay: Underlay, wishes: readonly Site
     return {
       ...{ name, bridge: linkName(`lan-${name}`, `lan-${at}`), gateway: `${net.host(1)}/${net.length}` },
       ...{ registryNodes: nodes.slice(0, registries), etcd: placeEtcd(nodes, etcdMembers), trustDomain: `${name}.${prefix}.lab` },
+      ...natPlan(wish.nat, at, underlay),
     };
   });
   const nodes = wishes.flatMap((wish, at) => {

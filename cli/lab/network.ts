@@ -7,8 +7,10 @@ import type { Request } from "../../kernel/netlink/message.js";
 import { addRoute } from "../../kernel/netlink/route.js";
 import { NETLINK_ROUTE, NetlinkSocket } from "../../kernel/netlink/socket.js";
 import { createNetns, netnsPath, removeNetns, within } from "../../kernel/netns.js";
+import { Nft } from "../../kernel/nft.js";
 import { createBridge, joinBridge } from "./bridge.js";
 import type { LabPlan, NodePlan, SitePlan } from "./layout.js";
+import { natRules } from "./nat.js";
 import type { LabRecord } from "./record.js";
 
 /** The name of a node's link to its LAN. */
@@ -23,6 +25,8 @@ export function raiseNetwork(plan: LabPlan): void {
     socket.request(up("lo"));
     for (const site of plan.sites) raiseLan(socket, site);
   });
+  const rules = natRules(plan);
+  if (rules !== "") new Nft(netnsPath(plan.wan)).run(rules);
   for (const node of plan.nodes) raiseNode(plan, node);
 }
 

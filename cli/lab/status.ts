@@ -28,6 +28,8 @@ export interface SiteStatus {
   /** The nodes on which its registries run. */
   readonly registries: readonly string[];
   readonly trustDomain: string;
+  /** What its router lets in, "open", "control" or "closed"; empty where that translates no addresses. */
+  readonly nat: string;
   /** What a registry of it says of the sites that it is joined with: "up", "away" or "joining"; empty when it cannot be asked. */
   readonly joined: Readonly<Record<string, string>>;
 }
@@ -107,14 +109,20 @@ export async function labStatus(context: Context, prefix: string): Promise<LabSt
 async function siteStatus(
   peers: Session,
   lab: LabRecord,
-  { name, registryNodes: registries, trustDomain }: SitePlan,
+  { name, registryNodes: registries, trustDomain, nat }: SitePlan,
   signal: AbortSignal,
 ): Promise<SiteStatus> {
   const told = await peers
     .site(`unix://${nodeFiles(lab.prefix, registryOf(lab, name).name).admin("registry")}`)
     .listSites(signal)
     .catch(() => undefined);
-  return { name, registries, trustDomain, joined: Object.fromEntries((told?.sites ?? []).map((site) => [site.name, site.state])) };
+  return {
+    name,
+    registries,
+    trustDomain,
+    nat: nat?.kind ?? "",
+    joined: Object.fromEntries((told?.sites ?? []).map((site) => [site.name, site.state])),
+  };
 }
 
 /** By node and then as they start; lab.json has them as they were started last. */

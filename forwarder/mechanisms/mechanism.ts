@@ -23,6 +23,8 @@ export interface Way<S extends Side = Side> {
   prepare?(connection: Connection, side: S, signal: AbortSignal): Promise<void>;
   /** Resolves when packets go through; for what has to be waited for on the asking side. */
   ready?(connection: Connection, side: S, signal: AbortSignal): Promise<void>;
+  /** On the answering side, when the answer is about to go. */
+  answered?(side: S): void;
   /** Removes what it keeps, besides claims, of a connection that is closed or goes another way. */
   forget?(id: string): void;
 }

@@ -6,19 +6,20 @@ import { ETHERNET, preferred, REMOTE, VXLAN, vxlanMechanism, vxlanParameters } f
 import { type Claims, claimVni, vniClaim } from "../claims.js";
 import type { VxlanSide } from "../crossConnect.js";
 import { lower, vxlanOverhead } from "../mtu.js";
-import { present, type Underlay } from "./ends.js";
+import { type OwnEnd, present, type Underlay } from "./ends.js";
 import type { Way } from "./mechanism.js";
 
 /** NSM's plain VXLAN between underlay addresses: payload ETHERNET, and only where somebody asked for plain text by name. */
 export function vxlanWay(parts: {
   readonly claims: Claims;
   readonly underlay: Underlay;
+  readonly own: OwnEnd;
   readonly port: number;
   readonly allowPlain: boolean;
 }): Way<VxlanSide> {
   const { claims, underlay, port } = parts;
   const mtu = underlay.mtu - vxlanOverhead(underlay.ip);
-  const own = { ip: underlay.ip, port };
+  const own = (connection: Connection) => parts.own.at(connection, port) ?? { ip: underlay.ip, port };
 
   const side = (mechanism: Mechanism, vni: number, remote: { ip: string; port: number }): VxlanSide => {
     // One entry of a VXLAN device's table goes to the device's own port.
@@ -32,6 +33,7 @@ export function vxlanWay(parts: {
     kind: "vxlan",
     refusal(connection) {
       if (connection.payload !== ETHERNET) return "vxlan carries payload ETHERNET only";
+      if (parts.own.at(connection, port) === undefined) return "vxlan needs a node that is reached from outside (NSM_EXTERNAL_ADDRESS)";
       if (parts.allowPlain || preferred(connection) === "vxlan") return undefined;
       return "vxlan is not encrypted; ask for it by name, or allow it on this node (NSM_ALLOW_PLAIN=true)";
     },
@@ -39,12 +41,13 @@ export function vxlanWay(parts: {
     async accept(call: Call, asked: Mechanism, before) {
       const parameters = vxlanParameters(asked);
       const from = present(parameters.source, VXLAN, "source");
-      const vni = before?.vni ?? claimVni(claims, "vxlan", call.connection.id, parity(from.ip, underlay.ip));
-      const mechanism = vxlanMechanism({ source: from, destination: own, vni, mtu: lower(parameters.mtu, mtu) }, asked);
+      const here = own(call.connection);
+      const vni = before?.vni ?? claimVni(claims, "vxlan", call.connection.id, parity(from.ip, here.ip));
+      const mechanism = vxlanMechanism({ source: from, destination: here, vni, mtu: lower(parameters.mtu, mtu) }, asked);
       return side(mechanism, vni, from);
     },
 
-    offer: async (_call, _before) => vxlanMechanism({ source: own, destination: undefined, vni: 0, mtu }),
+    offer: async ({ connection }, _before) => vxlanMechanism({ source: own(connection), destination: undefined, vni: 0, mtu }),
 
     async take(answer: Connection, answered: Mechanism) {
       const { destination, vni } = vxlanParameters(answered);

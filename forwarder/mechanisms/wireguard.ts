@@ -6,16 +6,17 @@ import { IP, REMOTE, WIREGUARD, wireguardMechanism, wireguardParameters } from "
 import { type Claims, portClaim } from "../claims.js";
 import type { WireguardSide } from "../crossConnect.js";
 import { lower, wireguardMtu } from "../mtu.js";
-import { deviceOf } from "../names.js";
-import { handshake } from "../tunnel/handshake.js";
+import { deviceOf, type Role } from "../names.js";
+import { handshake, isFresh } from "../tunnel/handshake.js";
 import type { TunnelLink } from "../tunnel/tunnel.js";
-import { endpointText, present, type Underlay } from "./ends.js";
+import { endpointText, type OwnEnd, present, type Underlay } from "./ends.js";
 import type { ConnectionKeys } from "./keys.js";
 import type { Way } from "./mechanism.js";
 
 export interface WireguardWayParts {
   readonly claims: Claims;
   readonly underlay: Underlay;
+  readonly own: OwnEnd;
   readonly link: Pick<TunnelLink, "status">;
   readonly clock: Clock;
   /** UDP ports, one for each connection. */
@@ -36,8 +37,17 @@ export function wireguardWay(parts: WireguardWayParts): Way<WireguardSide> {
   const mtu = wireguardMtu(underlay);
   const port = (id: string, before: WireguardSide | undefined) => before?.listenPort ?? claimPort(claims, parts.ports, id);
   const publicKey = (id: string, before: WireguardSide | undefined) => before?.publicKey ?? keys.offer(id);
-  const end = (id: string, before: WireguardSide | undefined) => {
-    return { ip: underlay.ip, port: port(id, before), publicKey: publicKey(id, before) };
+  /** NSM knows no end without an address; one where nobody comes in is as good as another. */
+  const end = (connection: Connection, before: WireguardSide | undefined) => {
+    const { id } = connection;
+    const inside = { ip: underlay.ip, port: port(id, before) };
+    return { ...(parts.own.at(connection, inside.port) ?? inside), publicKey: publicKey(id, before) };
+  };
+  /** Where the peer is seen, whatever it says of itself: behind a NAT it does not know. */
+  const seen = async (id: string, role: Role, before: WireguardSide | undefined, peerKey: string) => {
+    if (before?.peerKey !== peerKey) return undefined;
+    const status = (await parts.link.status(deviceOf(id, role, before))).find((one) => one.publicKey === peerKey);
+    return status !== undefined && isFresh(status, parts.clock.now()) ? status.endpoint : undefined;
   };
   const own = (id: string, before: WireguardSide | undefined) => {
     const mine = { listenPort: port(id, before), publicKey: publicKey(id, before) };
@@ -54,13 +64,18 @@ export function wireguardWay(parts: WireguardWayParts): Way<WireguardSide> {
       const { id } = call.connection;
       const parameters = wireguardParameters(asked);
       const from = present(parameters.source, WIREGUARD, "source");
-      const mechanism = wireguardMechanism({ source: from, destination: end(id, before), mtu: lower(parameters.mtu, mtu) }, asked);
-      const waits = before === undefined || before.peerKey !== from.publicKey;
-      return { kind: "wireguard", mechanism, ...own(id, before), peerKey: from.publicKey, peerEndpoint: endpointText(from), waits };
+      const mechanism = wireguardMechanism(
+        { source: from, destination: end(call.connection, before), mtu: lower(parameters.mtu, mtu) },
+        asked,
+      );
+      const isNew = before === undefined || before.peerKey !== from.publicKey;
+      const peerEndpoint = (await seen(id, "client", before, from.publicKey)) ?? endpointText(from);
+      const waits = isNew && parts.own.at(call.connection, 1) !== undefined;
+      return { kind: "wireguard", mechanism, ...own(id, before), peerKey: from.publicKey, peerEndpoint, waits };
     },
 
     async offer(call: Call, before) {
-      return wireguardMechanism({ source: end(call.connection.id, before), destination: undefined, mtu });
+      return wireguardMechanism({ source: end(call.connection, before), destination: undefined, mtu });
     },
 
     async take(answer: Connection, answered: Mechanism, _offered, before) {
@@ -70,15 +85,14 @@ export function wireguardWay(parts: WireguardWayParts): Way<WireguardSide> {
         mechanism: answered,
         ...own(answer.id, before),
         peerKey: to.publicKey,
-        peerEndpoint: endpointText(to),
+        peerEndpoint: (await seen(answer.id, "endpoint", before, to.publicKey)) ?? endpointText(to),
         waits: false,
       };
     },
 
     async ready(connection, side, signal) {
       const device = deviceOf(connection.id, "endpoint", side);
-      const watch = { status: (name: string) => parts.link.status(name), clock: parts.clock };
-      if (await handshake(watch, { device, publicKey: side.peerKey }, patienceMs, signal)) return;
+      if (await handshake(parts, { device, publicKey: side.peerKey }, patienceMs, signal)) return;
       throw new MeshError(
         "unreachable",
         `no WireGuard handshake with ${side.peerEndpoint} in ${patienceMs / 1000} s; can UDP reach that address and port from this node?`,

@@ -33,7 +33,7 @@ export function peerAddress(end: {
   const id = mechanism.parameters[parameter];
   const segment = peerSegments(connection, parameter).find((candidate) => candidate.id === id);
   if (segment === undefined) {
-    throw new MeshError("invalid", `the node tunnel's ${parameter} ${JSON.stringify(id ?? "")} names no hop of the path on that side`);
+    throw new MeshError("invalid", `the node tunnel's ${parameter} ${JSON.stringify(id ?? "")} names neither of the two hops on that side`);
   }
   const token = decodeJwt(segment.token);
   if (token === undefined) throw new MeshError("denied", `the token of ${segment.name} names nobody, so its tunnel address is not known`);
@@ -47,8 +47,11 @@ export function peerAddress(end: {
   return tunnelAddress(token.subject);
 }
 
-/** The source lies before this hop, the destination behind it. */
+/**
+ * The source lies before this hop, the destination behind it, an nsmgr in between. Nobody else: a hop further away has not spoken to us
+ * by itself, and whom it once asked could have us begin a tunnel with it, at a place of his choice.
+ */
 function peerSegments(conn: Connection, parameter: string): readonly PathSegment[] {
   const { index = 0, pathSegments = [] } = conn.path ?? {};
-  return parameter === sourceSegment ? pathSegments.slice(0, index) : pathSegments.slice(index + 1);
+  return parameter === sourceSegment ? pathSegments.slice(Math.max(0, index - 2), index) : pathSegments.slice(index + 1, index + 3);
 }

@@ -12,14 +12,14 @@ const longestPauseMs = 100;
  * WireGuard tells nobody of a handshake, so it is asked, at intervals that grow. Rejects with the signal's reason.
  */
 export async function handshake(
-  parts: { readonly status: (device: string) => Promise<PeerStatus[]>; readonly clock: Clock },
+  parts: { readonly link: { status(device: string): Promise<PeerStatus[]> }; readonly clock: Clock },
   peer: { readonly device: string; readonly publicKey: string },
   patienceMs: number,
   signal: AbortSignal,
 ): Promise<boolean> {
   const begin = parts.clock.monotonic();
   for (let pause = firstPauseMs; ; pause = Math.min(2 * pause, longestPauseMs)) {
-    const found = (await parts.status(peer.device)).find(({ publicKey }) => publicKey === peer.publicKey);
+    const found = (await parts.link.status(peer.device)).find(({ publicKey }) => publicKey === peer.publicKey);
     if (found !== undefined && isFresh(found, parts.clock.now())) return true;
     if (parts.clock.monotonic() - begin >= patienceMs) return false;
     await parts.clock.sleep(pause, signal);

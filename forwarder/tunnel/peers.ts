@@ -12,6 +12,10 @@ export interface Peer {
   measured: Promise<void> | undefined;
   /** Ends when packets are known to cross; forgotten when the peer is out of use for a while. */
   proven: Promise<void> | undefined;
+  /** Whether it is being waited for, or gone to. */
+  meeting: boolean;
+  /** When it was met last, by the monotonic clock. */
+  metAt: number;
 }
 
 const prefix = "peer/";
@@ -28,7 +32,7 @@ export class Peers {
   /** Wants what an earlier run knew. */
   load(): void {
     for (const [, value] of this.#parts.store.entries<TunnelPeer>(prefix)) {
-      this.#peers.set(value.address, { value, usedAt: this.#parts.clock.monotonic(), measured: undefined, proven: undefined });
+      this.#peers.set(value.address, this.#fresh(value));
       this.#want(value);
     }
   }
@@ -74,7 +78,8 @@ export class Peers {
   }
 
   #fresh(value: TunnelPeer): Peer {
-    return { value, usedAt: this.#parts.clock.monotonic(), measured: undefined, proven: undefined };
+    const never = Number.NEGATIVE_INFINITY;
+    return { value, usedAt: this.#parts.clock.monotonic(), measured: undefined, proven: undefined, meeting: false, metAt: never };
   }
 
   #want(value: TunnelPeer): void {

@@ -9,6 +9,7 @@ import { abortable } from "../../rpc/signals.js";
 import type { Dataplane } from "../dataplane.js";
 import { desiredTunnel, type TunnelNode, type TunnelPeer } from "../desired.js";
 import { handshake, isFresh } from "./handshake.js";
+import { type Expected, meet } from "./meeting.js";
 import { type Peer, Peers } from "./peers.js";
 import { Traffic } from "./traffic.js";
 
@@ -40,7 +41,6 @@ const keptMs = 180_000;
 /** A peer keeps us as long as we keep it, so one that was in use a moment ago knows us. */
 const provenMs = 30_000;
 const patienceMs = 6_000;
-const answeringPatienceMs = 15_000;
 
 /** The node's one WireGuard device and the nodes it talks to. A peer stays for 3 minutes after its last use. */
 export class NodeTunnel implements Disposable {
@@ -75,7 +75,7 @@ export class NodeTunnel implements Disposable {
 
   /** Resolves when WireGuard knows the peer. Without `endpoint` the peer is waited for; one that is known keeps where it was seen. */
   async use(
-    asked: { readonly address: string; readonly publicKey: string; readonly endpoint?: string },
+    asked: { readonly address: string; readonly publicKey: string; readonly endpoint?: string | undefined },
     signal: AbortSignal,
   ): Promise<void> {
     const { address, publicKey } = asked;
@@ -108,14 +108,22 @@ export class NodeTunnel implements Disposable {
     await abortable(this.#measure(peer), signal);
   }
 
-  /** For the side that answered: measures the way as soon as the peer has come. */
-  expect(address: string): void {
+  /** For the side that answered: meets the peer, remembers where, and measures the way. */
+  expect(address: string, asked: Expected): void {
     const peer = this.#peers.get(address);
-    if (peer === undefined || peer.value.mtu !== undefined || peer.measured !== undefined) return;
-    const wait = async () => {
-      if (await this.#shakesHands(peer, answeringPatienceMs)) await this.#measure(peer);
+    const isKnown = peer !== undefined && this.#parts.clock.monotonic() - peer.metAt < provenMs;
+    if (peer === undefined || peer.meeting || isKnown) return;
+    peer.meeting = true;
+    const meeting = async () => {
+      const parts = { ...this.#parts, peers: this.#peers, device: this.node.device, signal: this.#stop.signal };
+      if (!(await meet(parts, peer, asked))) return;
+      await this.#remember(peer);
+      await this.#measure(peer);
     };
-    background(this.#parts.log, "measuring the way to a peer", wait());
+    const met = meeting().finally(() => {
+      peer.meeting = false;
+    });
+    background(this.#parts.log, "meeting a peer", met);
   }
 
   [Symbol.dispose](): void {
@@ -137,22 +145,31 @@ export class NodeTunnel implements Disposable {
   async #prove(peer: Peer): Promise<void> {
     const { link, log } = this.#parts;
     const { signal } = this.#stop;
-    const { address, endpoint = "the peer" } = peer.value;
+    const { address, endpoint } = peer.value;
     if (await this.#shakesHands(peer, 0)) {
       if (await link.reaches(address, signal)) return;
       log.info("peer does not know us any more, beginning anew", { peer: address });
       await this.#peers.again(address, signal);
     }
-    if (await this.#shakesHands(peer, patienceMs)) return;
-    throw new MeshError(
-      "unreachable",
-      `no WireGuard handshake with ${endpoint} in ${patienceMs / 1000} s; can UDP reach that address and port from this node?`,
-    );
+    if (await this.#shakesHands(peer, patienceMs)) return await this.#remember(peer);
+    const sentence =
+      endpoint === undefined
+        ? `the node at the other end begins the tunnel (NSM_EXTERNAL_ADDRESS=none there), and did not in ${patienceMs / 1000} s; does UDP reach this node at the address and port that it gives (NSM_EXTERNAL_ADDRESS, NSM_TUNNEL_IP)?`
+        : `no WireGuard handshake with ${endpoint} in ${patienceMs / 1000} s; can UDP reach that address and port from this node, or this node from there?`;
+    throw new MeshError("unreachable", sentence);
+  }
+
+  /** Where it is seen now, on disk: after a restart of WireGuard it is looked for there. */
+  async #remember(peer: Peer): Promise<void> {
+    peer.metAt = this.#parts.clock.monotonic();
+    const { address, publicKey, endpoint } = peer.value;
+    const seen = (await this.#parts.link.status(this.node.device)).find((status) => status.publicKey === publicKey)?.endpoint;
+    if (seen !== undefined && seen !== endpoint && this.#peers.get(address) === peer)
+      await this.#peers.keep({ ...peer.value, endpoint: seen });
   }
 
   #shakesHands({ value }: Peer, withinMs: number): Promise<boolean> {
-    const watch = { status: (device: string) => this.#parts.link.status(device), clock: this.#parts.clock };
-    return handshake(watch, { device: this.node.device, publicKey: value.publicKey }, withinMs, this.#stop.signal);
+    return handshake(this.#parts, { device: this.node.device, publicKey: value.publicKey }, withinMs, this.#stop.signal);
   }
 
   /** Once for each run and peer, shared by all who wait; a way that cannot be measured is taken to be as the device has it. */

@@ -10,6 +10,7 @@ import type { Federation } from "./federation.js";
 import type { Wish } from "./interest.js";
 import { overlay } from "./overlay.js";
 import { type Peer, settledWithin } from "./peer.js";
+import type { Site } from "./site.js";
 
 /** For the first answer of other sites, where the own one has none, and for their lists. Nobody waits for a site that is away. */
 const patienceMs = 1_000;
@@ -21,10 +22,10 @@ export interface FederatedParts<T> {
   readonly asked: (query: T) => Asked<T>;
   /** What is known of other sites. */
   readonly known: (query: T) => { find(query: T): T[]; watch(query: T, signal: AbortSignal): AsyncIterable<Found<T>> };
-  /** A thing as other sites see it. */
-  readonly abroad: (value: T) => T;
+  /** A thing as other sites see it; undefined where they do not. */
+  readonly abroad: (value: T) => T | undefined;
   /** What another site shows, as it is called here; undefined for what is no good here. */
-  readonly imported: (value: T, site: string) => T | undefined;
+  readonly imported: (value: T, site: Site) => T | undefined;
   /** The registry of the same kind there. */
   readonly there: (peers: PeerSet, url: string) => Registry<T>;
   readonly clock: Clock;
@@ -121,7 +122,7 @@ export class Federated<T extends { readonly name: string }> implements Registry<
     using limit = timeLimit(clock, patienceMs, signal);
     const asked = federation.peers.map(async (peer) => {
       const values = await peer.list(there, query, limit.signal).catch(() => []);
-      return values.flatMap((value) => imported(value, peer.site.name) ?? []);
+      return values.flatMap((value) => imported(value, peer.site) ?? []);
     });
     return (await Promise.all(asked)).flat();
   }

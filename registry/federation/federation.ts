@@ -129,7 +129,7 @@ export class Federation implements AsyncDisposable {
   }
 
   #enter(site: Site): void {
-    const peer = new Peer(site, { ...this.#parts, ...this.#shelves(site.name), told: (info) => this.#told(site.name, info) });
+    const peer = new Peer(site, { ...this.#parts, ...this.#shelves(site), told: (info) => this.#told(site.name, info) });
     this.#peers.set(site.name, peer);
     for (const { wish, byPeer } of this.#everywhere.values()) byPeer.set(peer, peer.want(wish));
   }
@@ -160,7 +160,7 @@ export class Federation implements AsyncDisposable {
     }
   }
 
-  #shelves(site: string): { services: Imported<NetworkService>; endpoints: Imported<NetworkServiceEndpoint> } {
+  #shelves(site: Site): { services: Imported<NetworkService>; endpoints: Imported<NetworkServiceEndpoint> } {
     return {
       services: new Imported<NetworkService>({
         show: (service) => {
@@ -168,7 +168,7 @@ export class Federation implements AsyncDisposable {
           this.#showPlain(service.name);
         },
         hide: (name) => {
-          this.services.delete(inSite(name, site));
+          this.services.delete(inSite(name, site.name));
           this.#showPlain(name);
         },
       }),
@@ -176,10 +176,10 @@ export class Federation implements AsyncDisposable {
         show: (endpoint, isStale) => {
           const named = endpointFrom(endpoint, site);
           if (named !== undefined) this.endpoints.put(isStale ? stale(named) : named);
-          else if (!this.endpoints.delete(inSite(endpoint.name, site)))
-            this.#parts.log.debug("endpoint of another site left out", { site, endpoint: endpoint.name, url: endpoint.url });
+          else if (!this.endpoints.delete(inSite(endpoint.name, site.name)))
+            this.#parts.log.debug("endpoint of another site left out", { site: site.name, endpoint: endpoint.name, url: endpoint.url });
         },
-        hide: (name) => void this.endpoints.delete(inSite(name, site)),
+        hide: (name) => void this.endpoints.delete(inSite(name, site.name)),
       }),
     };
   }

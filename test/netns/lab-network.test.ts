@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { layout, parseSites } from "../../cli/lab/layout.js";
+import { withNat } from "../../cli/lab/nat.js";
 import { namespacesOf, raiseNetwork, raisePod, removeNetwork } from "../../cli/lab/network.js";
-import { check, run } from "../lib/command.js";
+import { check, Running, run } from "../lib/command.js";
+import { until } from "../lib/until.js";
 
 for (const underlay of [4, 6] as const) {
   describe(`the network of a lab over IPv${underlay}`, () => {
@@ -52,6 +54,51 @@ for (const underlay of [4, 6] as const) {
       for (const name of namespacesOf(all)) assert.ok(!existsSync(`/run/netns/${name}`), name);
       raiseNetwork(plan);
       raisePod("kc-net-pod-one");
+    });
+  });
+}
+
+for (const underlay of [4, 6] as const) {
+  describe(`a lab's routers that translate IPv${underlay}`, () => {
+    const sites = parseSites("paris=1,tokyo=2,lima=1");
+    const plan = layout("kc-nat", underlay, withNat(sites, "tokyo=control,lima=closed"));
+    const all = { ...plan, nodes: [...plan.nodes], pods: [] };
+    const [paris, tokyo, , lima] = plan.nodes;
+    const [outside, hidden] = [plan.sites[1]?.nat?.address ?? "", plan.sites[2]?.nat?.address ?? ""];
+
+    before(() => raiseNetwork(plan));
+    after(() => removeNetwork(all));
+
+    const inside = (node: { readonly namespace: string } | undefined, ...command: string[]) =>
+      [`--net=/run/netns/${node?.namespace}`, "--", ...command] as const;
+    const reaches = async (from: typeof paris, to: typeof paris) =>
+      (await run("nsenter", [...inside(from, "ping", "-n", "-c", "1", "-W", "1", to?.address ?? "")])).code === 0;
+    /** What a listener at a node's port prints when `from` dials that address and port. */
+    async function dial(from: typeof paris, address: string, port: number, to: typeof paris, at: number): Promise<string> {
+      await using listener = new Running("nsenter", [...inside(to, "nc", `-${underlay}`, "-v", "-n", "-l", "-p", String(at))]);
+      await listener.printed(/Listening/i);
+      const { code } = await run("nsenter", [...inside(from, "nc", "-n", "-z", "-w", "1", address, String(port))]);
+      // It ends by itself after its first caller.
+      return (await (code === 0 ? listener.done : listener.stop())).stderr;
+    }
+
+    it("let nobody in but by the ports that are forwarded", async () => {
+      assert.equal(await reaches(paris, tokyo), false);
+      assert.equal(await reaches(paris, lima), false);
+      assert.match(await dial(paris, outside, 6001, tokyo, 5001), /Connection received on/i);
+      assert.doesNotMatch(await dial(paris, outside, 5001, tokyo, 5001), /received/i);
+      assert.doesNotMatch(await dial(paris, hidden, 6001, lima, 5001), /received/i);
+    });
+
+    it("let everybody out, as one address", async () => {
+      assert.equal(await reaches(tokyo, paris), true);
+      assert.equal(await reaches(lima, paris), true);
+      const seen = await dial(lima, paris?.address ?? "", 5001, paris, 5001);
+      assert.ok(seen.includes(hidden), seen);
+    });
+
+    it("leave the site itself alone", async () => {
+      await until("neighbours see one another", 2_000, () => reaches(plan.nodes[2], tokyo));
     });
   });
 }

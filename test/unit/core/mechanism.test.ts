@@ -16,8 +16,8 @@ import {
 import { connection, mechanism, throwsWith } from "../../lib/chainKit.js";
 
 const key = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
-const source = { ip: "10.101.0.11", port: 51820, publicKey: key, vni: 77 };
-const destination = { ip: "fd00:102::11", port: 51821, publicKey: key, vni: 16_777_215 };
+const source = { at: { ip: "10.101.0.11", port: 51820 }, publicKey: key, vni: 77 };
+const destination = { at: { ip: "fd00:102::11", port: 51821 }, publicKey: key, vni: 16_777_215 };
 
 describe("mechanism", () => {
   it("has the names that users use", () => {
@@ -39,8 +39,7 @@ describe("mechanism", () => {
   it("reads what it writes", () => {
     const kernel = { netns: "file:///run/netns/pod", name: "nsm0", routeLocalnet: false };
     const ends = { source, destination, mtu: 1370 };
-    const { vni: _, ...wireguardSource } = source;
-    const half = { source: wireguardSource, destination: undefined, mtu: 0 };
+    const half = { source: { ...source.at, publicKey: key }, destination: undefined, mtu: 0 };
     const plain = { source: { ip: "10.0.0.1", port: 4789 }, destination: { ip: "10.0.0.2", port: 4789 }, vni: 5, mtu: 1446 };
     assert.deepEqual(kernelParameters(kernelMechanism(kernel)), kernel);
     assert.deepEqual(tunnelParameters(tunnelMechanism(ends)), ends);
@@ -48,6 +47,12 @@ describe("mechanism", () => {
     assert.deepEqual(vxlanParameters(vxlanMechanism(plain)), plain);
     assert.equal(kernelMechanism(kernel).cls, "LOCAL");
     assert.equal(tunnelMechanism(ends).cls, "REMOTE");
+  });
+
+  it("says of a node that cannot be reached nothing but its key and its VNI, also where it could be before", () => {
+    const hidden = { publicKey: key, vni: 5 };
+    const now = tunnelMechanism({ source, destination: hidden, mtu: 0 }, tunnelMechanism({ source, destination, mtu: 0 }));
+    assert.deepEqual(tunnelParameters(now), { source, destination: hidden, mtu: 0 });
   });
 
   it("keeps parameters that it does not know", () => {
@@ -87,7 +92,8 @@ describe("mechanism", () => {
     ["an address that is none", "src_ip of mechanism NODE_TUNNEL must be an IP address", () => tunnel({ src_ip: "10.0.0" })],
     ["an address with a length", "without a prefix length", () => tunnel({ src_ip: "10.0.0.1/24" })],
     ["an MTU that is none", "MTU of mechanism NODE_TUNNEL", () => tunnel({ MTU: "-1" })],
-    ["half an end", "dst_public_key", () => tunnel({ dst_ip: "10.0.0.2" })],
+    ["half an end", "dst_vni", () => tunnel({ dst_public_key: key })],
+    ["an end of NSM's without its key", "dst_public_key", () => wireguardParameters(mechanism("WIREGUARD", { dst_ip: "10.0.0.2" }))],
   ];
   const tunnel = (parameters: Record<string, string>) => {
     const whole = tunnelMechanism({ source, destination: undefined, mtu: 0 });

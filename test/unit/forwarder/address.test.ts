@@ -42,6 +42,19 @@ describe("the tunnel address of the other end", () => {
     throwsWith("denied", "names nobody", () => ask("no token"));
   });
 
+  it("is that of who has asked us, not of somebody further away, whose token is genuine all the same", () => {
+    const token = makeToken(claims(), peer.source.current);
+    const hops = (...between: string[]) => ["client/c1", segment("forwarder/f1", { token }), ...between, "nsmgr/n2", "forwarder/f2"];
+    const askedBy = (...between: string[]) =>
+      peerAddress({
+        connection: connection({}, hops(...between), 3 + between.length),
+        mechanism: mechanism("NODE_TUNNEL", { [sourceSegment]: "f1" }),
+        ...{ parameter: sourceSegment, publicKey: "KEY", prover: here.prover },
+      });
+    assert.equal(askedBy(), tunnelAddress(id));
+    throwsWith("invalid", 'src_segment "f1" names neither of the two hops', () => askedBy("thief/t1"));
+  });
+
   it("is not given to another key than the one that its owner has signed, though the token is genuine", () => {
     const genuine = makeToken(claims(), peer.source.current);
     throwsWith("denied", `is not the one that ${id} has signed`, () => ask(genuine, "THIEF"));

@@ -22,6 +22,8 @@ class Bench implements AsyncDisposable {
   lastHandshake = 0;
   endpoint: string | undefined;
   reaches = true;
+  /** When echoes were sent. */
+  readonly echoes: number[] = [];
   /** What a begun session does. */
   onPeer: () => void = () => {};
 
@@ -50,7 +52,7 @@ class Bench implements AsyncDisposable {
         mtu: 1440,
         vxlanPort: 4789,
       },
-      link: { status, pathMtu: async () => 1400, reaches: async () => this.reaches },
+      link: { status, pathMtu: async () => 1400, reaches: async () => this.echoes.push(clock.now()) > 0 && this.reaches },
     });
   }
 
@@ -59,6 +61,15 @@ class Bench implements AsyncDisposable {
     await this.dataplane.start();
     this.kernel.commands.splice(0);
     return this;
+  }
+
+  /** Time passes, with the passes of the data plane in it. */
+  async pass(ms: number): Promise<void> {
+    const step = Math.min(ms, 50);
+    for (let passed = 0; passed < ms; passed += step) {
+      await this.clock.advance(step);
+      for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -106,6 +117,109 @@ describe("forwarder: node tunnel", () => {
       bench.kernel.commands.filter((line) => line.startsWith("wg")),
       ["wg set wg peer PEER remove", "wg set wg peer PEER allowed-ips fd00::2/128 endpoint 192.0.2.2:51820 persistent-keepalive 25"],
     );
+  });
+
+  describe("on the answering side", () => {
+    const endpoint = "192.0.2.2:51820";
+    const begun = (bench: Bench) => bench.kernel.commands.filter((line) => line.includes(`endpoint ${endpoint}`)).length;
+
+    it("waits for the peer, and has on disk where it was seen as soon as it has come", async () => {
+      await using bench = await new Bench().start();
+      await bench.tunnel.use(peer, signal);
+      bench.tunnel.expect(peer.address, { endpoint, begins: false });
+      await bench.pass(500);
+      bench.lastHandshake = bench.clock.now();
+      bench.endpoint = "198.51.100.7:40000";
+      await bench.pass(200);
+      assert.equal(begun(bench), 0);
+      assert.match(JSON.stringify([...bench.disk.entries("peer/")]), /198\.51\.100\.7:40000/);
+      assert.equal(bench.tunnel.peerMtu(peer.address), 1400);
+    });
+
+    it("goes to a peer that does not come for a second", async () => {
+      await using bench = await new Bench().start();
+      await bench.tunnel.use(peer, signal);
+      bench.tunnel.expect(peer.address, { endpoint, begins: false });
+      await bench.pass(900);
+      assert.equal(begun(bench), 0);
+      await bench.pass(200);
+      assert.ok(begun(bench) > 0);
+    });
+
+    it("goes there at once where it is to begin, again and again until the peer has its answer", async () => {
+      await using bench = await new Bench().start();
+      await bench.tunnel.use(peer, signal);
+      bench.tunnel.expect(peer.address, { endpoint, begins: true });
+      await bench.pass(10);
+      const first = begun(bench);
+      assert.ok(first > 0);
+      await bench.pass(400);
+      assert.ok(begun(bench) >= first + 2);
+      bench.onPeer = () => {
+        bench.lastHandshake = bench.clock.now();
+      };
+      await bench.pass(500);
+      const last = begun(bench);
+      await bench.pass(60_000);
+      assert.equal(begun(bench), last, "it is met");
+    });
+
+    it("gives up after 13 s, and tries again for the next request", async () => {
+      await using bench = await new Bench().start();
+      await bench.tunnel.use(peer, signal);
+      bench.tunnel.expect(peer.address, { endpoint, begins: true });
+      await bench.pass(13_000);
+      const last = begun(bench);
+      await bench.pass(60_000);
+      assert.equal(begun(bench), last);
+      bench.tunnel.expect(peer.address, { endpoint, begins: true });
+      await bench.pass(100);
+      assert.ok(begun(bench) > last);
+    });
+
+    it("goes nowhere for a peer that nobody reaches, however long it takes", async () => {
+      await using bench = await new Bench().start();
+      await bench.tunnel.use(peer, signal);
+      bench.tunnel.expect(peer.address, { endpoint: undefined, begins: false });
+      await bench.pass(20_000);
+      assert.doesNotMatch(bench.kernel.commands.join("\n"), /endpoint|remove/);
+    });
+
+    it("does not believe an old session of a peer that has forgotten it", async () => {
+      await using bench = await new Bench().start();
+      await bench.tunnel.use(peer, signal);
+      bench.lastHandshake = bench.clock.now() - 60_000;
+      bench.reaches = false;
+      bench.tunnel.expect(peer.address, { endpoint, begins: true });
+      await bench.pass(100);
+      assert.ok(bench.echoes.length > 0 && begun(bench) > 0);
+    });
+
+    it("leaves a good session alone, and looks at it once in 30 s, however many requests there are", async () => {
+      await using bench = await new Bench().start();
+      await bench.tunnel.use(peer, signal);
+      bench.lastHandshake = bench.clock.now() - 60_000;
+      for (let turn = 0; turn < 5; turn++) {
+        bench.tunnel.expect(peer.address, { endpoint, begins: true });
+        await bench.pass(1_000);
+      }
+      assert.deepEqual([bench.echoes.length, begun(bench)], [1, 0]);
+      await bench.pass(30_000);
+      bench.tunnel.expect(peer.address, { endpoint, begins: true });
+      await bench.pass(1_000);
+      assert.equal(bench.echoes.length, 2);
+    });
+  });
+
+  it("waits for a peer that begins, and says what to look at", async () => {
+    await using bench = await new Bench().start();
+    await bench.tunnel.use(peer, signal);
+    const failed = assert.rejects(
+      bench.tunnel.ready(peer.address, signal),
+      /the other end begins the tunnel .*, and did not in 6 s; does UDP reach/,
+    );
+    await bench.clock.advance(6200);
+    await failed;
   });
 
   it("keeps a peer for 3 minutes after its last use", async () => {

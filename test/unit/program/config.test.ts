@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig, setting, usage } from "../../../program/config.js";
-import { bool, duration, integer, labels, list, oneOf, optionalText, text } from "../../../program/values.js";
+import { bool, duration, external, externalIp, integer, labels, list, oneOf, optionalText, text } from "../../../program/values.js";
 
 const settings = {
   name: setting("NSM_NAME", "its name in a path", text),
@@ -17,6 +17,38 @@ const settings = {
 };
 
 const load = (argv: string[], env: Record<string, string> = {}) => loadConfig(settings, { argv, env, programName: "nsmgr" });
+
+describe("an address for other sites", () => {
+  const good: readonly [text: string, value: unknown][] = [
+    ["", undefined],
+    ["none", "none"],
+    ["198.51.100.1", { host: "198.51.100.1" }],
+    ["198.51.100.1:443", { host: "198.51.100.1", port: 443 }],
+    ["2001:db8::1", { host: "2001:db8::1" }],
+    ["[2001:db8::1]:443", { host: "2001:db8::1", port: 443 }],
+    ["paris.example.org:5001", { host: "paris.example.org", port: 5001 }],
+  ];
+  for (const [text, value] of good) it(`is read from ${JSON.stringify(text)}`, () => assert.deepEqual(external.parse(text), value));
+
+  for (const text of [
+    "198.51.100.1:",
+    "198.51.100.1:0",
+    "198.51.100.1:65536",
+    "[2001:db8::g]:1",
+    "[198.51.100.1]",
+    "a b",
+    "tcp://a:1",
+    "-a",
+  ])
+    it(`is not ${JSON.stringify(text)}`, () => {
+      assert.match(external.safeParse(text).error?.issues[0]?.message ?? "", /^ADDRESS, ADDRESS:PORT or \[V6\]:PORT, or none/);
+    });
+
+  it("is in digits for WireGuard", () => {
+    assert.deepEqual(externalIp.parse("[2001:db8::1]:443"), { host: "2001:db8::1", port: 443 });
+    assert.match(externalIp.safeParse("paris.example.org").error?.issues[0]?.message ?? "", /the address in digits$/);
+  });
+});
 
 describe("the configuration", () => {
   let folder: string;

@@ -73,6 +73,22 @@ describe("whom a program expects", () => {
     assert.equal(nsmgr.what, "an nsmgr (spiffe://paris/node/*/nsmgr)");
   });
 
+  it("is, at another node, an nsmgr of the site that the URL names, and of the own one else", () => {
+    const { remote } = expectedRoles("paris", true, {});
+    const ids = [
+      "spiffe://paris/node/a/nsmgr",
+      "spiffe://tokyo/node/a/nsmgr",
+      "spiffe://lima/node/a/nsmgr",
+      "spiffe://tokyo/node/a/forwarder",
+    ];
+    const taken = (ofSite?: string, from = remote) => ids.filter((id) => from(ofSite).matches(id));
+    assert.deepEqual([taken(), taken("tokyo")], [[ids[0]], [ids[1]]]);
+    const { remote: configured } = expectedRoles("paris", false, { remote: "spiffe://*/node/a/nsmgr" });
+    assert.deepEqual([taken(undefined, configured), taken("tokyo", configured)], [ids.slice(0, 3), [ids[1]]]);
+    assert.equal(configured("tokyo").what, "an nsmgr (spiffe://*/node/a/nsmgr) of tokyo");
+    assert.deepEqual(expectedRoles("paris", false, {}).remote(undefined).what, "an nsmgr (spiffe://paris/**)");
+  });
+
   it("is what the configuration says, and refused when that makes no sense", () => {
     assert.equal(expectedRoles("paris", true, { registry: "spiffe://*/reg" }).registry.matches("spiffe://tokyo/reg"), true);
     throwsWith("invalid", "NSM_PEER_IDS knows registry, nsmgr, remote, forwarder, endpoint", () =>

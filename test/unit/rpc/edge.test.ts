@@ -15,6 +15,9 @@ describe("an address", () => {
     ["tcp://[2001:db8::1]:5001", "[2001:db8::1]:5001"],
     ["tcp://:5002", "[::]:5002"],
     ["tcp://127.0.0.1:0", "127.0.0.1:0"],
+    ["tcp://tokyo.example@10.0.0.1:5001", "10.0.0.1:5001"],
+    ["tcp://10.0.0.1:5001?external=198.51.100.1:443", "10.0.0.1:5001"],
+    ["tcp://[fd00::1]:5001?external=[2001:db8::1]:5001", "[fd00::1]:5001"],
   ];
   for (const [url, target] of good)
     it(`${url} is ${target} for gRPC, and itself again`, () => {
@@ -22,7 +25,19 @@ describe("an address", () => {
       assert.equal(formatUrl(parseUrl(url)), url);
     });
 
-  const bad = ["", "10.0.0.1:5001", "http://a:1", "tcp://a", "tcp://a:", "tcp://a:65536", "tcp://[::g]:1", "tcp://::1:5001", "tcp://a/b:1"];
+  const bad = [
+    "",
+    "10.0.0.1:5001",
+    "http://a:1",
+    "tcp://a",
+    "tcp://a:",
+    "tcp://a:65536",
+    "tcp://[::g]:1",
+    "tcp://::1:5001",
+    "tcp://a/b:1",
+    "tcp://A@b:1",
+    "tcp://a:1?other=b:1",
+  ];
   for (const url of [...bad, "unix://relative", `unix:///${"x".repeat(107)}`, "unix:///a\0b", "inode://4/77"])
     it(`${JSON.stringify(url.slice(0, 40))} is none`, () => assert.throws(() => parseUrl(url), { code: "invalid" }));
 });

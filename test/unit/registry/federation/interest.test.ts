@@ -49,7 +49,20 @@ describe("sites that are joined", () => {
     assert.deepEqual(seen?.networkServiceNames, ["echo", "echo@tokyo"]);
     const labels = Object.entries(seen?.networkServiceLabels ?? {}).map(([name, one]) => [name, one.labels]);
     assert.deepEqual(Object.fromEntries(labels), { echo: { color: "red" }, "echo@tokyo": { color: "red" } });
-    assert.deepEqual([seen?.url, seen?.expirationTime, seen?.pathIds], ["tcp://10.0.0.1:5001", undefined, []]);
+    assert.deepEqual([seen?.url, seen?.expirationTime, seen?.pathIds], ["tcp://tokyo.test@10.0.0.1:5001", undefined, []]);
+  });
+
+  it("hear of an endpoint where it is reached from outside, whoever it says it is of, and of none that is not", async () => {
+    const [paris, tokyo] = [sites.get(0), sites.get(1)];
+    await using watch = paris.watch("echo");
+    await tokyo.serveAt("tcp://10.0.0.1:5001?external=none", "closed", "echo");
+    await tokyo.serveAt("tcp://10.0.0.1:5001?external=198.51.100.1:443", "open", "echo");
+    await sites.until("it is seen", 1_000, () => watch.shown.size === 1);
+    assert.equal(watch.shown.get("open@tokyo")?.url, "tcp://tokyo.test@198.51.100.1:443");
+    await refused("invalid", () => tokyo.serveAt("tcp://paris.test@10.0.0.1:5001", "theirs", "echo"), /must not say whose it is/);
+    // A node may lose its way out, and find it again.
+    await tokyo.serveAt("tcp://10.0.0.1:5001?external=none", "open", "echo");
+    await sites.until("it is gone", 1_000, () => watch.shown.size === 0);
   });
 
   it("watch a service there once, however many ask, and not for ever", async () => {
