@@ -151,7 +151,7 @@ export class Federation implements AsyncDisposable {
       if (known === undefined || sameSite(site, known)) return;
       if (site.name !== name || site.trustDomain !== known.trustDomain)
         throw new MeshError("invalid", `it now calls itself ${site.name} (${site.trustDomain})`);
-      await sites.put(site);
+      await sites.change(site);
       log.info("site changed", { site: name, urls: site.urls, authorities: site.bundle.length });
     } catch (error) {
       log.warn("what a site says of itself is not taken over", { site: name, reason: asMeshError(error).message });
