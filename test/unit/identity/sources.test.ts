@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { appendFileSync, chmodSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { X509SVIDResponse } from "../../../api/gen/spiffe/workload.js";
 import { MeshError } from "../../../core/error.js";
@@ -171,6 +171,20 @@ describe("the site's authority", () => {
     const made = await open(folder.path);
     assert.equal(statSync(join(folder.path, "ca.key")).mode & 0o777, 0o600);
     assert.equal((await open(folder.path)).fingerprint, made.fingerprint);
+  });
+
+  it("is made whole where an earlier run ended between its two files", async () => {
+    using folder = newFolder();
+    const inTheWay = join(folder.path, "certificates");
+    const certificateFile = join(inTheWay, "ca.pem");
+    writeFileSync(inTheWay, "");
+    await assert.rejects(open(folder.path, { certificateFile }));
+    rmSync(inTheWay);
+    const made = await open(folder.path, { certificateFile });
+    assert.equal((await open(folder.path, { certificateFile })).fingerprint, made.fingerprint);
+    renameSync(join(folder.path, "ca.key"), join(folder.path, "ca.key.made"));
+    assert.equal((await open(folder.path, { certificateFile })).fingerprint, made.fingerprint);
+    assert.deepEqual(readdirSync(folder.path).sort(), ["ca.key", "certificates"]);
   });
 
   it("can be given from outside, and is refused when key and certificate do not fit or one is missing", async () => {
