@@ -159,6 +159,41 @@ describe("identity files", () => {
   });
 });
 
+describe("whom a site trusts", () => {
+  const both = async () => {
+    const clock = new FakeClock();
+    const [paris, tokyo] = await Promise.all([authority(clock.now()), authority(clock.now())]);
+    const first = await identified(paris, id, clock.now(), 60_000);
+    const joined: Identified = { ...first, bundles: new Map([...first.bundles, ["tokyo", [tokyo.certificate]]]) };
+    return { clock, paris, joined, alone: first.bundles };
+  };
+
+  it("is not what it was before because a renewal was on its way when it changed", async () => {
+    const { clock, paris, joined, alone } = await both();
+    let answer: (identified: Identified) => void = () => {};
+    const renew = () => new Promise<Identified>((resolve) => (answer = resolve));
+    await using source = new RenewingSource({ first: joined, renew, clock, log: silent });
+    await clock.advance(30_000);
+    source.trust(alone);
+    const { svid } = await identified(paris, id, clock.now());
+    answer({ svid, bundles: joined.bundles });
+    await until("it is renewed", 1_000, () => source.current === svid);
+    assert.deepEqual([...source.bundles.keys()], ["paris"]);
+  });
+
+  it("counts at once, also when it cannot be kept", async () => {
+    const { clock, joined, alone } = await both();
+    const { log, warnings } = heard();
+    const keep = () => {
+      throw new Error("no space left");
+    };
+    await using source = new RenewingSource({ first: joined, renew: async () => joined, keep, clock, log });
+    source.trust(alone);
+    assert.deepEqual([...source.bundles.keys()], ["paris"]);
+    assert.deepEqual(warnings, ["trusted domains not kept"]);
+  });
+});
+
 describe("the site's authority", () => {
   const open = (folder: string, more: object = {}) =>
     Authority.open({
