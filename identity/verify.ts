@@ -26,6 +26,16 @@ export function verifyChain(chain: readonly X509Certificate[], bundles: Bundles,
   return { id: id.text, publicKey: leaf.publicKey };
 }
 
+/** Whether verifyChain takes it. */
+export function isGood(chain: readonly X509Certificate[], bundles: Bundles, now: number): boolean {
+  try {
+    verifyChain(chain, bundles, now);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The one SPIFFE id of a certificate. Throws "denied" where it has none, several, or one that is malformed. */
 export function idOf(leaf: X509Certificate): SpiffeId {
   const [uri, ...more] = spiffeUris(leaf);

@@ -18,6 +18,8 @@ export interface Lease extends Disposable {
   readonly client: Client;
   /** Who is at the other end; absent without TLS. */
   readonly link: Link | undefined;
+  /** When its connection ends because a certificate does, milliseconds since 1970. */
+  readonly until: number;
 }
 
 export interface ChannelsParts {
@@ -38,7 +40,8 @@ interface Entry {
 
 /**
  * One channel per URL, shared by everything that goes there; closed when nobody has used it for five minutes. One whose certificates
- * are not the newest any more, on either side, is left to the calls and streams that it carries: who comes next gets another.
+ * are not the newest any more, on either side, is left to the calls and streams that it carries, until a certificate ends: who comes next
+ * gets another.
  */
 export class Channels implements Disposable {
   readonly #parts: ChannelsParts;
@@ -68,6 +71,7 @@ export class Channels implements Disposable {
       return {
         client: entry.client,
         link: entry.credentials?.link,
+        until: entry.credentials?.until ?? Number.POSITIVE_INFINITY,
         [Symbol.dispose]: () => {
           if (held) this.#leave(url, entry);
           held = false;
