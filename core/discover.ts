@@ -2,7 +2,7 @@ import type { Connection } from "../api/gen/connection/connection.js";
 import type { NetworkServiceEndpoint } from "../api/gen/registry/registry.js";
 import { firstSuccess } from "./attempts.js";
 import { background } from "./background.js";
-import { candidatesFor, endpointNamed, mustCarry, serviceNamed } from "./candidates.js";
+import { candidatesFor, endpointNamed, mustBeCarried, mustCarry, serviceNamed } from "./candidates.js";
 import type { Call, Element, Handler } from "./chain.js";
 import type { Clock } from "./clock.js";
 import { afresh, deadline } from "./deadline.js";
@@ -54,6 +54,7 @@ export function discover(parts: Parts): Element {
   const askNamed = async (call: Call, next: Handler): Promise<Connection> => {
     const endpoint = await endpointNamed(directory, call.connection.networkServiceEndpointName, call.signal);
     const service = await directory.service(call.connection.networkService, call.signal);
+    if (service !== undefined && !call.established) await mustBeCarried(directory, service, endpoint.name, call.signal);
     const payload = service?.payload || call.connection.payload;
     return ask({ ...call, connection: { ...call.connection, payload } }, next, endpoint);
   };
