@@ -28,6 +28,8 @@ export interface ChannelsParts {
   /** Without it channels are plain. */
   readonly identity?: Showing | undefined;
   readonly expect?: ((url: string) => Expected) | undefined;
+  /** The largest answer that is taken; `limits.answer` unless given. */
+  readonly answerBytes?: number | undefined;
 }
 
 interface Entry {
@@ -127,11 +129,11 @@ export class Channels implements Disposable {
   }
 
   #open(url: string): Pick<Entry, "client" | "credentials"> {
-    const { identity, expect } = this.#parts;
-    if (identity === undefined) return { client: open(url, credentials.createInsecure()), credentials: undefined };
+    const { identity, expect, answerBytes = limits.answer } = this.#parts;
+    if (identity === undefined) return { client: open(url, credentials.createInsecure(), answerBytes), credentials: undefined };
     if (expect === undefined) throw new MeshError("internal", `nobody said whom to expect at ${url}`);
     const own = new LinkCredentials({ identity, expected: expect(url), url });
-    return { client: open(url, own), credentials: own };
+    return { client: open(url, own, answerBytes), credentials: own };
   }
 
   /** One dial at a time per URL; who comes meanwhile waits for the same one. */
@@ -194,13 +196,13 @@ function isReady(client: Client): boolean {
   }
 }
 
-function open(url: string, channelCredentials: ChannelCredentials): Client {
+function open(url: string, channelCredentials: ChannelCredentials, answerBytes: number): Client {
   const parsed = parseUrl(url);
   const options: ChannelOptions = {
     "grpc.keepalive_time_ms": 10_000,
     "grpc.keepalive_timeout_ms": 3_000,
     "grpc.keepalive_permit_without_calls": 0,
-    "grpc.max_receive_message_length": limits.answer,
+    "grpc.max_receive_message_length": answerBytes,
     "grpc.max_send_message_length": -1,
     // Sharing is ours to do: grpc-js would also share with other PeerSets of this process.
     "grpc.use_local_subchannel_pool": 1,

@@ -161,6 +161,7 @@ export class Federation implements AsyncDisposable {
   #shelves(site: string): { services: Imported<NetworkService>; endpoints: Imported<NetworkServiceEndpoint> } {
     return {
       services: new Imported<NetworkService>({
+        bytes: (service) => serviceKind.encode(service).length,
         show: (service) => {
           this.services.put(serviceFrom(service, site));
           this.#showPlain(service.name);
@@ -171,6 +172,7 @@ export class Federation implements AsyncDisposable {
         },
       }),
       endpoints: new Imported<NetworkServiceEndpoint>({
+        bytes: (endpoint) => endpointKind.encode(endpoint).length,
         show: (endpoint, isStale) => {
           const named = endpointFrom(endpoint, site);
           if (named !== undefined) this.endpoints.put(isStale ? stale(named) : named);

@@ -192,6 +192,34 @@ describe("two sites", () => {
     await refused("not-found", () => paris.leave("tokyo"), /not joined with a site "tokyo"/);
   });
 
+  it("forget each other at once, also while something that one said is still being written", async () => {
+    await using sites = await Sites.open("paris", "tokyo");
+    await sites.joinAll();
+    const [paris, tokyo] = [sites.get(0), sites.get(1)];
+    await tokyo.serve("echo-1", "echo");
+    await using watch = paris.watch("echo");
+    await sites.until("it is seen", 1_000, () => namesIn(watch).length === 1);
+    const commit = paris.store.commit.bind(paris.store);
+    let written: () => void = () => {};
+    let writing = false;
+    paris.store.commit = async (transaction) => {
+      if (!writing) {
+        writing = true;
+        await new Promise<void>((resolve) => {
+          written = resolve;
+        });
+      }
+      return await commit(transaction);
+    };
+    tokyo.bundle = [...tokyo.bundle, (await authority(sites.clock.now())).certificate];
+    await tokyo.stop();
+    await tokyo.start();
+    await sites.until("it is being written", 5_000, () => writing);
+    await paris.leave("tokyo");
+    await sites.until("it is not seen", 1_000, () => namesIn(watch).length === 0);
+    written();
+  });
+
   it("end what was watched there when they part, so that it is asked for anew when they are joined again", async () => {
     await using sites = await Sites.open("paris", "tokyo");
     await sites.joinAll();
