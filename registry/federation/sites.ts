@@ -69,15 +69,32 @@ export class Sites implements AsyncDisposable {
 
   /**
    * Joins `site`, or takes over what it says of itself now, together with what `also` wants to write about the entry of `key`. Throws
-   * "exists" for a site of that name that has no authority in common with the one which is known.
+   * "exists" for a site of that name that has no authority in common with the one which is known, and what `check` throws.
    */
-  async put(site: Site, also?: Also): Promise<void> {
-    await this.#put(site, also);
+  async put(site: Site, also?: Also, check: (known: boolean) => void = () => {}): Promise<void> {
+    for (let attempt = 0; attempt < mostAttempts; attempt++) {
+      this.mustBeNew(site.name, site.trustDomain);
+      const [name, domain] = [siteKind.prefix + site.name, domainKey(site.trustDomain)];
+      const keys = also === undefined ? [name, domain] : [name, domain, also.key];
+      const found = await Promise.all(keys.map((key) => this.#store.get(key)));
+      const [known, owner, other] = found;
+      check(known !== undefined);
+      if (known !== undefined) mustShareAuthority(siteKind.decode(known), site);
+      if (owner !== undefined && text(owner) !== site.name) throw otherSite(text(owner), `with the trust domain ${site.trustDomain}`);
+      const writes: Write[] = [
+        { op: "put", key: name, value: siteKind.encode(site) },
+        { op: "put", key: domain, value: Buffer.from(site.name) },
+      ];
+      if (also !== undefined) writes.push(also.decide(other, known !== undefined));
+      const conditions = keys.map((key, at): Condition => ({ key, revision: found[at]?.revision ?? 0 }));
+      if (await this.#commit(conditions, writes)) return;
+    }
+    throw new MeshError("conflict", `the site ${site.name} was changed by others ${mostAttempts} times while it was written; try again`);
   }
 
   /** Takes over what a joined site says of itself now; throws "not-found" for one that was left meanwhile: that does not join it again. */
   async change(site: Site): Promise<void> {
-    await this.#put(site, undefined, (known) => {
+    await this.put(site, undefined, (known) => {
       if (!known) throw notJoined(site.name, this);
     });
   }
@@ -97,27 +114,6 @@ export class Sites implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#view[Symbol.asyncDispose]();
-  }
-
-  async #put(site: Site, also: Also | undefined, check: (known: boolean) => void = () => {}): Promise<void> {
-    for (let attempt = 0; attempt < mostAttempts; attempt++) {
-      this.mustBeNew(site.name, site.trustDomain);
-      const [name, domain] = [siteKind.prefix + site.name, domainKey(site.trustDomain)];
-      const keys = also === undefined ? [name, domain] : [name, domain, also.key];
-      const found = await Promise.all(keys.map((key) => this.#store.get(key)));
-      const [known, owner, other] = found;
-      check(known !== undefined);
-      if (known !== undefined) mustShareAuthority(siteKind.decode(known), site);
-      if (owner !== undefined && text(owner) !== site.name) throw otherSite(text(owner), `with the trust domain ${site.trustDomain}`);
-      const writes: Write[] = [
-        { op: "put", key: name, value: siteKind.encode(site) },
-        { op: "put", key: domain, value: Buffer.from(site.name) },
-      ];
-      if (also !== undefined) writes.push(also.decide(other, known !== undefined));
-      const conditions = keys.map((key, at): Condition => ({ key, revision: found[at]?.revision ?? 0 }));
-      if (await this.#commit(conditions, writes)) return;
-    }
-    throw new MeshError("conflict", `the site ${site.name} was changed by others ${mostAttempts} times while it was written; try again`);
   }
 
   async #commit(conditions: Condition[], writes: Write[]): Promise<boolean> {

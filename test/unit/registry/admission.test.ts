@@ -340,6 +340,17 @@ describe("a member of a site", () => {
     await failsWith("denied", "has joined anew since", open());
   });
 
+  it("comes with another token when it is not taken back by what it kept", async () => {
+    await invited();
+    await (await open())[Symbol.asyncDispose]();
+    await site.join((await site.invite()).token);
+    await site.clock.advance(3 * hour);
+    await failsWith("denied", "has joined anew since", open());
+    await invited();
+    await using again = await open();
+    assert.ok(again.current.notAfter > site.clock.now());
+  });
+
   it("does not push out who has joined anew while it was being renewed", async () => {
     const [before, { publicKey: owner }] = [generateKey().publicKey, generateKey()];
     await site.join((await site.invite()).token, before);
