@@ -169,12 +169,13 @@ export class Peer implements AsyncDisposable {
     try {
       for await (const info of peers.followSite(url, session.signal)) {
         timer[Symbol.dispose]();
-        timer = clock.after(silenceMs, silent);
         if (this.#session === undefined) this.#up({ peers, url, signal: session.signal });
-        if (isBeat(info)) continue;
-        await told(info);
-        // What it says is written down, and told to every node: it is heard no oftener than it has to give a sign of life.
-        await clock.sleep(beatMs, session.signal).catch(() => {});
+        if (!isBeat(info)) {
+          await told(info);
+          // That is written down, and told to every node: it is heard no oftener than it has to give a sign of life.
+          await clock.sleep(beatMs, session.signal).catch(() => {});
+        }
+        timer = clock.after(silenceMs, silent);
       }
       return session.signal.reason ?? new MeshError("unreachable", `${url} has ended the connection`);
     } finally {
