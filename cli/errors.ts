@@ -1,4 +1,5 @@
 import { asMeshError, type ErrorCode, MeshError } from "../core/error.js";
+import { plain } from "./plain.js";
 
 const advice: Partial<Record<ErrorCode, string>> = {
   unreachable: "see which programs run with `nsmctl lab status`, or check the address",
@@ -25,8 +26,8 @@ export function exitCode(error: unknown): number {
 /** What failed, at which hop, and what to do, for standard error. */
 export function explain(error: unknown): string {
   const known = asMeshError(error);
-  const lines = [`nsmctl: ${known.message}`];
-  if (known.hop !== undefined) lines.push(`  at: ${known.hop}`);
+  const lines = [`nsmctl: ${known.message.split("\n").map(plain).join("\n")}`];
+  if (known.hop !== undefined) lines.push(`  at: ${plain(known.hop)}`);
   const hint = known.message.includes("nsmctl ") ? undefined : advice[known.code];
   if (hint !== undefined) lines.push(`  do: ${hint}`);
   return `${lines.join("\n")}\n`;

@@ -1,4 +1,5 @@
 import type { Context } from "./context.js";
+import { plain } from "./plain.js";
 
 const everyMs = 2000;
 
@@ -8,7 +9,7 @@ export async function withProgress<T>(context: Context, first: string, task: (st
   let said = "";
   let timer = context.clock.after(everyMs, say);
   function say() {
-    if (text !== said) context.err(`${text} …\n`);
+    if (text !== said) context.err(`${plain(text)} …\n`);
     said = text;
     timer = context.clock.after(everyMs, say);
   }

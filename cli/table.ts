@@ -1,3 +1,5 @@
+import { plain } from "./plain.js";
+
 /** One line of a table: column name to cell. Columns keep the order of the first row. */
 export type Row = Readonly<Record<string, string | number | boolean | undefined>>;
 
@@ -14,5 +16,5 @@ function heading(column: string): string {
 }
 
 function cell(value: Row[string]): string {
-  return value === undefined || value === "" ? "-" : String(value);
+  return value === undefined || value === "" ? "-" : plain(String(value));
 }

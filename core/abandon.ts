@@ -10,8 +10,8 @@ const farewell = 3000;
 
 /**
  * Nothing is left behind at a next hop that is new to a connection, in the two cases in which no element undoes it:
- * - its answer never came (the caller gave up, or the way there broke): it may have built all the same, so it is told to close,
- *   in the background (it knows the connection by our id);
+ * - its answer never came (the caller gave up, or the way there broke), or is none that can be taken: it may have built all the same, so
+ *   it is told to close, in the background (it knows the connection by our id);
  * - a reselect reached a new endpoint and failed after that: elements do not undo for a connection that was there before.
  * `element` goes inside begin, `tail` takes the place of the one that dials.
  */
@@ -59,7 +59,7 @@ export function abandonment(dial: Handler, log: Log): { readonly element: Elemen
 
 function mayHaveBuilt({ signal }: Call, error: unknown): boolean {
   const { code, hop } = asMeshError(error);
-  return signal.aborted || (hop === undefined && (code === "unreachable" || code === "timeout"));
+  return signal.aborted || (hop === undefined && (code === "unreachable" || code === "timeout" || code === "invalid"));
 }
 
 /** A peer's answer must be about our connection; its id and index are ours to say. */

@@ -5,6 +5,7 @@ import { MeshError } from "./error.js";
 import { hasLabels, labelsFor, type WeightedEndpoint, weightedEndpoints } from "./match.js";
 import { nearest } from "./nearest.js";
 import { selectorOf } from "./selector.js";
+import { inSite, siteName } from "./siteNames.js";
 
 /** How many endpoints an error names. */
 const named = 5;
@@ -28,6 +29,17 @@ export function mustCarry(service: NetworkService, payload: string): void {
   );
 }
 
+/** Refuses an endpoint of another site where the service of that name carries something else. */
+export async function mustBeCarried(directory: Directory, service: NetworkService, endpoint: string, signal: AbortSignal): Promise<void> {
+  const { site } = siteName(endpoint);
+  const carried = await carriedBy(directory, service, site, signal);
+  if (carried === service.payload) return;
+  throw new MeshError(
+    "no-endpoint",
+    `${quote(service.name)} carries ${service.payload}, and the endpoint ${quote(endpoint)} ${carried ?? "what nobody knows"}; ask for ${quote(inSite(service.name, site ?? ""))}`,
+  );
+}
+
 /** The endpoint of that exact name. "no-endpoint" where it is not registered (any more). */
 export async function endpointNamed(directory: Directory, name: string, signal: AbortSignal): Promise<NetworkServiceEndpoint> {
   const endpoint = await directory.endpoint(name, signal);
@@ -41,7 +53,10 @@ export function mustServe({ name, networkServiceNames: served }: NetworkServiceE
   throw new MeshError("no-endpoint", `the endpoint ${quote(name)} does not serve ${quote(service)}; it serves ${served.join(", ")}`);
 }
 
-/** All endpoints that this connection's client may reach; at least one. "no-endpoint" says which labels there were. */
+/**
+ * All endpoints that this connection's client may reach; at least one. "no-endpoint" says which labels there were, or that other sites
+ * have a service of that name which carries something else: theirs are never among them.
+ */
 export async function candidatesFor(
   directory: Directory,
   service: NetworkService,
@@ -55,13 +70,56 @@ export async function candidatesFor(
   const candidates = weightedEndpoints(service, endpoints, client).filter(({ endpoint }) =>
     hasLabels(labelsFor(endpoint, service.name), selector, client),
   );
-  if (candidates.length > 0) return candidates;
+  if (candidates.length > 0) return await ofOnePayload(directory, service, candidates, signal);
   const there = endpoints.slice(0, named).map((endpoint) => `${endpoint.name} has ${labelled(labelsFor(endpoint, service.name))}`);
   const more = endpoints.length > named ? `, and ${endpoints.length - named} more` : "";
   throw new MeshError(
     "no-endpoint",
     `no endpoint of ${quote(service.name)} matches a client with the labels ${labelled(client)}; ${there.join(", ")}${more}`,
   );
+}
+
+async function ofOnePayload(
+  directory: Directory,
+  service: NetworkService,
+  candidates: readonly WeightedEndpoint[],
+  signal: AbortSignal,
+): Promise<WeightedEndpoint[]> {
+  const sites = new Map<string | undefined, Promise<string | undefined>>();
+  const judged = await Promise.all(
+    candidates.map(async (one) => {
+      const { site } = siteName(one.endpoint.name);
+      const asked = sites.get(site) ?? carriedBy(directory, service, site, signal);
+      sites.set(site, asked);
+      return { one, carried: await asked };
+    }),
+  );
+  const fitting = judged.filter(({ carried }) => carried === service.payload).map(({ one }) => one);
+  if (fitting.length > 0) return fitting;
+  const others = judged.slice(0, named).map(({ one, carried }) => `${one.endpoint.name} carries ${carried ?? "what nobody knows"}`);
+  throw new MeshError(
+    "no-endpoint",
+    `${quote(service.name)} carries ${service.payload}, and no endpoint of it does: ${others.join(", ")}; ask for the service of that site, ${quote(`${service.name}@SITE`)}, for what it carries`,
+  );
+}
+
+/**
+ * What endpoints of that site carry that were found under this service's name: it may have one of that name which is quite another.
+ * Undefined where that is not known.
+ */
+async function carriedBy(
+  directory: Directory,
+  service: NetworkService,
+  site: string | undefined,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (service.payload === "" || site === undefined || siteName(service.name).site !== undefined) return service.payload;
+  try {
+    return (await directory.service(inSite(service.name, site), signal))?.payload;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return undefined;
+  }
 }
 
 /** Labels as people write them. */

@@ -2,7 +2,7 @@ import type { Connection } from "../api/gen/connection/connection.js";
 import type { NetworkServiceEndpoint } from "../api/gen/registry/registry.js";
 import { firstSuccess } from "./attempts.js";
 import { background } from "./background.js";
-import { candidatesFor, endpointNamed, mustCarry, mustServe, serviceNamed } from "./candidates.js";
+import { candidatesFor, endpointNamed, mustBeCarried, mustCarry, mustServe, serviceNamed } from "./candidates.js";
 import type { Call, Element, Handler } from "./chain.js";
 import type { Clock } from "./clock.js";
 import { afresh, deadline } from "./deadline.js";
@@ -55,6 +55,7 @@ export function discover(parts: Parts): Element {
     const endpoint = await endpointNamed(directory, call.connection.networkServiceEndpointName, call.signal);
     mustServe(endpoint, call.connection.networkService);
     const service = await directory.service(call.connection.networkService, call.signal);
+    if (service !== undefined && !call.established) await mustBeCarried(directory, service, endpoint.name, call.signal);
     const payload = service?.payload || call.connection.payload;
     return ask({ ...call, connection: { ...call.connection, payload } }, next, endpoint);
   };

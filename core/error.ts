@@ -9,6 +9,7 @@ export type ErrorCode =
   | "exhausted" // an address range is used up, or a store is full
   | "netns-gone" // the pod's network namespace is not there any more
   | "unreachable" // a program or host did not answer
+  | "expired" // a certificate of the connection has ended: ask again, over another one
   | "timeout" // it took longer than the caller waits
   | "cancelled" // the caller went away
   | "denied" // not allowed
@@ -17,7 +18,15 @@ export type ErrorCode =
   | "conflict" // somebody else changed it first
   | "internal"; // our mistake
 
-const retryable: ReadonlySet<ErrorCode> = new Set(["unreachable", "timeout", "no-endpoint", "no-forwarder", "exhausted", "conflict"]);
+const retryable: ReadonlySet<ErrorCode> = new Set([
+  "unreachable",
+  "expired",
+  "timeout",
+  "no-endpoint",
+  "no-forwarder",
+  "exhausted",
+  "conflict",
+]);
 
 /** The one error family: a code, one sentence (what, where, what to do), the hop it happened at, and a cause. */
 export class MeshError extends Error {

@@ -26,6 +26,9 @@ const read = new RecentMap<string, Jwt>(mostKept);
 /** By key, the tokens that it has signed: that never changes. */
 const signed = new WeakMap<KeyObject, RecentMap<string, true>>();
 
+/** The last second of the year 9999: what comes later is no time. */
+const latest = 253_402_300_799;
+
 /** Reads a token. Undefined for what is none. */
 export function decodeJwt(text: string): Jwt | undefined {
   const known = read.get(text);
@@ -39,7 +42,7 @@ function decode(text: string): Jwt | undefined {
   const [head, body, signature, ...more] = text.split(".");
   if (head === undefined || body === undefined || signature === undefined || more.length > 0) return undefined;
   const [header, claims] = [object(head), object(body)];
-  if (header === undefined || claims === undefined || typeof claims.sub !== "string" || typeof claims.exp !== "number") return undefined;
+  if (header === undefined || claims === undefined || typeof claims.sub !== "string" || !isTime(claims.exp)) return undefined;
   return {
     algorithm: String(header.alg),
     subject: claims.sub,
@@ -49,6 +52,10 @@ function decode(text: string): Jwt | undefined {
     claims,
     text,
   };
+}
+
+function isTime(seconds: unknown): seconds is number {
+  return typeof seconds === "number" && seconds >= 0 && seconds <= latest;
 }
 
 /** Whether that key has signed it, with ES256. */

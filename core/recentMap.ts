@@ -20,6 +20,10 @@ export class RecentMap<K, V> {
     }
   }
 
+  delete(key: K): void {
+    this.#values.delete(key);
+  }
+
   clear(): void {
     this.#values.clear();
   }

@@ -1,6 +1,7 @@
 import type { Connection, ConnectionEvent, ConnectionEventType, MonitorScopeSelector } from "../api/gen/connection/connection.js";
 import type { Clock } from "./clock.js";
 import { asMeshError } from "./error.js";
+import { RecentMap } from "./recentMap.js";
 import { DELETE, INITIAL_STATE_TRANSFER } from "./states.js";
 
 /** Opens a monitor stream to a url. */
@@ -10,6 +11,8 @@ export type Watch = (url: string, selector: MonitorScopeSelector, signal: AbortS
 const keptMs = 60_000;
 /** A next hop publishes what it answers, so it is heard of by then; one that is not is asked about by itself. */
 const graceMs = 1000;
+/** A next hop may speak of more connections than we have there; one that is forgotten is asked about by itself. */
+const mostEarly = 4096;
 
 /**
  * One stream to each next hop, shared by all connections that a segment of ours has there, in place of one for each. A reader sees
@@ -70,8 +73,8 @@ class Stream {
   readonly #clock: Clock;
   readonly #life = new AbortController();
   readonly #readers = new Map<string, Reader>();
-  /** What was heard of connections that nobody reads of, mostly because their answer is still on its way. */
-  readonly #early = new Map<string, Connection>();
+  /** What was heard last of connections that nobody reads of, mostly because their answer is still on its way. */
+  readonly #early = new RecentMap<string, Connection>(mostEarly);
   #listed = false;
   #ended: { readonly error: unknown } | undefined;
   #idle: Disposable | undefined;

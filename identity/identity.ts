@@ -3,12 +3,14 @@ import { LABELS } from "../core/asking.js";
 import type { Clock } from "../core/clock.js";
 import type { Peer } from "../core/peer.js";
 import type { TokenSource } from "../core/token.js";
+import { sameAuthorities } from "./bundles.js";
+import { validity } from "./certificate.js";
 import { BundleProver } from "./prover.js";
 import type { IdentitySource } from "./source.js";
 import { podId } from "./spiffe.js";
 import type { Svid } from "./svid.js";
 import { Signer } from "./token.js";
-import { verifyChain } from "./verify.js";
+import { idOf, isGood, verifyChain } from "./verify.js";
 
 export interface IdentityParts {
   readonly source: IdentitySource;
@@ -27,6 +29,8 @@ export interface Showing {
   tokensBy(svid: Svid): TokenSource;
   /** Who shows this chain. Throws "denied" with what is wrong with it. */
   peerOf(chain: readonly X509Certificate[]): Peer;
+  /** Runs `task` when a chain that was good is so no longer because whom to trust has changed; until disposed. */
+  onDistrust?(chain: readonly X509Certificate[], task: () => void): Disposable;
 }
 
 /** A program's identity in use: what it shows, whom it trusts, and what it signs. The source stays the caller's to dispose. */
@@ -63,6 +67,21 @@ export class Identity implements Showing, Disposable {
 
   peerOf(chain: readonly X509Certificate[]): Peer {
     return verifyChain(chain, this.source.bundles, this.clock.now());
+  }
+
+  onDistrust(chain: readonly X509Certificate[], task: () => void): Disposable {
+    const [leaf] = chain as readonly [X509Certificate];
+    const { trustDomain } = idOf(leaf);
+    // That a certificate ends is another matter.
+    const good = () => Math.min(this.clock.now(), validity(leaf).notAfter);
+    let before = this.source.bundles.get(trustDomain);
+    return this.source.listen(() => {
+      const now = this.source.bundles.get(trustDomain);
+      // An own SVID that is renewed comes this way too, and is no reason to check every connection.
+      if (sameAuthorities(before, now)) return;
+      before = now;
+      if (!isGood(chain, this.source.bundles, good())) task();
+    });
   }
 
   [Symbol.dispose](): void {

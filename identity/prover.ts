@@ -4,7 +4,7 @@ import type { Clock } from "../core/clock.js";
 import { asMeshError, MeshError } from "../core/error.js";
 import { isSignedBy, type Jwt } from "../core/jwt.js";
 import { RecentMap } from "../core/recentMap.js";
-import { parseDer } from "./certificate.js";
+import { parseDer, validity } from "./certificate.js";
 import type { IdentitySource } from "./source.js";
 import { verifyChain } from "./verify.js";
 
@@ -15,7 +15,7 @@ const mostKept = 2048;
 export class BundleProver implements Prover, Disposable {
   readonly #source: IdentitySource;
   readonly #clock: Clock;
-  /** By the token's text; a token does not outlive its certificate. */
+  /** By the token's text, as long as it and the certificates in it are good. */
   readonly #known = new RecentMap<string, { readonly signer: string; readonly until: number }>(mostKept);
   readonly #listening: Disposable;
 
@@ -30,8 +30,9 @@ export class BundleProver implements Prover, Disposable {
     const now = this.#clock.now();
     const known = this.#known.get(token.text);
     if (known !== undefined && known.until > now) return known.signer;
-    const signer = this.#prove(token, now);
-    this.#known.set(token.text, { signer, until: token.expires });
+    const chain = chainOf(token, `the certificate in the token of ${token.subject}`);
+    const signer = this.#prove(token, chain, now);
+    this.#known.set(token.text, { signer, until: Math.min(token.expires, ...chain.map((one) => validity(one).notAfter)) });
     return signer;
   }
 
@@ -39,9 +40,8 @@ export class BundleProver implements Prover, Disposable {
     this.#listening[Symbol.dispose]();
   }
 
-  #prove(token: Jwt, now: number): string {
-    const what = `the certificate in the token of ${token.subject}`;
-    const { id, publicKey } = verifyChain(chainOf(token, what), this.#source.bundles, now);
+  #prove(token: Jwt, chain: readonly X509Certificate[], now: number): string {
+    const { id, publicKey } = verifyChain(chain, this.#source.bundles, now);
     if (isSignedBy(token, publicKey)) return id;
     throw new MeshError(
       "denied",

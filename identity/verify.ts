@@ -21,9 +21,19 @@ export function verifyChain(chain: readonly X509Certificate[], bundles: Bundles,
   const authorities = bundles.get(id.trustDomain);
   if (authorities === undefined) throw denied(foreign(id, bundles));
   checkTime(leaf, `the certificate of ${id.text}`, now);
-  if (!isIssued(leaf, between, authorities, now, deepest))
+  if (!isIssued(leaf, between, authorities, now))
     throw denied(`the certificate of ${id.text} is signed by none of the authorities of the trust domain ${id.trustDomain}`);
   return { id: id.text, publicKey: leaf.publicKey };
+}
+
+/** Whether verifyChain takes it. */
+export function isGood(chain: readonly X509Certificate[], bundles: Bundles, now: number): boolean {
+  try {
+    verifyChain(chain, bundles, now);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The one SPIFFE id of a certificate. Throws "denied" where it has none, several, or one that is malformed. */
@@ -57,20 +67,22 @@ export function checkTime(certificate: X509Certificate, what: string, now: numbe
   if (now < notBefore) throw denied(`${what} is not valid before ${new Date(notBefore).toISOString()}, ${offBy(notBefore - now)}`);
 }
 
+/** Each certificate between is looked at once: whoever shows many that sign one another does not make us try all their orders. */
 function isIssued(
-  certificate: X509Certificate,
+  leaf: X509Certificate,
   between: readonly X509Certificate[],
   authorities: readonly X509Certificate[],
   now: number,
-  depth: number,
 ): boolean {
-  if (authorities.some((authority) => signed(authority, certificate, now))) return true;
-  if (depth === 0) return false;
-  return between.some(
-    (candidate, at) =>
-      signed(candidate, certificate, now) &&
-      isIssued(candidate, [...between.slice(0, at), ...between.slice(at + 1)], authorities, now, depth - 1),
-  );
+  let reached: readonly X509Certificate[] = [leaf];
+  let left = between;
+  for (let depth = 0; depth <= deepest && reached.length > 0; depth++) {
+    if (reached.some((certificate) => authorities.some((authority) => signed(authority, certificate, now)))) return true;
+    const next = left.filter((candidate) => reached.some((certificate) => signed(candidate, certificate, now)));
+    left = left.filter((candidate) => !next.includes(candidate));
+    reached = next;
+  }
+  return false;
 }
 
 /** `checkIssued` compares names, key identifiers and what the issuer's key may be used for. */

@@ -4,6 +4,7 @@ import type { Identity } from "../identity/identity.js";
 import { Peers } from "../rpc/client.js";
 import type { SiteApi } from "../rpc/identityApi.js";
 import { siteJoiner } from "../rpc/joinSite.js";
+import { limits } from "../rpc/limits.js";
 import { publishedUrl } from "../rpc/published.js";
 import { Members } from "./admission/members.js";
 import { checkAuthority } from "./admission/oneAuthority.js";
@@ -18,6 +19,9 @@ import type { Store } from "./store.js";
 
 /** The kernel asks a second time after a second: with this and the pauses between attempts, one that comes back hears of us within a second. */
 const dialTimeoutMs = 1_500;
+
+/** One thing each, and none is larger that a registry of ours would have taken. */
+const answerBytes = 2 * limits.message;
 
 type Parts = RegistryParts & OwnAuthority & { readonly store: Store; readonly identity: Identity };
 
@@ -50,7 +54,7 @@ export class OwnSite {
       own: () => this.#own(),
       dial: ({ name, registryId }) => {
         const expected = { matches: (id: string) => id === registryId, what: `the registry of ${name} (${registryId})` };
-        return new Peers({ identity, expect: () => expected, log, clock, dialTimeoutMs });
+        return new Peers({ identity, expect: () => expected, log, clock, dialTimeoutMs, answerBytes });
       },
       ask: siteJoiner(clock),
       trust: (sites) => this.#parts.trustAlso(bundlesOf(sites)),

@@ -24,6 +24,7 @@ import {
 } from "./methods.js";
 import type { NodeClient } from "./node.js";
 import { nodeClient } from "./nodeClient.js";
+import { overRenewals } from "./overRenewals.js";
 import type { PeerSet } from "./peers.js";
 import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, RegistryContext, ServiceRegistry } from "./registry.js";
@@ -85,7 +86,7 @@ export class CallingPeers implements PeerSet {
   }
 
   monitor(url: string, selector: MonitorScopeSelector, signal: AbortSignal): AsyncIterable<ConnectionEvent> {
-    return this.#caller.stream(url, monitorMethods.watch, selector, { signal });
+    return overRenewals(() => this.#caller.stream(url, monitorMethods.watch, selector, { signal }), signal, this.#clock);
   }
 
   services(url: string): ServiceRegistry {
@@ -131,7 +132,7 @@ export class CallingPeers implements PeerSet {
   }
 
   followSite(url: string, signal: AbortSignal): AsyncIterable<SiteInfo> {
-    return this.#caller.stream(url, federationMethods.follow, {}, { signal });
+    return overRenewals(() => this.#caller.stream(url, federationMethods.follow, {}, { signal }), signal, this.#clock);
   }
 
   policy(url: string): PolicyApi {

@@ -18,6 +18,8 @@ export interface Lease extends Disposable {
   readonly client: Client;
   /** Who is at the other end; absent without TLS. */
   readonly link: Link | undefined;
+  /** When its connection ends because a certificate does, milliseconds since 1970. */
+  readonly until: number;
 }
 
 export interface ChannelsParts {
@@ -26,6 +28,8 @@ export interface ChannelsParts {
   /** Without it channels are plain. */
   readonly identity?: Showing | undefined;
   readonly expect?: ((url: string) => Expected) | undefined;
+  /** The largest answer that is taken; `limits.answer` unless given. */
+  readonly answerBytes?: number | undefined;
 }
 
 interface Entry {
@@ -38,7 +42,8 @@ interface Entry {
 
 /**
  * One channel per URL, shared by everything that goes there; closed when nobody has used it for five minutes. One whose certificates
- * are not the newest any more, on either side, is left to the calls and streams that it carries: who comes next gets another.
+ * are not the newest any more, on either side, is left to the calls and streams that it carries, until a certificate ends: who comes next
+ * gets another.
  */
 export class Channels implements Disposable {
   readonly #parts: ChannelsParts;
@@ -68,6 +73,7 @@ export class Channels implements Disposable {
       return {
         client: entry.client,
         link: entry.credentials?.link,
+        until: entry.credentials?.until ?? Number.POSITIVE_INFINITY,
         [Symbol.dispose]: () => {
           if (held) this.#leave(url, entry);
           held = false;
@@ -123,11 +129,11 @@ export class Channels implements Disposable {
   }
 
   #open(url: string): Pick<Entry, "client" | "credentials"> {
-    const { identity, expect } = this.#parts;
-    if (identity === undefined) return { client: open(url, credentials.createInsecure()), credentials: undefined };
+    const { identity, expect, answerBytes = limits.answer } = this.#parts;
+    if (identity === undefined) return { client: open(url, credentials.createInsecure(), answerBytes), credentials: undefined };
     if (expect === undefined) throw new MeshError("internal", `nobody said whom to expect at ${url}`);
     const own = new LinkCredentials({ identity, expected: expect(url), url });
-    return { client: open(url, own), credentials: own };
+    return { client: open(url, own, answerBytes), credentials: own };
   }
 
   /** One dial at a time per URL; who comes meanwhile waits for the same one. */
@@ -190,13 +196,13 @@ function isReady(client: Client): boolean {
   }
 }
 
-function open(url: string, channelCredentials: ChannelCredentials): Client {
+function open(url: string, channelCredentials: ChannelCredentials, answerBytes: number): Client {
   const parsed = parseUrl(url);
   const options: ChannelOptions = {
     "grpc.keepalive_time_ms": 10_000,
     "grpc.keepalive_timeout_ms": 3_000,
     "grpc.keepalive_permit_without_calls": 0,
-    "grpc.max_receive_message_length": limits.answer,
+    "grpc.max_receive_message_length": answerBytes,
     "grpc.max_send_message_length": -1,
     // Sharing is ours to do: grpc-js would also share with other PeerSets of this process.
     "grpc.use_local_subchannel_pool": 1,

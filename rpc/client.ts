@@ -15,6 +15,8 @@ export interface PeersParts {
   readonly clock: Clock;
   /** A dial that does not connect within it fails with "unreachable". */
   readonly dialTimeoutMs: number;
+  /** The largest answer that is taken; `limits.answer` unless given. */
+  readonly answerBytes?: number | undefined;
 }
 
 /**

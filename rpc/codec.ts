@@ -14,8 +14,16 @@ interface Generated<T> {
   decode(reader: BinaryReader): T;
 }
 
-/** The codec of a generated message. `check` sees what came from outside, once, and throws MeshError "invalid". */
-export function codec<T extends object>(name: string, generated: Generated<T>, check: (message: T) => void = () => {}): Codec<T> {
+/**
+ * The codec of a generated message. `check` sees what came from outside, once, and throws MeshError "invalid". `most` is for answers, of
+ * which the transport takes larger ones: how many bytes this one may have.
+ */
+export function codec<T extends object>(
+  name: string,
+  generated: Generated<T>,
+  check: (message: T) => void = () => {},
+  most = Number.POSITIVE_INFINITY,
+): Codec<T> {
   return {
     encode(message) {
       try {
@@ -25,6 +33,7 @@ export function codec<T extends object>(name: string, generated: Generated<T>, c
       }
     },
     decode(bytes) {
+      if (bytes.length > most) throw new MeshError("invalid", `a ${name} has ${bytes.length} bytes; at most ${most} are taken`);
       const message = decodeAll(name, generated, bytes);
       check(message);
       return message;

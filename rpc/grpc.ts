@@ -6,6 +6,7 @@ import { Channels, type ChannelsParts } from "./channels.js";
 import { readHeaders, writeHeaders } from "./metadata.js";
 import { deadlineOf, onAbort } from "./signals.js";
 import { fromWire } from "./status.js";
+import { expired } from "./tls/ending.js";
 import type { Headers, Outgoing, Transport } from "./transport.js";
 
 /** Calls over gRPC, on channels that are shared per URL. */
@@ -31,10 +32,12 @@ export class GrpcTransport implements Transport {
   async *stream(url: string, path: string, request: Uint8Array, outgoing: Outgoing): AsyncGenerator<Uint8Array> {
     const { signal } = outgoing;
     let call: ClientReadableStream<Buffer> | undefined;
+    let until = Number.POSITIVE_INFINITY;
     const cancel = () => call?.cancel();
     using _tie = onAbort(signal, cancel);
     try {
       using lease = await this.#lease(url, signal);
+      until = lease.until;
       const metadata = writeHeaders(await outgoing.headers(lease.link));
       call = lease.client.makeServerStreamRequest(path, bytes, same, request, metadata, this.#options(outgoing));
       call.on("metadata", (metadata) => outgoing.onHeaders?.(readHeaders(metadata)));
@@ -42,7 +45,8 @@ export class GrpcTransport implements Transport {
       // Reading pulls: what nobody reads waits in the peer, held back by HTTP/2's windows.
       for await (const answer of call) yield answer as Buffer;
     } catch (error) {
-      if (!signal.aborted) throw failure(error, url, signal);
+      // Whichever side has ended it, and by whosever clock.
+      if (!signal.aborted) throw this.#clock.now() >= until ? expired() : failure(error, url, signal);
     } finally {
       cancel();
     }

@@ -10,6 +10,7 @@ import type { PeerSet } from "./peers.js";
 import type { Services } from "./services.js";
 import { abortable, deadlineOf, linked, noteDeadline, onAbort, until } from "./signals.js";
 import { fromWire, toWire } from "./status.js";
+import { at, expired } from "./tls/ending.js";
 import type { Answering, Headers, Incoming, Outgoing, Transport } from "./transport.js";
 
 interface Host {
@@ -18,6 +19,14 @@ interface Host {
   readonly identity: Identity | undefined;
   /** Ends when the host stops listening. */
   readonly gone: AbortController;
+}
+
+/** The two ends of what would be a connection. */
+interface Hands {
+  readonly ours: Link;
+  readonly theirs: Link;
+  /** Hears why it ends when a certificate does, or the trust in one; until what it gives is disposed. */
+  untilTheyEnd(end: (reason: MeshError) => void): Disposable[];
 }
 
 /** A network in this process: same edge, same bytes, same errors as gRPC, without sockets and without deadlines of its own. */
@@ -111,6 +120,7 @@ class MemoryTransport implements Transport {
     const byHost = linked(host.gone.signal);
     const byPeers = linked(this.#closed.signal);
     const joined = new AbortController();
+    const ending = links?.untilTheyEnd((reason) => joined.abort(reason));
     for (const one of [byCaller, byHost, byPeers]) {
       onAbort(one.signal, () => joined.abort(one.signal.reason));
     }
@@ -121,13 +131,13 @@ class MemoryTransport implements Transport {
       incoming: { signal: joined.signal, headers, link: links?.theirs, sendHeaders },
       leave: () => joined.abort(new MeshError("cancelled", "the caller went away")),
       [Symbol.dispose]() {
-        for (const one of [byCaller, byHost, byPeers]) one[Symbol.dispose]();
+        for (const one of [byCaller, byHost, byPeers, ...(ending ?? [])]) one[Symbol.dispose]();
       },
     };
   }
 
   /** As TLS would: each side shows what it has now, and looks at what the other shows. */
-  #shakeHands({ identity: theirs }: Host, url: string): { readonly ours: Link; readonly theirs: Link } | undefined {
+  #shakeHands({ identity: theirs }: Host, url: string): Hands | undefined {
     const { identity: ours, expect } = this.#self;
     if (ours === undefined && theirs === undefined) return undefined;
     if (ours === undefined || theirs === undefined)
@@ -139,6 +149,11 @@ class MemoryTransport implements Transport {
     return {
       ours: { peer: host, self: here.id.text, tokens: ours.tokensBy(here) },
       theirs: { peer: theirs.peerOf(here.chain), self: there.id.text, tokens: theirs.tokensBy(there) },
+      untilTheyEnd: (end) => [
+        at(ours.clock, Math.min(here.notAfter, there.notAfter), () => end(expired())),
+        ours.onDistrust(there.chain, () => end(new MeshError("unreachable", `${host.id} is not trusted any more`))),
+        theirs.onDistrust(here.chain, () => end(new MeshError("unreachable", `${url} hung up`))),
+      ],
     };
   }
 

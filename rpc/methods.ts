@@ -52,6 +52,7 @@ import {
   checkUnserve,
 } from "./checkRegistry.js";
 import { type Codec, codec } from "./codec.js";
+import { limits } from "./limits.js";
 import { checkApply } from "./policyApi.js";
 
 /** One call of the wire: its path (/package.Service/Method), and what goes in and out. */
@@ -76,7 +77,8 @@ export const networkServiceMethods = {
   request: method(
     "/networkservice.NetworkService/Request",
     codec("NetworkServiceRequest", NetworkServiceRequest, checkRequest),
-    connection,
+    // What is larger could not be sent again to renew it.
+    codec("Connection", Connection, checkConnection, limits.message),
   ),
   close: method("/networkservice.NetworkService/Close", connection, empty),
 };

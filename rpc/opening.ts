@@ -9,7 +9,7 @@ export interface Kept<T> {
 }
 
 export interface OpeningParts<T> {
-  readonly registry: Registry<T>;
+  readonly registry: Pick<Registry<T>, "find">;
   readonly query: T;
   readonly nameOf: (value: T) => string;
   readonly kept: Kept<T>;
@@ -24,7 +24,6 @@ export function openWatch<T>(
   parts: OpeningParts<T>,
   signal: AbortSignal,
 ): { readonly listed: Promise<void>; readonly ended: Promise<unknown> } {
-  const { registry, query } = parts;
   const attempt = linked(signal);
   // Names that the watch has spoken of; of interest only until the list is there.
   const told = new Set<string>();
@@ -33,13 +32,10 @@ export function openWatch<T>(
   const ended = follow(parts, tell, attempt.signal)
     .catch((error: unknown) => error)
     .finally(() => attempt[Symbol.dispose]());
-  const listed = list(registry, query, attempt.signal).then(
-    (values) => merge(parts, values, told),
-    (error: unknown) => {
-      attempt.abort();
-      throw error;
-    },
-  );
+  const listed = learnAll(parts, told, attempt.signal).catch((error: unknown) => {
+    attempt.abort();
+    throw error;
+  });
   return {
     ended,
     listed: listed.finally(() => {
@@ -58,9 +54,17 @@ export async function list<T>(registry: Registry<T>, query: T, signal: AbortSign
   return values;
 }
 
-function merge<T>({ nameOf, kept }: OpeningParts<T>, listed: readonly T[], told: ReadonlySet<string>): void {
-  const names = new Set(listed.map(nameOf));
-  for (const value of listed) if (!told.has(nameOf(value))) kept.learn(value);
+/** Each as it comes: nobody knows how many there will be. */
+async function learnAll<T>(parts: OpeningParts<T>, told: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+  const { registry, query, nameOf, kept } = parts;
+  const names = new Set<string>();
+  for await (const { value, deleted } of registry.find(query, { watch: false }, { signal })) {
+    if (deleted) continue;
+    names.add(nameOf(value));
+    if (!told.has(nameOf(value))) kept.learn(value);
+  }
+  // A stream whose signal ended is no complete answer.
+  signal.throwIfAborted();
   for (const name of [...kept.names()]) if (!names.has(name) && !told.has(name)) kept.forget(name);
 }
 

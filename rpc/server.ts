@@ -18,7 +18,7 @@ import type { Services } from "./services.js";
 import { linked, noteDeadline, onAbort, until } from "./signals.js";
 import { toWire } from "./status.js";
 import { type Timing, timed } from "./timed.js";
-import { accept, guestOf } from "./tls/accept.js";
+import { accept, type Guest, guestOf } from "./tls/accept.js";
 import type { Answering, Headers, Incoming } from "./transport.js";
 
 export type { Services } from "./services.js";
@@ -141,10 +141,12 @@ class Edge {
 
   async #stream(method: Answering & { kind: "stream" }, call: StreamCall): Promise<void> {
     using signal = signalOf(call, this.#stopping);
+    const life = this.#guestOf(call)?.life;
+    using _tie = life && onAbort(life, () => signal.abort(life.reason));
     try {
       for await (const bytes of until(method.answer(call.request, this.#incoming(method, call, signal.signal)), signal.signal))
         if (!call.write(buffer(bytes))) await writable(call, signal.signal);
-      if (this.#stopping.aborted && !call.cancelled) throw this.#stopping.reason;
+      if (signal.signal.aborted && !call.cancelled) throw signal.signal.reason;
       call.end();
     } catch (error) {
       call.emit("error", this.#failure(method.path, error));
@@ -152,7 +154,7 @@ class Edge {
   }
 
   #incoming(method: Answering, call: UnaryCall | StreamCall, signal: AbortSignal): Incoming {
-    const guest = this.#secured ? guestOf(call.getAuthContext().sslPeerCertificate) : undefined;
+    const guest = this.#guestOf(call);
     if (guest?.isOver() === true) {
       // A client of ours has taken another connection long before; one of NSM's takes another when this one breaks.
       guest.hangUp();
@@ -162,6 +164,10 @@ class Edge {
       throw new MeshError("denied", `who has no identity yet may only join here, not call ${method.path}`);
     const sendHeaders = (headers: Headers) => call.sendMetadata(writeHeaders(headers));
     return { signal, headers: readHeaders(call.metadata), link: guest?.link, key: guest?.key, sendHeaders };
+  }
+
+  #guestOf(call: UnaryCall | StreamCall): Guest | undefined {
+    return this.#secured ? guestOf(call.getAuthContext().sslPeerCertificate) : undefined;
   }
 
   #failure(path: string, error: unknown) {

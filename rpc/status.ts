@@ -19,6 +19,7 @@ const toStatus: Readonly<Record<ErrorCode, status>> = {
   exhausted: status.RESOURCE_EXHAUSTED,
   "netns-gone": status.FAILED_PRECONDITION,
   unreachable: status.UNAVAILABLE,
+  expired: status.UNAVAILABLE,
   timeout: status.DEADLINE_EXCEEDED,
   cancelled: status.CANCELLED,
   denied: status.PERMISSION_DENIED,

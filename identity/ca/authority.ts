@@ -1,6 +1,6 @@
 import "reflect-metadata";
 import { generateKeyPairSync, type KeyObject, randomBytes, webcrypto, X509Certificate } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync } from "node:fs";
 import * as x509 from "@peculiar/x509";
 import type { Clock } from "../../core/clock.js";
 import { MeshError } from "../../core/error.js";
@@ -55,6 +55,7 @@ export class Authority {
   /** Opens the authority of these files, or makes them. Throws "denied" for a key that others can read, "invalid" for files that do not fit. */
   static async open(parts: AuthorityParts): Promise<Authority> {
     parseTrustDomain(parts.trustDomain);
+    finishMaking(parts);
     const keyText = readPrivate(parts.keyFile);
     if (keyText === undefined && !existsSync(parts.certificateFile))
       return await make(parts, (certificate, key) => new Authority(parts, [certificate], key));
@@ -124,10 +125,22 @@ async function make<T>(parts: AuthorityParts, use: (certificate: X509Certificate
       await x509.SubjectKeyIdentifierExtension.create(publicKey),
     ],
   });
-  // The key first: a certificate without its key would be taken for damage.
-  writePrivate(parts.keyFile, pem);
+  // One file without the other would be taken for damage: the key takes its name when both are on disk.
+  writePrivate(madeFile(parts), pem);
   writePrivate(parts.certificateFile, certificate.toString("pem"));
+  finishMaking(parts);
   return use(new X509Certificate(Buffer.from(certificate.rawData)), key);
+}
+
+/** An earlier run may have ended right before this. */
+function finishMaking(parts: AuthorityParts): void {
+  const made = madeFile(parts);
+  if (existsSync(made) && existsSync(parts.certificateFile) && !existsSync(parts.keyFile)) renameSync(made, parts.keyFile);
+}
+
+/** Where the key of a new authority is until its certificate is there. */
+function madeFile({ keyFile }: AuthorityParts): string {
+  return `${keyFile}.made`;
 }
 
 function checkAuthorities({ certificateFile, keyFile, clock }: AuthorityParts, all: readonly X509Certificate[], key: KeyObject): void {

@@ -1,5 +1,5 @@
 import type { KeyObject, X509Certificate } from "node:crypto";
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { z } from "zod";
 import type { Clock } from "../../core/clock.js";
 import { asMeshError, isAway, MeshError } from "../../core/error.js";
@@ -64,12 +64,12 @@ const longestPauseMs = 5_000;
 
 /**
  * The identity of a program of a node: the one that it kept; where that has ended, another for the key that it kept; where there is
- * none, what a one-time token gets. Waits for a registry that is away; rejects with "denied" and "invalid" when there is none to be had.
+ * none, or that is not taken any more, what a one-time token gets. Waits for a registry that is away; rejects with "denied" and "invalid" when there is none to be had.
  */
 export async function openMember(parts: MemberParts): Promise<RenewingSource> {
   const { clock, authority, log, file } = parts;
   const kept = read(file);
-  const first = kept !== undefined && kept.svid.notAfter > clock.now() ? kept : await patiently(parts, () => joined(parts, kept));
+  const first = kept !== undefined && kept.svid.notAfter > clock.now() ? kept : await patiently(parts, () => taken(parts, kept));
   const registries = new Addresses(first.url, parts.registryUrls);
   if (first !== kept) keep(file, first);
   rmSync(pendingFile(file), { force: true });
@@ -106,6 +106,18 @@ async function followTrust(
       log.debug("trusted domains not followed, the registry is away", { reason: asMeshError(error).message });
     }
     registries.leave(url);
+  }
+}
+
+/** Who is refused with what it kept, and was told to have its node invited again, comes with another token. */
+async function taken(parts: MemberParts, kept: Kept | undefined): Promise<Kept> {
+  try {
+    return await joined(parts, kept);
+  } catch (error) {
+    if (kept === undefined || asMeshError(error).code !== "denied" || !existsSync(parts.tokenFile)) throw error;
+    return await joined(parts, undefined).catch(() => {
+      throw error;
+    });
   }
 }
 

@@ -57,13 +57,17 @@ export class RenewingSource implements IdentitySource {
     await this.#following;
   }
 
-  /** Trusts these from now on, with the SVID that is there. */
+  /** Trusts these from now on, with the SVID that is there; also when that cannot be kept: after a restart it is heard again. */
   trust(bundles: Bundles): void {
     if (this.#stop.signal.aborted || sameBundles(bundles, this.bundles)) return;
     const { keep, log } = this.#parts;
-    keep?.({ svid: this.current, bundles });
     this.#held.set(this.current, bundles);
     log.info("trusted domains changed", { trusted: [...bundles.keys()] });
+    try {
+      keep?.({ svid: this.current, bundles });
+    } catch (error) {
+      log.warn("trusted domains not kept", { reason: asMeshError(error).message });
+    }
   }
 
   #arm(ms: number, pauseMs = soonestMs): void {
@@ -76,7 +80,10 @@ export class RenewingSource implements IdentitySource {
   async #renew(pauseMs: number): Promise<void> {
     const { renew, keep, log } = this.#parts;
     try {
-      const fresh = await renew(generateKey().privateKey, this.#stop.signal);
+      const before = this.bundles;
+      const renewed = await renew(generateKey().privateKey, this.#stop.signal);
+      // What was heard of others while this was on its way is newer than what it brings.
+      const fresh = before === this.bundles ? renewed : { ...renewed, bundles: this.bundles };
       keep?.(fresh);
       this.#held.set(fresh.svid, fresh.bundles);
       log.info("identity renewed", { id: fresh.svid.id.text, until: new Date(fresh.svid.notAfter).toISOString() });

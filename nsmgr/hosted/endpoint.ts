@@ -1,9 +1,10 @@
 import type { Connection } from "../../api/gen/connection/connection.js";
 import { serverChain } from "../../core/assembly.js";
 import { type Begin, begin } from "../../core/begin.js";
-import { type Call, type Element, end, type Handler } from "../../core/chain.js";
+import { type Element, end, type Handler } from "../../core/chain.js";
 import type { Prover } from "../../core/checkTokens.js";
 import type { Clock } from "../../core/clock.js";
+import { MeshError } from "../../core/error.js";
 import { hop } from "../../core/hop.js";
 import { type LeaseStore, type PointToPointIpam, pointToPointIpam } from "../../core/ipam/pointToPoint.js";
 import type { Log } from "../../core/log.js";
@@ -52,7 +53,7 @@ export class HostedEndpoint implements Disposable {
       observed: observed({ ...parts, hop: "endpoint" }),
       elements: [
         hop({ program: "endpoint", node, site, clock }),
-        payload(record.payload),
+        payload(record),
         onlyFamiliesOf(record.cidrs),
         this.#ipam,
         servedInterface(record),
@@ -93,9 +94,16 @@ export class HostedEndpoint implements Disposable {
   }
 }
 
-/** What the endpoint carries, where the hops before it did not say. */
-function payload(carried: string): Element {
-  const filled = (call: Call) =>
-    call.connection.payload === "" ? { ...call, connection: { ...call.connection, payload: carried } } : call;
-  return { name: "payload", request: (call, next) => next.request(filled(call)) };
+/** What the endpoint carries, where the hops before it did not say; nothing else. */
+function payload({ name, payload: carried }: HostedRecord): Element {
+  return {
+    name: "payload",
+    async request(call, next) {
+      const { payload: asked } = call.connection;
+      if (asked === "") return await next.request({ ...call, connection: { ...call.connection, payload: carried } });
+      if (asked !== carried && !call.established)
+        throw new MeshError("no-endpoint", `the endpoint ${name} carries ${carried}, not ${asked}`);
+      return await next.request(call);
+    },
+  };
 }

@@ -46,7 +46,10 @@ export class Upstream<T> {
     }
   }
 
-  /** Every match and change, through outages: after one, what vanished meanwhile is told as deleted. Ends with the signal. */
+  /**
+   * Every match and change, through outages and from one connection to the next: after one, what vanished meanwhile is told as deleted.
+   * Ends with the signal.
+   */
   async *watch(query: T, context: RegistryContext): AsyncGenerator<Found<T>> {
     const { name, clock, log } = this.#parts;
     const seen = new Map<string, T>();
@@ -62,7 +65,7 @@ export class Upstream<T> {
         }
       } catch (error) {
         if (context.signal.aborted) return;
-        if (!isAway(error)) throw error;
+        if (!isAway(error) && asMeshError(error).code !== "expired") throw error;
         log.debug("watch on the registry lost", { error: asMeshError(error).message, retryMs });
       }
       await clock.sleep(retryMs, context.signal).catch(() => {});

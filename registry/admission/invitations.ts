@@ -30,12 +30,15 @@ export function newInvitation(node: string, lifetimeMs: number, clock: Clock) {
   return { id: randomBytes(12).toString("hex"), secret, invitation, rememberMs: lifetimeMs + rememberedMs };
 }
 
-/** Throws "denied" unless this program of this node may use it now, with that secret, for that key. Returns it as used. */
+/**
+ * Throws "denied" unless this program of this node may use it now, with that secret, for that key. Returns it as used; undefined where it
+ * was used for that key before: it gives nothing a second time.
+ */
 export function useInvitation(
   found: Entry | undefined,
   asked: { readonly id: string; readonly node: string; readonly program: string; readonly secret: Uint8Array; readonly key: string },
   now: number,
-): Invitation {
+): Invitation | undefined {
   if (found === undefined)
     throw denied(`this registry knows no invitation ${asked.id}: another site's registry made it, or this one too long ago; make another`);
   const invitation = read(found.value);
@@ -43,8 +46,8 @@ export function useInvitation(
     throw denied("the join token is not as this registry made it: it was altered");
   if (invitation.node !== asked.node) throw denied(`the join token was made for the node ${invitation.node}, not for ${asked.node}`);
   const before = invitation.used[asked.program];
-  // The same key again: the answer did not get through.
-  if (before !== undefined && before.key !== asked.key)
+  if (before?.key === asked.key) return undefined;
+  if (before !== undefined)
     throw denied(
       `the join token was used for the ${asked.program} of ${invitation.node} at ${new Date(before.at).toISOString()}; each program may use it once: make another with \`nsmctl node invite ${invitation.node}\``,
     );

@@ -48,8 +48,8 @@ export class Members implements IdentityApi {
     const spki = spkiOf(key);
     const hash = hashOf(spki);
     const path = `/node/${node}/${program}`;
-    if (request.invitation === "") await this.#mustKnow(path, hash);
-    else await this.#admit(request, path, hash);
+    if (request.invitation !== "") await this.#admit(request, path, hash);
+    mustKnow(await this.#parts.store.get(keyOf(path)), path, hash);
     this.#parts.log.info("program joined", { node, program, again: request.invitation === "" });
     return await this.#issue(path, spki);
   }
@@ -58,9 +58,12 @@ export class Members implements IdentityApi {
     const { trustDomain, path } = parseSpiffeId(peer.id);
     const shown = hashOf(spkiOf(peer.publicKey));
     if (trustDomain !== this.#parts.authority.trustDomain) throw denied(`${peer.id} is of another site; it renews its identity there`);
-    await this.#mustKnow(path, shown);
     const issued = await this.#issue(path, publicKey);
-    await this.#write(keyOf(path), () => [{ op: "put", key: keyOf(path), value: write({ keys: [hashOf(publicKey), shown] }) }]);
+    // Looked at in the same transaction: a node that joins anew meanwhile is not pushed out again.
+    await this.#write(keyOf(path), (found) => {
+      mustKnow(found, path, shown);
+      return [{ op: "put", key: keyOf(path), value: write({ keys: [hashOf(publicKey), shown] }) }];
+    });
     return issued;
   }
 
@@ -82,17 +85,12 @@ export class Members implements IdentityApi {
     }
   }
 
-  async #mustKnow(path: string, hash: string): Promise<void> {
-    const found = await this.#parts.store.get(keyOf(path));
-    if (found === undefined) throw denied(`${path} has never joined this site, or was taken out of it; invite its node`);
-    if (!read<Member>(found.value).keys.includes(hash))
-      throw denied(`${path} has joined anew since, with another key; if that was not you, invite the node again and find out who it was`);
-  }
-
   async #admit({ invitation: id, node, program, secret }: JoinRequest, path: string, key: string): Promise<void> {
     const now = this.#parts.clock.now();
     await this.#write(invitationKey(id), (found) => {
       const invitation = useInvitation(found, { id, node, program, secret, key }, now);
+      // The answer did not get through. Who has taken this program's place since keeps it.
+      if (invitation === undefined) return [];
       return [
         { op: "put", key: invitationKey(id), value: write(invitation), lease: found?.lease },
         { op: "put", key: keyOf(path), value: write({ keys: [key] }) },
@@ -106,7 +104,8 @@ export class Members implements IdentityApi {
     for (let attempt = 0; attempt < mostAttempts; attempt++) {
       const found = await store.get(key);
       const condition: Condition = { key, revision: found?.revision ?? 0 };
-      if ((await store.commit({ conditions: [condition], writes: decide(found) })).ok) return;
+      const writes = decide(found);
+      if (writes.length === 0 || (await store.commit({ conditions: [condition], writes })).ok) return;
     }
     throw new MeshError("conflict", `${key} was changed by others ${mostAttempts} times while it was written; try again`);
   }
@@ -120,6 +119,12 @@ export class Members implements IdentityApi {
 
 function written(bundles: Bundles): Record<string, Authorities> {
   return Object.fromEntries([...bundles].map(([domain, authorities]) => [domain, { certificates: authorities.map(({ raw }) => raw) }]));
+}
+
+function mustKnow(found: Entry | undefined, path: string, hash: string): void {
+  if (found === undefined) throw denied(`${path} has never joined this site, or was taken out of it; invite its node`);
+  if (!read<Member>(found.value).keys.includes(hash))
+    throw denied(`${path} has joined anew since, with another key; if that was not you, invite the node again and find out who it was`);
 }
 
 const prefix = "admission/members";

@@ -5,10 +5,7 @@ import type { FederationApi, SiteApi } from "../../rpc/identityApi.js";
 import { linked, onAbort } from "../../rpc/signals.js";
 import type { Federation } from "./federation.js";
 import type { Joining } from "./joining.js";
-import { beat, infoOf, type Site } from "./site.js";
-
-/** Others take three seconds of silence for an absence. */
-const beatMs = 1_000;
+import { beat, beatMs, infoOf, type Site } from "./site.js";
 
 export interface FederationApiParts {
   readonly federation: Federation;

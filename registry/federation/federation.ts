@@ -153,7 +153,7 @@ export class Federation implements AsyncDisposable {
       if (known === undefined || sameSite(site, known)) return;
       if (site.name !== name || site.trustDomain !== known.trustDomain)
         throw new MeshError("invalid", `it now calls itself ${site.name} (${site.trustDomain})`);
-      await sites.put(site);
+      await sites.change(site);
       log.info("site changed", { site: name, urls: site.urls, authorities: site.bundle.length });
     } catch (error) {
       log.warn("what a site says of itself is not taken over", { site: name, reason: asMeshError(error).message });
@@ -163,6 +163,7 @@ export class Federation implements AsyncDisposable {
   #shelves(site: Site): { services: Imported<NetworkService>; endpoints: Imported<NetworkServiceEndpoint> } {
     return {
       services: new Imported<NetworkService>({
+        bytes: (service) => serviceKind.encode(service).length,
         show: (service) => {
           this.services.put(serviceFrom(service, site));
           this.#showPlain(service.name);
@@ -173,6 +174,7 @@ export class Federation implements AsyncDisposable {
         },
       }),
       endpoints: new Imported<NetworkServiceEndpoint>({
+        bytes: (endpoint) => endpointKind.encode(endpoint).length,
         show: (endpoint, isStale) => {
           const named = endpointFrom(endpoint, site);
           if (named !== undefined) this.endpoints.put(isStale ? stale(named) : named);

@@ -26,13 +26,13 @@ export function newSiteInvitation(lifetimeMs: number, clock: Clock) {
   return { id: randomBytes(12).toString("hex"), secret, invitation };
 }
 
-/** Throws "denied" unless `site` may join now with that secret. Returns the invitation as used. */
+/** Throws "denied" unless `site` may join now with that secret; `joined` says whether it has already. Returns the invitation as used. */
 export function useSiteInvitation(
   found: Entry | undefined,
-  asked: { readonly id: string; readonly secret: Uint8Array; readonly site: Site },
+  asked: { readonly id: string; readonly secret: Uint8Array; readonly site: Site; readonly joined: boolean },
   now: number,
 ): SiteInvitation {
-  const { id, secret, site } = asked;
+  const { id, secret, site, joined } = asked;
   if (found === undefined)
     throw denied(`this registry knows no invitation ${id}: another site's registry made it, or this one too long ago; make another`);
   const invitation = read<SiteInvitation>(found.value);
@@ -40,8 +40,8 @@ export function useSiteInvitation(
     throw denied("the token is not as this registry made it: it was altered");
   const { used, expires } = invitation;
   const authorities = site.bundle.map(({ fingerprint256 }) => fingerprint256);
-  // The same site again: the answer did not get through.
-  if (used !== undefined && (used.by !== site.name || used.authorities.join() !== authorities.join()))
+  // The same site again: the answer did not get through. One that was left since does not come back by what it used before.
+  if (used !== undefined && (!joined || used.by !== site.name || used.authorities.join() !== authorities.join()))
     throw denied(
       `the token was used by the site ${used.by} at ${new Date(used.at).toISOString()}; it may be used once: make another with \`nsmctl site invite\``,
     );

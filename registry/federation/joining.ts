@@ -64,10 +64,10 @@ export class Joining {
     const { sites, own, store, clock, log } = this.#parts;
     const site = siteOf(info as SiteInfo);
     const key = siteInvitationKey(id);
-    const use = (found: Entry | undefined) => useSiteInvitation(found, { id, secret, site }, clock.now());
+    const use = (found: Entry | undefined, joined: boolean) => useSiteInvitation(found, { id, secret, site, joined }, clock.now());
     // First of all: who was not invited is not told which sites there are.
-    use(await store.get(key));
-    await sites.put(site, { key, decide: (found) => ({ op: "put", key, value: write(use(found)), lease: found?.lease }) });
+    use(await store.get(key), sites.get(site.name) !== undefined);
+    await sites.put(site, { key, decide: (found, joined) => ({ op: "put", key, value: write(use(found, joined)), lease: found?.lease }) });
     log.info("site joined", { site: site.name, trustDomain: site.trustDomain, urls: site.urls });
     return infoOf(own());
   }

@@ -9,10 +9,10 @@ import type { PeerSet } from "../../rpc/peers.js";
 import { linked, onAbort, timeLimit } from "../../rpc/signals.js";
 import type { Imported } from "./imported.js";
 import { Interest, type Wish, wishKey } from "./interest.js";
-import { isBeat, type Site } from "./site.js";
+import { beatMs, isBeat, type Site } from "./site.js";
 
-/** A sign of life comes every second. */
-const silenceMs = 3_000;
+/** Without a sign of life for so long it is away. */
+const silenceMs = 3 * beatMs;
 /** Between two attempts to reach a site that is away: short enough to see its return at once, and never the same for two. */
 const pauseMs = { least: 200, most: 400 };
 /** Between two attempts at a site that refuses us, at the most: it may just not have heard of us yet, or will not for long. */
@@ -103,14 +103,15 @@ export class Peer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#life.abort();
-    await this.#running;
     for (const { interest, idle, life } of this.#wanted.values()) {
       idle?.[Symbol.dispose]();
       life.abort();
       interest.end();
     }
-    this.#parts.services.clear();
-    this.#parts.endpoints.clear();
+    // At once, whatever is still on its way: the site may be joined anew before that has ended.
+    this.#parts.services.close();
+    this.#parts.endpoints.close();
+    await this.#running;
   }
 
   #begin(key: string, wish: Wish): Wanted {
@@ -168,9 +169,13 @@ export class Peer implements AsyncDisposable {
     try {
       for await (const info of peers.followSite(url, session.signal)) {
         timer[Symbol.dispose]();
-        timer = clock.after(silenceMs, silent);
         if (this.#session === undefined) this.#up({ peers, url, signal: session.signal });
-        if (!isBeat(info)) await told(info);
+        if (!isBeat(info)) {
+          await told(info);
+          // That is written down, and told to every node: it is heard no oftener than it has to give a sign of life.
+          await clock.sleep(beatMs, session.signal).catch(() => {});
+        }
+        timer = clock.after(silenceMs, silent);
       }
       return session.signal.reason ?? new MeshError("unreachable", `${url} has ended the connection`);
     } finally {

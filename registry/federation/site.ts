@@ -31,7 +31,12 @@ export function siteOf({ name, trustDomain, registryId, urls, bundle }: SiteInfo
       `the registry of ${name} says that it is ${registryId}, which is not of its trust domain ${trustDomain}`,
     );
   if (urls.length === 0) throw new MeshError("invalid", `the site ${name} says no address of its registry`);
-  for (const url of urls) parseUrl(url);
+  for (const url of urls)
+    if (parseUrl(url).kind === "unix")
+      throw new MeshError(
+        "invalid",
+        `the site ${name} says that its registry is at ${url}, where only its own machine reaches it; its NSM_FEDERATION_URLS must name tcp:// urls`,
+      );
   const authorities = parseDer(bundle?.certificates ?? [], `the bundle of ${name}`);
   if (authorities.some(({ ca }) => !ca))
     throw new MeshError("invalid", `the bundle of ${name} holds a certificate that may not sign others`);
@@ -42,6 +47,9 @@ export function siteOf({ name, trustDomain, registryId, urls, bundle }: SiteInfo
 export function infoOf({ name, trustDomain, registryId, urls, bundle }: Site): SiteInfo {
   return { name, trustDomain, registryId, urls: [...urls], bundle: { certificates: bundle.map(({ raw }) => raw) } };
 }
+
+/** A sign of life comes so often. */
+export const beatMs = 1_000;
 
 /** A sign of life. */
 export const beat: SiteInfo = SiteInfo.fromPartial({});

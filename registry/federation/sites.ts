@@ -9,6 +9,12 @@ import { anySite, type Site, siteKind } from "./site.js";
 /** Two who write at once meet once or twice. */
 const mostAttempts = 16;
 
+/** What is written together with a site, about the entry of another key. `known`: whether the site is joined already. */
+interface Also {
+  readonly key: string;
+  readonly decide: (found: Entry | undefined, known: boolean) => Write;
+}
+
 /** `name` and `trustDomain` are the own site's. */
 export type SitesParts = Omit<ViewParts<Site>, "kind"> & Pick<Site, "name" | "trustDomain"> & { readonly rules: RulesParts };
 
@@ -72,15 +78,16 @@ export class Sites implements AsyncDisposable {
 
   /**
    * Joins `site`, or takes over what it says of itself now, together with what `also` wants to write about the entry of `key`. Throws
-   * "exists" for a site of that name that has no authority in common with the one which is known.
+   * "exists" for a site of that name that has no authority in common with the one which is known, and what `check` throws.
    */
-  async put(site: Site, also?: { readonly key: string; readonly decide: (found: Entry | undefined) => Write }): Promise<void> {
+  async put(site: Site, also?: Also, check: (known: boolean) => void = () => {}): Promise<void> {
     for (let attempt = 0; attempt < mostAttempts; attempt++) {
       this.mustBeNew(site.name, site.trustDomain);
       const [name, domain] = [siteKind.prefix + site.name, domainKey(site.trustDomain)];
       const keys = also === undefined ? [name, domain] : [name, domain, also.key];
       const found = await Promise.all(keys.map((key) => this.#store.get(key)));
       const [known, owner, other] = found;
+      check(known !== undefined);
       if (known !== undefined) mustShareAuthority(siteKind.decode(known), site);
       if (owner !== undefined && text(owner) !== site.name) throw otherSite(text(owner), `with the trust domain ${site.trustDomain}`);
       const writes: Write[] = [
@@ -88,12 +95,19 @@ export class Sites implements AsyncDisposable {
         { op: "put", key: domain, value: Buffer.from(site.name) },
         writeRules(site, this.#rules),
       ];
-      if (also !== undefined) writes.push(also.decide(other));
+      if (also !== undefined) writes.push(also.decide(other, known !== undefined));
       const conditions = keys.map((key, at): Condition => ({ key, revision: found[at]?.revision ?? 0 }));
       const { ok, revision } = await this.#store.commit({ conditions, writes });
       if (ok) return await this.#settled(revision, true, true);
     }
     throw new MeshError("conflict", `the site ${site.name} was changed by others ${mostAttempts} times while it was written; try again`);
+  }
+
+  /** Takes over what a joined site says of itself now; throws "not-found" for one that was left meanwhile: that does not join it again. */
+  async change(site: Site): Promise<void> {
+    await this.put(site, undefined, (known) => {
+      if (!known) throw notJoined(site.name, this);
+    });
   }
 
   /** Throws "not-found" for a site that is not joined. */

@@ -9,6 +9,7 @@ import type { Identity } from "../../identity/identity.js";
 import type { Svid } from "../../identity/svid.js";
 import { shownBy } from "./chain.js";
 import { contextFor } from "./context.js";
+import { at, expired, whileOpen } from "./ending.js";
 
 /** Who came, by a connection that is let in. */
 export interface Guest {
@@ -16,8 +17,10 @@ export interface Guest {
   readonly link?: Link | undefined;
   /** The key of what it showed: it has the private half. */
   readonly key: KeyObject;
-  /** Whether a certificate that either side showed has expired since. Streams that began before go on; who calls now must connect again. */
+  /** Whether a certificate that either side showed has expired since: who calls now must connect again. */
   isOver(): boolean;
+  /** Ends then too, as "expired", and with it the streams that began before. */
+  readonly life: AbortSignal;
   /** Ends the connection when what is being answered is on its way. */
   hangUp(): void;
 }
@@ -30,6 +33,8 @@ export interface AcceptParts {
 }
 
 const handshakeMs = 10_000;
+/** Who is only let in to join asks one thing; nobody knows who it is, so it is not kept for longer. */
+const joinerMs = 30_000;
 
 /** gRPC hands a call the certificate object of its connection, and nothing else of it. */
 const guests = new WeakMap<PeerCertificate, Guest>();
@@ -83,19 +88,38 @@ function reasonOf(error: Error): string {
   return message.includes("peer did not return a certificate") ? "it showed no certificate" : message.trim();
 }
 
-function receive(socket: TLSSocket, { identity, joiners }: AcceptParts, svid: Svid): Guest {
+function receive(socket: TLSSocket, { identity, joiners, log }: AcceptParts, svid: Svid): Guest {
   const chain = shownBy(socket);
   const [leaf] = chain;
   if (leaf === undefined) throw new MeshError("denied", "it showed no certificate");
   const alone = chain.length === 1 && leaf.checkIssued(leaf) && leaf.verify(leaf.publicKey);
+  const { clock } = identity;
   const until = Math.min(svid.notAfter, validity(leaf).notAfter);
+  const life = new AbortController();
   const guest = {
     key: leaf.publicKey,
-    isOver: () => identity.clock.now() >= until,
+    isOver: () => clock.now() >= until,
+    life: life.signal,
     hangUp: () => void setImmediate(() => socket.destroy()),
   };
-  if (joiners && alone) return guest;
-  return { ...guest, link: { peer: identity.peerOf(chain), self: svid.id.text, tokens: identity.tokensBy(svid) } };
+  if (joiners && alone) {
+    whileOpen(
+      socket,
+      at(clock, clock.now() + joinerMs, () => socket.destroy()),
+    );
+    return guest;
+  }
+  const link = { peer: identity.peerOf(chain), self: svid.id.text, tokens: identity.tokensBy(svid) };
+  whileOpen(
+    socket,
+    at(clock, until, () => life.abort(expired())),
+  );
+  const distrusted = () => {
+    log.info("connection ended", { peer: link.peer.id, reason: "who signed for it is not trusted any more" });
+    socket.destroy();
+  };
+  whileOpen(socket, identity.onDistrust(chain, distrusted));
+  return { ...guest, link };
 }
 
 /** gRPC asks for the certificate at every call: it gets the same object each time, and takes what is let in to be authorized. */

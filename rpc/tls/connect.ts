@@ -8,6 +8,7 @@ import type { Showing } from "../../identity/identity.js";
 import type { Svid } from "../../identity/svid.js";
 import { shownBy } from "./chain.js";
 import { contextFor } from "./context.js";
+import { at, whileOpen } from "./ending.js";
 
 type SecureConnector = ReturnType<ChannelCredentials["_createSecureConnector"]>;
 
@@ -22,6 +23,8 @@ export class LinkCredentials extends ChannelCredentials {
   link: Link | undefined;
   /** Why the other side was refused, or hung up, last. */
   refusal: MeshError | undefined;
+  /** When the first certificate of the newest connection ends, milliseconds since 1970: then it ends too, with what it carries. */
+  until = Number.POSITIVE_INFINITY;
   #svid: Svid | undefined;
   /** Half of the time (milliseconds since 1970) for which what both sides showed is still good. */
   #oldAt = Number.POSITIVE_INFINITY;
@@ -81,9 +84,18 @@ export class LinkCredentials extends ChannelCredentials {
     if (!this.#expected.matches(peer.id)) throw new MeshError("denied", `${this.#url} is ${peer.id}, which is not ${this.#expected.what}`);
     this.link = { peer, self: svid.id.text, tokens: this.#identity.tokensBy(svid) };
     const now = this.#identity.clock.now();
-    const until = Math.min(svid.notAfter, ...chain.slice(0, 1).map(({ validTo }) => Date.parse(validTo)));
+    this.until = Math.min(svid.notAfter, ...chain.slice(0, 1).map(({ validTo }) => Date.parse(validTo)));
     this.#svid = svid;
-    this.#oldAt = now + (until - now) / 2;
+    this.#oldAt = now + (this.until - now) / 2;
+    // The other side may not do so itself.
+    whileOpen(
+      socket,
+      at(this.#identity.clock, this.until, () => socket.destroy()),
+    );
+    whileOpen(
+      socket,
+      this.#identity.onDistrust?.(chain, () => socket.destroy()),
+    );
     // Whoever does not want us hangs up before the first word; where there was one, nobody looks at this.
     this.refusal = new MeshError(
       "unreachable",

@@ -22,6 +22,8 @@ export interface Wish {
   /** Itself unless given. */
   readonly by?: Made;
   readonly key?: KeyObject;
+  /** Any unless given. */
+  readonly name?: string;
 }
 
 /** Any certificate that a test wants, right or wrong. */
@@ -29,7 +31,7 @@ export async function certificate(wish: Wish): Promise<Made> {
   const key = wish.key ?? generateKey().privateKey;
   const by = wish.by?.key ?? key;
   const publicKey = new x509.PublicKey(publicDer(key));
-  const name = [{ CN: [randomBytes(4).toString("hex")] }];
+  const name = [{ CN: [wish.name ?? randomBytes(4).toString("hex")] }];
   const made = await x509.X509CertificateGenerator.create({
     serialNumber: `40${randomBytes(15).toString("hex")}`,
     subject: name,

@@ -218,6 +218,16 @@ function errorCases(world: () => TransportWorld): void {
 
 function refusalCases(world: () => TransportWorld): void {
   const segments = (count: number) => Array.from({ length: count }, (_, at) => ({ name: `hop${at}`, id: `id${at}` }));
+  it("takes no answer that is larger than what can be asked", async () => {
+    const extraContext = Object.fromEntries(Array.from({ length: 128 }, (_, at) => [`k${at}`, "x".repeat(8_192)]));
+    const answer = Connection.fromPartial({ id: "a", context: { extraContext } });
+    const { url } = await world().listen({ networkService: { request: async () => answer, close: async () => {} } });
+    await assert.rejects(world().peers.networkService().request(callTo(url)), {
+      code: "invalid",
+      message: /a Connection has 10\d+ bytes; at most 1048576 are taken/,
+    });
+  });
+
   const bad: [string, Parameters<typeof Connection.fromPartial>[0], RegExp][] = [
     ["a path index beyond the path", { path: { index: 2, pathSegments: segments(2) } }, /index is 2, but the path has 2 segments/],
     ["too many segments", { path: { index: 0, pathSegments: segments(65) } }, /path has 65 segments; at most 64 are allowed/],

@@ -131,6 +131,14 @@ describe("a table", () => {
       "NAME    ESTABLISHED MS\na       1\nlonger  -",
     );
   });
+
+  it("writes out what would move a terminal's cursor, as an error does", () => {
+    const evil = "\u001b[2J\u009b1m\r\nup";
+    const shown = "\\u001b[2J\\u009b1m\\u000d\\u000aup";
+    assert.equal(table(["url"], [{ url: evil }]), `URL\n${shown}`);
+    // Some of ours have several lines: the last ones of a log.
+    assert.equal(explain(new MeshError("not-found", evil)), `nsmctl: ${shown.replace("\\u000a", "\n")}\n`);
+  });
 });
 
 describe("progress", () => {

@@ -40,6 +40,19 @@ describe("abandonment", () => {
     assert.equal(told, 1);
   });
 
+  it("tells a new next hop to close whose answer is none that can be taken, and not one to which our request was none", async () => {
+    for (const [hop, closes] of [
+      [undefined, 1],
+      ["next", 0],
+    ] as const) {
+      const dial = tailOf(() => Promise.reject(new MeshError("invalid", "the labels has 129 entries", { hop })));
+      const { element, tail } = abandonment(dial, silent);
+      await failsWith("invalid", "129 entries", chain([element], tail).request(callOf(first)));
+      await settled();
+      assert.equal(dial.closes.length, closes);
+    }
+  });
+
   it("does not close one that said no, nor one that has had the connection", async () => {
     const dial = tailOf(() => Promise.reject(new MeshError("no-endpoint", "nobody")));
     const { element, tail } = abandonment(dial, silent);

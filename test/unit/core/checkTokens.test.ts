@@ -3,9 +3,11 @@ import { checkNextToken, checkTokens } from "../../../core/checkTokens.js";
 import { decodeJwt } from "../../../core/jwt.js";
 import type { Identity } from "../../../identity/identity.js";
 import { generateKey } from "../../../identity/keys.js";
+import { BundleProver } from "../../../identity/prover.js";
+import { identified } from "../../lib/certificates.js";
 import { throwsWith } from "../../lib/chainKit.js";
 import { FakeClock } from "../../lib/fakeClock.js";
-import { testIdentity } from "../../lib/identities.js";
+import { GivenSource, testAuthority, testIdentity } from "../../lib/identities.js";
 import { makeToken } from "../../lib/tokenMaker.js";
 
 const clock = new FakeClock();
@@ -53,6 +55,8 @@ describe("the tokens before a hop", () => {
 
   it("are refused when one is no token", () => {
     for (const token of ["", "x", "a.b.c", "e30.e30.e30"]) refused('the token of "nsmgr" is no JWT', { nsmgr: token });
+    for (const exp of [-1e300, 1e300, -1])
+      refused("is no JWT with a subject and an expiry", { nsmgr: makeToken({ sub: nsmgr, aud: [forwarder], exp }, one.source.current) });
   });
 
   it("are refused with alg none, and with any but ES256", () => {
@@ -114,6 +118,16 @@ describe("the tokens before a hop", () => {
     refused("holds something that is no certificate", {
       pod: makeToken({ sub: pod, aud: [nsmgr], exp: soon }, one.source.current, { x5c: ["AAAA"] }),
     });
+  });
+
+  it("prove nothing any more when the certificate that one brings has expired, however long it says to last itself", async () => {
+    const time = new FakeClock(clock.now());
+    const { svid, bundles } = await identified(await testAuthority(), nsmgr, time.now(), 60_000);
+    using prover = new BundleProver(new GivenSource({ svid, bundles }), time);
+    const token = decodeJwt(makeToken({ sub: nsmgr, aud: [forwarder], exp: soon }, svid)) ?? assert.fail();
+    assert.equal(prover.signerOf(token), nsmgr);
+    await time.advance(61_000);
+    throwsWith("denied", "expired at", () => prover.signerOf(token));
   });
 
   it("of a client of NSM, which shows no certificate, are taken on the word of the next hop", () => {

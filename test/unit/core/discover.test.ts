@@ -82,6 +82,30 @@ describe("discover", () => {
     assert.equal((await handler.request(again(conn, { payload: "IP", networkServiceEndpointName: "" }))).payload, "ETHERNET");
   });
 
+  it("never takes an endpoint of a site whose service of that name carries something else, and says so", async () => {
+    const { handler, directory, targets } = hop();
+    directory.endpoints.push(
+      endpoint("nse-0@tokyo", ["intranet", "intranet@tokyo"]),
+      endpoint("nse-0@lima", ["intranet", "intranet@lima"]),
+    );
+    directory.services.push(service("intranet@tokyo", { payload: "IP" }));
+    assert.equal((await handler.request(first())).networkServiceEndpointName, "nse-1");
+    await failsWith(
+      "no-endpoint",
+      'the endpoint "nse-0@tokyo" IP; ask for "intranet@tokyo"',
+      handler.request(first({ networkServiceEndpointName: "nse-0@tokyo" })),
+    );
+    directory.endpoints.splice(0, 3);
+    const words =
+      /"intranet" carries ETHERNET, and no endpoint of it does: nse-0@tokyo carries IP, nse-0@lima carries what nobody knows; ask for/;
+    await failsWith("no-endpoint", words, handler.request(first()));
+    assert.deepEqual(targets(), ["tcp://nse-1"]);
+    const there = await handler.request(first({ networkService: "intranet@tokyo" }));
+    assert.deepEqual([there.networkServiceEndpointName, there.payload], ["nse-0@tokyo", "IP"]);
+    directory.services.push(service("intranet@lima", { payload: "ETHERNET" }));
+    assert.equal((await handler.request(first())).networkServiceEndpointName, "nse-0@lima");
+  });
+
   it("leaves a target alone that is set already", async () => {
     const { handler, tail } = hop();
     await handler.request({ ...first(), target: "unix:///elsewhere" });

@@ -88,6 +88,23 @@ describe("the watch that connections share", () => {
     await Promise.all([first, b, c].map((each) => each.stop()));
   });
 
+  it("does not remember without end what it is told of connections that nobody reads of", async () => {
+    const { say, read, asked, streams, clock } = node();
+    const first = read("a");
+    const made = Array.from({ length: 5_000 }, (_, at) => theirs(`x${at}`));
+    await say(INITIAL_STATE_TRANSFER, theirs("a"), ...made);
+    const [early, late] = [read("x0"), read("x4999")];
+    await settled();
+    assert.deepEqual([early.heard, late.heard], [[], ["INITIAL f-x4999 UP"]]);
+    await clock.advance(1000);
+    await settled();
+    assert.deepEqual(asked, ["nsmgr/", "nsmgr/x0"]);
+    streams.open[1]?.push(event(INITIAL_STATE_TRANSFER, theirs("x0")));
+    await settled();
+    assert.deepEqual(early.heard, ["INITIAL f-x0 UP"]);
+    await Promise.all([first, early, late].map((each) => each.stop()));
+  });
+
   it("asks by itself for a connection of which nothing is heard", async () => {
     const { say, read, streams, asked, clock } = node();
     const first = read("a");

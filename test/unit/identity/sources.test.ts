@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { appendFileSync, chmodSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { X509SVIDResponse } from "../../../api/gen/spiffe/workload.js";
 import { MeshError } from "../../../core/error.js";
@@ -159,6 +159,41 @@ describe("identity files", () => {
   });
 });
 
+describe("whom a site trusts", () => {
+  const both = async () => {
+    const clock = new FakeClock();
+    const [paris, tokyo] = await Promise.all([authority(clock.now()), authority(clock.now())]);
+    const first = await identified(paris, id, clock.now(), 60_000);
+    const joined: Identified = { ...first, bundles: new Map([...first.bundles, ["tokyo", [tokyo.certificate]]]) };
+    return { clock, paris, joined, alone: first.bundles };
+  };
+
+  it("is not what it was before because a renewal was on its way when it changed", async () => {
+    const { clock, paris, joined, alone } = await both();
+    let answer: (identified: Identified) => void = () => {};
+    const renew = () => new Promise<Identified>((resolve) => (answer = resolve));
+    await using source = new RenewingSource({ first: joined, renew, clock, log: silent });
+    await clock.advance(30_000);
+    source.trust(alone);
+    const { svid } = await identified(paris, id, clock.now());
+    answer({ svid, bundles: joined.bundles });
+    await until("it is renewed", 1_000, () => source.current === svid);
+    assert.deepEqual([...source.bundles.keys()], ["paris"]);
+  });
+
+  it("counts at once, also when it cannot be kept", async () => {
+    const { clock, joined, alone } = await both();
+    const { log, warnings } = heard();
+    const keep = () => {
+      throw new Error("no space left");
+    };
+    await using source = new RenewingSource({ first: joined, renew: async () => joined, keep, clock, log });
+    source.trust(alone);
+    assert.deepEqual([...source.bundles.keys()], ["paris"]);
+    assert.deepEqual(warnings, ["trusted domains not kept"]);
+  });
+});
+
 describe("the site's authority", () => {
   const open = (folder: string, more: object = {}) =>
     Authority.open({
@@ -171,6 +206,20 @@ describe("the site's authority", () => {
     const made = await open(folder.path);
     assert.equal(statSync(join(folder.path, "ca.key")).mode & 0o777, 0o600);
     assert.equal((await open(folder.path)).fingerprint, made.fingerprint);
+  });
+
+  it("is made whole where an earlier run ended between its two files", async () => {
+    using folder = newFolder();
+    const inTheWay = join(folder.path, "certificates");
+    const certificateFile = join(inTheWay, "ca.pem");
+    writeFileSync(inTheWay, "");
+    await assert.rejects(open(folder.path, { certificateFile }));
+    rmSync(inTheWay);
+    const made = await open(folder.path, { certificateFile });
+    assert.equal((await open(folder.path, { certificateFile })).fingerprint, made.fingerprint);
+    renameSync(join(folder.path, "ca.key"), join(folder.path, "ca.key.made"));
+    assert.equal((await open(folder.path, { certificateFile })).fingerprint, made.fingerprint);
+    assert.deepEqual(readdirSync(folder.path).sort(), ["ca.key", "certificates"]);
   });
 
   it("can be given from outside, and is refused when key and certificate do not fit or one is missing", async () => {

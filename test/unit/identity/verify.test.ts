@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { selfSigned } from "../../../identity/ca/selfSigned.js";
 import { parsePem, splitDer } from "../../../identity/certificate.js";
 import { generateKey } from "../../../identity/keys.js";
@@ -45,6 +45,27 @@ describe("a peer's certificate", () => {
     const between = await certificate({ by: paris, ca: true, from: now - 2 * minute, to: now - minute });
     const made = await leaf({ by: between });
     throwsWith("denied", "is signed by none", () => verifyChain([made.certificate, between.certificate], trusted(), now));
+  });
+
+  it("costs little to refuse when it comes with many authorities that all sign one another", async () => {
+    const { privateKey: key } = generateKey();
+    const wish = { key, name: "x", ca: true, from: now - minute, to: now + minute };
+    const first = await certificate(wish);
+    const more = await Promise.all(Array.from({ length: 6 }, () => certificate({ ...wish, by: first })));
+    const made = await leaf({ by: first });
+    const chain = [made, first, ...more].map((one) => one.certificate);
+    let checks = 0;
+    const { verify } = X509Certificate.prototype;
+    X509Certificate.prototype.verify = function (by) {
+      checks++;
+      return verify.call(this, by);
+    };
+    try {
+      throwsWith("denied", "is signed by none", () => verifyChain(chain, trusted(), now));
+    } finally {
+      X509Certificate.prototype.verify = verify;
+    }
+    assert.ok(checks > 0 && checks <= chain.length ** 2, `${checks} signatures checked`);
   });
 
   it("is refused when another trust domain's authority signed it", async () => {

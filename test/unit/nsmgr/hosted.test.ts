@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { type ServedEndpoint, ServeRequest } from "../../../api/gen/isthmus/v1/node.js";
+import { NetworkService } from "../../../api/gen/registry/registry.js";
+import { meshIdentity } from "../../lib/mesh/identities.js";
 import { nothingLeft, patience } from "../../lib/mesh/look.js";
+import { registryUrl } from "../../lib/mesh/registry.js";
 import { Mesh } from "../../lib/mesh.js";
 
 /** Serves without detaching; the endpoint lives until `stop`. */
@@ -68,6 +71,22 @@ describe("an endpoint that nsmgr serves", () => {
     await assert.rejects(other, { code: "exists", message: /web carries ip, not ethernet/ });
     assert.equal((await endpointNames(mesh)).length, 1);
     assert.equal(mesh.node(1).disk.keys("hosted/").length, 1);
+  });
+
+  it("refuses what it does not carry, whatever its service is said to carry by now", async () => {
+    await using mesh = await Mesh.start();
+    const { name } = await mesh.node(1).serve("web", "server");
+    await using peers = mesh.world.network.peers({
+      identity: await meshIdentity(mesh.world, "node/node-1/nsmgr"),
+      clock: mesh.world.clock,
+    });
+    const changed = NetworkService.fromPartial({ name: "web", payload: "ETHERNET" });
+    await peers.services(registryUrl).register(changed, { signal: patience });
+    await assert.rejects(mesh.node(1).attach("web", "client"), {
+      code: "no-endpoint",
+      message: new RegExp(`the endpoint ${name} carries IP, not ETHERNET`),
+    });
+    await nothingLeft(mesh);
   });
 
   const wrong: readonly [what: string, request: Partial<ServeRequest>, message: RegExp][] = [

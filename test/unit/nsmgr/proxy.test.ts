@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
 import { NetworkService, NetworkServiceEndpoint } from "../../../api/gen/registry/registry.js";
+import { MeshError } from "../../../core/error.js";
+import { silent } from "../../../core/log.js";
+import { Upstream } from "../../../nsmgr/proxy/upstream.js";
+import type { Registry } from "../../../rpc/registry.js";
+import { FakeClock } from "../../lib/fakeClock.js";
 import { patience } from "../../lib/mesh/look.js";
 import { registryUrl } from "../../lib/mesh/registry.js";
 import { Mesh } from "../../lib/mesh.js";
@@ -192,5 +197,40 @@ describe("a registry that comes back empty", () => {
     await mesh.registry.start({ empty: true });
     await mesh.until("the registry is there", 3_000, async () => (await mesh.node(1).client.info(patience)).registryReachable);
     assert.deepEqual(await urls(upstream, ofWeb), []);
+  });
+});
+
+describe("a watch on the site's registry", () => {
+  it("goes on when a certificate of its connection has ended, and tells what went meanwhile", async () => {
+    const clock = new FakeClock();
+    const of = (...names: string[]) => names.map((name) => ({ value: NetworkService.fromPartial({ name }), deleted: false }));
+    let opened = 0;
+    const registry: Registry<NetworkService> = {
+      register: async (value) => value,
+      unregister: async () => {},
+      async *find(_, { watch }, { signal }) {
+        if (!watch) return yield* of("b");
+        opened++;
+        if (opened > 1) {
+          yield* of("b");
+          await new Promise((resolve) => signal.addEventListener("abort", resolve));
+          return;
+        }
+        yield* of("a", "b");
+        throw new MeshError("expired", "connect again");
+      },
+    };
+    const name = (service: NetworkService) => service.name;
+    const upstream = new Upstream<NetworkService>({ registry, key: name, name, clock, log: silent });
+    const stop = new AbortController();
+    const seen: string[] = [];
+    const reading = (async () => {
+      for await (const { value, deleted } of upstream.watch(NetworkService.fromPartial({}), { signal: stop.signal }))
+        seen.push(`${deleted ? "-" : "+"}${value.name}`);
+    })();
+    await clock.advance(1_000);
+    assert.deepEqual(seen, ["+a", "+b", "-a", "+b"]);
+    stop.abort();
+    await reading;
   });
 });

@@ -120,6 +120,23 @@ describe("an invitation", () => {
     assert.match(idIn(await site.join(token, publicKey)), /nsmgr/);
   });
 
+  it("gives that key nothing more when its node has joined anew by another", async () => {
+    const { token } = await site.invite();
+    const [thief, { publicKey: owner }] = [generateKey().publicKey, generateKey()];
+    await site.join(token, thief);
+    await site.join((await site.invite()).token, owner);
+    await failsWith("denied", "has joined anew since, with another key", site.join(token, thief));
+    assert.match(idIn(await site.join(undefined, owner)), /nsmgr/);
+  });
+
+  it("gives the same key its identity again when it had ended by the time that it was asked a second time", async () => {
+    const { token } = await site.invite();
+    const { publicKey } = generateKey();
+    await site.join(token, publicKey);
+    await site.clock.advance(120_000);
+    assert.match(idIn(await site.join(token, publicKey)), /nsmgr/);
+  });
+
   it("is refused after its time, and the sentence asks after the clocks when that was a moment ago", async () => {
     const { token } = await site.invite("paris-1", 60_000);
     await site.clock.advance(60_000 + 300_000);
@@ -373,6 +390,39 @@ describe("a member of a site", () => {
     await source[Symbol.asyncDispose]();
     await site.clock.advance(3 * hour);
     await failsWith("denied", "has joined anew since", open());
+  });
+
+  it("comes with another token when it is not taken back by what it kept", async () => {
+    await invited();
+    await (await open())[Symbol.asyncDispose]();
+    await site.join((await site.invite()).token);
+    await site.clock.advance(3 * hour);
+    await failsWith("denied", "has joined anew since", open());
+    await invited();
+    await using again = await open();
+    assert.ok(again.current.notAfter > site.clock.now());
+  });
+
+  it("does not push out who has joined anew while it was being renewed", async () => {
+    const [before, { publicKey: owner }] = [generateKey().publicKey, generateKey()];
+    await site.join((await site.invite()).token, before);
+    const { token } = await site.invite();
+    let first = true;
+    const { store } = site;
+    const slow: Pick<Store, "get" | "commit"> = {
+      get: (key) => store.get(key),
+      async commit(transaction) {
+        if (first) {
+          first = false;
+          await site.join(token, owner);
+        }
+        return await store.commit(transaction);
+      },
+    };
+    const members = new Members({ ...site.parts, store: slow as Store });
+    const peer = { id: "spiffe://paris/node/paris-1/nsmgr", publicKey: before };
+    await failsWith("denied", "has joined anew since", members.renew({ publicKey: spkiOf(generateKey().publicKey) }, peer));
+    assert.match(idIn(await site.join(undefined, owner)), /nsmgr/);
   });
 
   it("waits for a registry that is away, as long as it is let", async () => {

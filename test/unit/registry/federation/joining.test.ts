@@ -48,6 +48,16 @@ describe("a site's token", () => {
     assert.deepEqual(lima.states(), []);
   });
 
+  it("does not bring back a site that was left since", async () => {
+    const [paris, tokyo] = [sites.get(0), sites.get(1)];
+    const token = await paris.invite();
+    await tokyo.join(token);
+    await paris.leave("tokyo");
+    await tokyo.leave("paris");
+    await refused("denied", () => tokyo.join(token), /the token was used by the site tokyo at .*; it may be used once: make another/);
+    assert.deepEqual(paris.states(), []);
+  });
+
   it("is refused after its time by either side, and the sentence asks after the clocks", async () => {
     const [paris, tokyo] = [sites.get(0), sites.get(1)];
     const token = await paris.invite(1_000);
@@ -144,6 +154,29 @@ describe("two sites", () => {
     assert.equal(paris.identity.source.bundles.get("paris.test")?.length, 1);
   });
 
+  it("stay parted when one is left just while it says something new of itself", async () => {
+    await using sites = await Sites.open("paris", "tokyo");
+    await sites.joinAll();
+    const [paris, tokyo] = [sites.get(0), sites.get(1)];
+    const { store } = paris;
+    const commit = store.commit.bind(store);
+    let leaving = false;
+    store.commit = async (transaction) => {
+      if (!leaving) {
+        leaving = true;
+        await paris.leave("tokyo");
+      }
+      return await commit(transaction);
+    };
+    tokyo.bundle = [...tokyo.bundle, (await authority(sites.clock.now())).certificate];
+    await tokyo.stop();
+    await tokyo.start();
+    await sites.until("paris leaves", 5_000, () => leaving);
+    await sites.clock.advance(1_000);
+    assert.deepEqual(paris.states(), []);
+    assert.deepEqual([...paris.identity.source.bundles.keys()], ["paris.test"]);
+  });
+
   it("are parted when one leaves: nothing is found there, and the other may not ask any more", async () => {
     await using sites = await Sites.open("paris", "tokyo");
     await sites.joinAll();
@@ -157,6 +190,34 @@ describe("two sites", () => {
     await refused("not-found", () => paris.find("echo@tokyo"), /not joined with a site "tokyo"; it is joined with none/);
     await sites.until("tokyo notices", 5_000, () => tokyo.states().includes("paris away"));
     await refused("not-found", () => paris.leave("tokyo"), /not joined with a site "tokyo"/);
+  });
+
+  it("forget each other at once, also while something that one said is still being written", async () => {
+    await using sites = await Sites.open("paris", "tokyo");
+    await sites.joinAll();
+    const [paris, tokyo] = [sites.get(0), sites.get(1)];
+    await tokyo.serve("echo-1", "echo");
+    await using watch = paris.watch("echo");
+    await sites.until("it is seen", 1_000, () => namesIn(watch).length === 1);
+    const commit = paris.store.commit.bind(paris.store);
+    let written: () => void = () => {};
+    let writing = false;
+    paris.store.commit = async (transaction) => {
+      if (!writing) {
+        writing = true;
+        await new Promise<void>((resolve) => {
+          written = resolve;
+        });
+      }
+      return await commit(transaction);
+    };
+    tokyo.bundle = [...tokyo.bundle, (await authority(sites.clock.now())).certificate];
+    await tokyo.stop();
+    await tokyo.start();
+    await sites.until("it is being written", 5_000, () => writing);
+    await paris.leave("tokyo");
+    await sites.until("it is not seen", 1_000, () => namesIn(watch).length === 0);
+    written();
   });
 
   it("end what was watched there when they part, so that it is asked for anew when they are joined again", async () => {
