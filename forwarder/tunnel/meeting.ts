@@ -24,6 +24,7 @@ export interface MeetingParts {
 /** For a peer that is to begin: a whole handshake takes milliseconds, on a slow way some hundreds of them. */
 const comingMs = 1_000;
 const patienceMs = 15_000;
+const attempts = 3;
 /** The asking side waits for 6 s; together these are twice as much. */
 const pauseMs = { first: 50, last: 6_400 };
 
@@ -51,8 +52,12 @@ export async function meet(parts: MeetingParts, peer: Peer, { endpoint, begins }
   return false;
 }
 
-/** An old session may be of no use any more, if the peer has forgotten us: so it is tried. */
+/** An old session may be of no use any more, if the peer has forgotten us: so it is tried. Some lost packets are no reason to end it. */
 async function isGood({ link, device, signal }: MeetingParts, { value }: Peer, since: number): Promise<boolean> {
-  const status = (await link.status(device)).find(({ publicKey }) => publicKey === value.publicKey);
-  return (status !== undefined && status.lastHandshake >= since) || (await link.reaches(value.address, signal));
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const status = (await link.status(device)).find(({ publicKey }) => publicKey === value.publicKey);
+    if (status !== undefined && status.lastHandshake >= since) return true;
+    if (await link.reaches(value.address, signal)) return true;
+  }
+  return false;
 }
