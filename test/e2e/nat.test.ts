@@ -170,7 +170,6 @@ describe("nodes behind routers", function () {
       (await lab.tryExec("pod-paris", "ping", "-n", "-c", "1", "-W", "1", bare(back.peerAddresses[0] ?? ""))).code === 0;
     await until("packets cross again", keepaliveMs + 10_000, answers);
     const [first, second] = [await fromBehind.stop(), await toBehind.stop()];
-    console.log("GAPS", first, second);
     assert.ok(first.longestGapMs > 2_500 && first.longestGapMs < 5_000, `no answer for ${first.longestGapMs} ms from behind`);
     assert.ok(
       second.longestGapMs > 2_500 && second.longestGapMs < keepaliveMs + 5_000,
