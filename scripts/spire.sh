@@ -14,4 +14,9 @@ if [ "$(cat "$bin/.built-from" 2>/dev/null || true)" != "$digest" ]; then
   echo "$digest" > "$bin/.built-from"
 fi
 npm run --silent build
-exec npx --no-install mocha --exit --require ./test/lib/hygiene.ts 'test/spire/**/*.test.ts'
+hygiene() { node --import tsx test/lib/hygiene.ts "$1"; }
+hygiene before
+failed=0
+npx --no-install mocha --exit 'test/spire/**/*.test.ts' || failed=1
+hygiene after
+exit "$failed"

@@ -28,12 +28,23 @@ export class PingStream implements AsyncDisposable {
     return this.#ping.again("bytes from", count, 10_000);
   }
 
-  /** Ends the ping. `longestGapMs` is between two answers that follow one another. */
+  /**
+   * Waits for one more answer and ends the ping. `lost` are those without an answer that were sent before the last that has one: on a busy
+   * machine some are on their way at any moment. `longestGapMs` is between two answers that follow one another.
+   */
   async stop(): Promise<Pinged & { readonly longestGapMs: number }> {
+    await this.answers(1);
     const { stdout } = await this.#ping.stop("SIGINT");
-    const times = [...stdout.matchAll(/^\[(\d+\.\d+)\] \d+ bytes from/gm)].map((line) => Number(line[1]) * 1000);
+    const answers = [...stdout.matchAll(/^\[(\d+\.\d+)\] \d+ bytes from .* icmp_seq=(\d+)/gm)];
+    const times = answers.map(([, time]) => Number(time) * 1000);
+    const numbers = new Set(answers.map(([, , number]) => Number(number)));
     const gaps = times.slice(1).map((time, index) => time - (times[index] ?? time));
-    return { ...parsePing(stdout), longestGapMs: Math.round(Math.max(0, ...gaps)) };
+    return {
+      sent: parsePing(stdout).sent,
+      received: numbers.size,
+      lost: Math.max(...numbers) - numbers.size,
+      longestGapMs: Math.round(Math.max(0, ...gaps)),
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
