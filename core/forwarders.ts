@@ -61,8 +61,16 @@ export function discoverForwarder(parts: Parts): Element {
       const known = chosen.get(call.connection.id);
       const here = await local(call.signal).catch(() => []);
       const registered = here.find(({ name }) => name === nameOf(call));
+      const target = call.target ?? (registered ?? known)?.url;
+      const behind = nextSegment(call.connection)?.name;
+      // It may be on its way back, and would keep what nobody else knows of.
+      if (target === undefined && behind !== undefined)
+        throw new MeshError(
+          "unreachable",
+          `the forwarder ${JSON.stringify(behind)}, which has this connection, is not registered; close it again when it is`,
+        );
       chosen.delete(call.connection.id);
-      await next.close({ ...call, target: call.target ?? (registered ?? known)?.url });
+      await next.close({ ...call, target });
     },
   };
 }

@@ -122,10 +122,22 @@ describe("discoverForwarder", () => {
     directory.forget("fwd-a");
     await handler.close(first());
     await handler.close(behind("fwd-b"));
-    await handler.close(behind("unknown"));
+    await handler.close(first());
     assert.deepEqual(
       tail.closes.map(({ target }) => target),
       ["unix:///a", "unix:///b", undefined],
+    );
+  });
+
+  it("does not take a close for done while the forwarder that has the connection is still to come", async () => {
+    const { handler, tail, directory } = hop();
+    await failsWith("unreachable", 'the forwarder "fwd-c", which has this connection, is not registered', handler.close(behind("fwd-c")));
+    assert.deepEqual(tail.closes, []);
+    directory.endpoints.push(endpoint("fwd-c", ["forwarder"], { p2p: "true" }, "unix:///a"));
+    await handler.close(behind("fwd-c"));
+    assert.deepEqual(
+      tail.closes.map(({ target }) => target),
+      ["unix:///a"],
     );
   });
 });

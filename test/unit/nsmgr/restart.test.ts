@@ -50,6 +50,24 @@ describe("a connection", () => {
     assert.deepEqual(interfaces(), before);
   });
 
+  it("is closed at a node that was away for long, where the nsmgr is back before its forwarder", async () => {
+    const { mesh, attachment } = await joined();
+    await using _ = mesh;
+    await Promise.all([mesh.node(2).killNsmgr(), mesh.node(2).forwarder.kill()]);
+    // Longer than the forwarder's registration lasts.
+    await mesh.world.clock.advance(70_000);
+    await mesh.node(2).startNsmgr();
+    const detached = mesh.node(1).client.detach({ id: attachment.id }, patience);
+    await mesh.until("the close has come to the nsmgr", 30_000, async () => {
+      const [now] = await mesh.node(1).client.listAttachments(patience);
+      return /the forwarder "forwarder-node-2", which has this connection, is not registered/.test(now?.reason ?? "");
+    });
+    await mesh.node(2).forwarder.start();
+    await mesh.until("nothing is left there", 30_000, () => mesh.node(2).forwarder.interfaces.list().length === 0);
+    await detached.catch(() => {});
+    await nothingLeft(mesh);
+  });
+
   it("keeps its address when the endpoint's nsmgr was away and others ask", async () => {
     const { mesh, attachment } = await joined();
     await using _ = mesh;
