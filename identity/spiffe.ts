@@ -43,16 +43,24 @@ export function parseTrustDomain(text: string): string {
   );
 }
 
-/** Ids that a rule means: `*` is one segment, or any trust domain; `**` at the end is any rest, none too. */
+/** Ids that a rule means: `*` is a segment or a part of one, or any trust domain; `**` at the end is any rest, none too. */
 export type IdPattern = (id: string) => boolean;
 
 /** Throws "invalid" for a pattern that no id could match. */
 export function parseIdPattern(text: string): IdPattern {
-  const probe = text.replace(/^spiffe:\/\/\*(?=\/|$)/, "spiffe://any").replace(/\/\*\*$/, "");
-  parseSpiffeId(probe.replaceAll("/*", "/any"));
   const body = text.replace(/\/\*\*$/, "");
-  const escaped = body.replace(/[.+?^${}()|[\]\\]/g, "\\$&").replaceAll("*", "[^/]+");
-  const whole = new RegExp(`^${escaped}${body === text ? "" : "(/.*)?"}$`);
+  const [, domain = "", path = ""] = /^spiffe:\/\/([^/]*)(.*)$/s.exec(body) ?? [];
+  const segments = path.split("/");
+  // Two in one segment could be made to try every way to share it out.
+  if (segments.some((segment) => segment.split("*").length > 2) || (domain !== "*" && domain.includes("*")))
+    throw new MeshError(
+      "invalid",
+      `in a pattern of SPIFFE ids, a part of the path has one * at most, a trust domain is * or has none, and ** stands at the end alone; got ${JSON.stringify(text.slice(0, 100))}`,
+    );
+  parseSpiffeId(body.replaceAll("*", "any"));
+  const escaped = (part: string) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&");
+  const meant = [domain, ...segments.slice(1)].map((part) => (part === "*" ? "[^/]+" : escaped(part).replace("*", "[^/]*")));
+  const whole = new RegExp(`^spiffe://${meant.join("/")}${body === text ? "" : "(/.*)?"}$`);
   return (id) => whole.test(id);
 }
 

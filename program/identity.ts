@@ -25,7 +25,7 @@ export const identitySettings = {
   spiffeEndpointSocket: setting("SPIFFE_ENDPOINT_SOCKET", "the socket of the Workload API", text, "unix:///run/spire/sockets/agent.sock"),
   peerIds: setting(
     "NSM_PEER_IDS",
-    "SPIFFE ids that others must have, as registry:spiffe://a/registry,nsmgr:spiffe://a/*/nsmgr; * is one part, ** at the end any rest",
+    "SPIFFE ids that others must have, as registry:spiffe://a/registry,nsmgr:spiffe://a/*/nsmgr; * is a part or some of one, ** at the end any rest",
     labels,
     "",
   ),

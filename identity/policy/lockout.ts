@@ -9,12 +9,13 @@ export interface Needs {
   readonly wants: readonly { readonly action: Action /** undefined: any, one is enough. */; readonly service: string | undefined }[];
 }
 
-/** What a program of a node cannot do without, by the last part of its SPIFFE id. The service is the one of forwarders. */
-export function needsOf(id: string, service: string): Needs {
+/** What a program of a node cannot do without. The service is the one of forwarders. */
+export function needsOf(id: string, program: "nsmgr" | "forwarder", service: string): Needs {
   const monitor = { action: "monitor", service: undefined } as const;
-  const wants = id.endsWith("/forwarder")
-    ? [{ action: "register", service } as const, { action: "find", service: undefined } as const, monitor]
-    : [{ action: "find", service } as const, monitor];
+  const wants =
+    program === "forwarder"
+      ? [{ action: "register", service } as const, { action: "find", service: undefined } as const, monitor]
+      : [{ action: "find", service } as const, monitor];
   return { id, what: "a program of a node of this site", wants };
 }
 

@@ -12,7 +12,7 @@ const inForceTimes = 8;
 /** Of each list in a rule. */
 export const mostEntries = 256;
 
-const whoWords = "a SPIFFE id such as spiffe://paris/node/*/nsmgr (* is one part, ** at the end any rest), or a trust domain";
+const whoWords = "a SPIFFE id such as spiffe://paris/node/*/nsmgr (* is a part or some of one, ** at the end any rest), or a trust domain";
 const nameWords = "a name without spaces, * for any number of characters";
 const text = (what: string) => z.string(`must be ${what}`);
 

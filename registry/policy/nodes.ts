@@ -14,10 +14,14 @@ export async function siteNodes(parts: {
 }): Promise<Needs[]> {
   const { store, trustDomain, endpoints, forwarderService } = parts;
   const prefix = `spiffe://${trustDomain}/`;
-  const ids = new Set((await memberPaths(store)).map((path) => `spiffe://${trustDomain}${path}`));
+  const programs = new Map<string, "nsmgr" | "forwarder">();
+  // What an id says is known only of those that our own authority gave.
+  for (const path of await memberPaths(store))
+    programs.set(`spiffe://${trustDomain}${path}`, path.endsWith("/forwarder") ? "forwarder" : "nsmgr");
   const query = NetworkServiceEndpoint.fromPartial({ networkServiceNames: [forwarderService] });
   // The forwarder and its nsmgr; the registry itself is the last.
   for await (const { value } of endpoints.find(query, { watch: false }, { signal: new AbortController().signal }))
-    for (const id of value.pathIds.slice(0, -1)) if (id.startsWith(prefix)) ids.add(id);
-  return [...ids].sort().map((id) => needsOf(id, forwarderService));
+    for (const [at, id] of value.pathIds.slice(0, -1).entries())
+      if (id.startsWith(prefix)) programs.set(id, at === 0 ? "forwarder" : "nsmgr");
+  return [...programs].sort().map(([id, program]) => needsOf(id, program, forwarderService));
 }

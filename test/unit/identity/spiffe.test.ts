@@ -47,12 +47,24 @@ describe("patterns of ids", () => {
     ["spiffe://paris/**", "spiffe://parish/any", false],
     ["spiffe://*/registry", "spiffe://tokyo/registry", true],
     ["spiffe://pa.is/**", "spiffe://paxis/a", false],
+    ["spiffe://paris/ns/nsm/pod/nsmgr-*", "spiffe://paris/ns/nsm/pod/nsmgr-7xk2p", true],
+    ["spiffe://paris/ns/nsm/pod/nsmgr-*", "spiffe://paris/ns/nsm/pod/forwarder-7xk2p", false],
+    ["spiffe://paris/ns/nsm/pod/nsmgr-*", "spiffe://paris/ns/nsm/pod/nsmgr-7/forwarder", false],
+    ["spiffe://paris/*-nsmgr/**", "spiffe://paris/a-nsmgr/b/c", true],
   ];
   for (const [pattern, id, matches] of rows)
     it(`${pattern} ${matches ? "means" : "does not mean"} ${id}`, () => assert.equal(parseIdPattern(pattern)(id), matches));
 
   it("refuse what no id could match", () => {
-    for (const text of ["", "paris/*", "spiffe://paris/", "spiffe://paris/a b"])
+    for (const text of [
+      "",
+      "paris/*",
+      "spiffe://paris/",
+      "spiffe://paris/a b",
+      "spiffe://pa*s/a",
+      "spiffe://paris/a*b*c",
+      "spiffe://paris/**/a",
+    ])
       throwsWith("invalid", /SPIFFE id|path/, () => parseIdPattern(text));
   });
 });

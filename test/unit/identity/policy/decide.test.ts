@@ -116,7 +116,7 @@ describe("a policy", () => {
 });
 
 describe("who a policy locks out", () => {
-  const programs = [needsOf(node("nsmgr"), "forwarder"), needsOf(node("forwarder"), "forwarder")];
+  const programs = [needsOf(node("nsmgr"), "nsmgr", "forwarder"), needsOf(node("forwarder"), "forwarder", "forwarder")];
 
   it("is nobody with the example and with the policy of a fresh site", () => {
     assert.deepEqual(lockedOut(example, programs), []);

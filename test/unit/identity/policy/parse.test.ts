@@ -32,7 +32,7 @@ describe("a policy file", () => {
       'line 6: entry 1 of who is "Paris"; it must be a SPIFFE id',
       "lower-case",
     ],
-    ["a pattern inside a part", second('["spiffe://paris/n*d"]', "[find]", "[x]"), "line 6: entry 1 of who", "letters, digits"],
+    ["two stars in a part", second('["spiffe://paris/n*d*"]', "[find]", "[x]"), "line 6: entry 1 of who", "has one * at most"],
     ["** in the middle", second('["spiffe://paris/**/nsmgr"]', "[find]", "[x]"), "line 6: entry 1 of who is"],
     ["an id of another kind", second('["https://paris/x"]', "[find]", "[x]"), "line 6: entry 1 of who is", "is no SPIFFE id"],
     [
