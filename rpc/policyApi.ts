@@ -6,6 +6,7 @@ import { formatPolicy, longestPolicy } from "../identity/policy/parse.js";
 import { ofOneSite, parseSpiffeId } from "../identity/spiffe.js";
 import { checkText } from "./check.js";
 import { limits } from "./limits.js";
+import { onAbort } from "./signals.js";
 
 /** isthmus.v1.Policy, for the site's administrator. Every failure is a MeshError. */
 export interface PolicyApi {
@@ -44,10 +45,11 @@ export function policyFeed(source: PolicySource): PolicyFeedApi {
           yield { text, version };
           continue;
         }
-        await new Promise<void>((resolve) => {
+        const changed = new Promise<void>((resolve) => {
           wake = resolve;
-          signal.addEventListener("abort", () => resolve(), { once: true });
         });
+        using _tie = onAbort(signal, wake);
+        await changed;
       }
     },
   };

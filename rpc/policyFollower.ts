@@ -84,12 +84,11 @@ export class FollowedPolicy implements PolicySource, AsyncDisposable {
 
   /** What cannot be read (a newer registry may say more) changes nothing. */
   #take({ text, version }: PolicyInForce): void {
-    const { kept, log, audit, from } = this.#parts;
+    const { log, audit, from } = this.#parts;
     try {
       const next = { policy: parseInForce(text, `the policy of ${from}`), text, version };
       const { current } = this.#held;
       if (version === current.version && formatPolicy(next.policy) === formatPolicy(current.policy)) return;
-      kept.write(next);
       this.#held.set(next);
       log.info("policy changed", { version });
       audit.changed({
@@ -98,13 +97,26 @@ export class FollowedPolicy implements PolicySource, AsyncDisposable {
         on: `version ${version}`,
         sentence: `version ${version} of the site's policy holds here now`,
       });
+      this.#keep(next);
     } catch (error) {
       log.error("policy not taken, the one before holds", { from, version, reason: asMeshError(error).message });
     }
   }
+
+  /** It holds also when it cannot be kept: after a restart it is heard again. */
+  #keep(policy: InForce): void {
+    try {
+      this.#parts.kept.write(policy);
+    } catch (error) {
+      this.#parts.log.warn("policy not kept", { version: policy.version, reason: asMeshError(error).message });
+    }
+  }
 }
 
-/** The policy that a peer at `from` tells, kept in `stateDir`; until one tells it, that of a fresh site. Where one is away the next is asked. */
+/**
+ * The policy that a peer at `from` tells, kept in `stateDir`; until one tells it, that of a fresh site. Where one is away the next is
+ * asked.
+ */
 export function followPolicy(
   peers: Pick<PeerSet, "policyFeed">,
   parts: Pick<FollowedPolicyParts, "audit" | "clock" | "log"> & {
