@@ -11,8 +11,8 @@ import { undoOnFailure } from "./rollback.js";
 import { type TokenSource, updateToken } from "./token.js";
 
 /**
- * What every program does with a request that comes in: path, authorize, permit, begin, token, timeout, monitor, and then its own elements,
- * each of which is undone when a first request fails.
+ * What every program does with a request that comes in: path, authorize, permit, begin, token, timeout, monitor, and then its own
+ * elements, each of which is undone when a first request fails.
  */
 export function serverChain(parts: {
   readonly name: string;

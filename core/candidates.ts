@@ -47,7 +47,10 @@ export async function endpointNamed(directory: Directory, name: string, signal: 
   throw new MeshError("no-endpoint", `the endpoint ${quote(name)} is not registered (any more)`);
 }
 
-/** Refuses ("no-endpoint") an endpoint that serves something else: who may ask for one service must not get another by naming its endpoint. */
+/**
+ * Refuses ("no-endpoint") an endpoint that serves something else: who may ask for one service must not get another by naming its
+ * endpoint.
+ */
 export function mustServe({ name, networkServiceNames: served }: NetworkServiceEndpoint, service: string): void {
   if (service === "" || served.length === 0 || served.includes(service)) return;
   throw new MeshError("no-endpoint", `the endpoint ${quote(name)} does not serve ${quote(service)}; it serves ${served.join(", ")}`);

@@ -2,7 +2,9 @@ import { MeshError } from "./error.js";
 import { isSignedBy, type Jwt, readToken } from "./jwt.js";
 import type { Peer } from "./peer.js";
 
-/** Before a pod's name in its SPIFFE id. No other id has it: NSM's own deployments, for one, call every program `/ns/NAMESPACE/pod/NAME`. */
+/**
+ * Before a pod's name in its SPIFFE id. No other id has it: NSM's own deployments, for one, call every program `/ns/NAMESPACE/pod/NAME`.
+ */
 export const podSegment = "isthmus-pod";
 const podForm = new RegExp(`^(.+)/${podSegment}/[^/]+$`);
 

@@ -31,7 +31,10 @@ export class Signer {
     this.#parts = parts;
   }
 
-  /** Signs with that SVID: in its own name, or in `subject`'s, for whom and for whose `claims` its owner vouches. No token outlives the SVID. */
+  /**
+   * Signs with that SVID: in its own name, or in `subject`'s, for whom and for whose `claims` its owner vouches. No token outlives the
+   * SVID.
+   */
   by(svid: Svid, subject = svid.id.text, claims?: Readonly<Record<string, unknown>>): TokenSource {
     return (audience) => this.#token(svid, { subject, audience, claims });
   }

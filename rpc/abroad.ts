@@ -1,7 +1,10 @@
 import { MeshError } from "../core/error.js";
 import { formatUrl, parseUrl, type Url } from "./url.js";
 
-/** The URL of an endpoint of this site as another site dials it; undefined where that cannot reach it. One that is not TCP stays as it is. */
+/**
+ * The URL of an endpoint of this site as another site dials it; undefined where that cannot reach it. One that is not TCP stays as it
+ * is.
+ */
 export function urlAbroad(text: string): string | undefined {
   if (!text.startsWith("tcp:")) return text;
   const url = parsed(text);
@@ -10,7 +13,10 @@ export function urlAbroad(text: string): string | undefined {
   return external === undefined ? formatUrl({ kind, host, port }) : `tcp://${external}`;
 }
 
-/** The URL of an endpoint of another site as it is dialled here, where only that site's nsmgr may answer; undefined where that makes no sense. */
+/**
+ * The URL of an endpoint of another site as it is dialled here, where only that site's nsmgr may answer; undefined where that makes no
+ * sense.
+ */
 export function urlFromAbroad(text: string, trustDomain: string): string | undefined {
   const url = parsed(text);
   if (url?.kind !== "tcp") return undefined;

@@ -11,8 +11,8 @@ const lifetimeMs = 10 * 60_000;
 const pollMs = 50;
 
 /**
- * Joins every two sites of a lab, as `nsmctl site invite` and `nsmctl site join` do. Their registries serve already. A site that lets nobody
- * in can be invited, and cannot invite.
+ * Joins every two sites of a lab, as `nsmctl site invite` and `nsmctl site join` do. Their registries serve already. A site that lets
+ * nobody in can be invited, and cannot invite.
  */
 export async function federate(context: Context, lab: LabRecord, step: (text: string) => void): Promise<void> {
   const { signal } = context;

@@ -64,7 +64,8 @@ const longestPauseMs = 5_000;
 
 /**
  * The identity of a program of a node: the one that it kept; where that has ended, another for the key that it kept; where there is
- * none, or that is not taken any more, what a one-time token gets. Waits for a registry that is away; rejects with "denied" and "invalid" when there is none to be had.
+ * none, or that is not taken any more, what a one-time token gets. Waits for a registry that is away; rejects with "denied" and
+ * "invalid" when there is none to be had.
  */
 export async function openMember(parts: MemberParts): Promise<RenewingSource> {
   const { clock, authority, log, file } = parts;

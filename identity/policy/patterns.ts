@@ -4,7 +4,10 @@ import type { Pattern } from "./policy.js";
 
 const longest = 253;
 
-/** SPIFFE ids: as `NSM_PEER_IDS` has them (`*` is a part or some of one, `**` at the end any rest), or a trust domain for all of its ids. Throws "invalid". */
+/**
+ * SPIFFE ids: as `NSM_PEER_IDS` has them (`*` is a part or some of one, `**` at the end any rest), or a trust domain for all of its ids.
+ * Throws "invalid".
+ */
 export function whoPattern(text: string): Pattern {
   const matches = text.includes("/") ? parseIdPattern(text) : parseIdPattern(`spiffe://${parseTrustDomain(text)}/**`);
   return { text, matches };
