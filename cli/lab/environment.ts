@@ -1,3 +1,4 @@
+import { formatUrl } from "../../rpc/url.js";
 import { etcdSettings } from "./etcd.js";
 import { nodeFiles, siteFiles } from "./files.js";
 import type { NodePlan, OwnProgram } from "./layout.js";
@@ -69,6 +70,6 @@ function authorityOf(lab: LabRecord, { site }: NodePlan): Record<string, string>
   return { NSM_CA_KEY_FILE: caKey, NSM_CA_CERT_FILE: caCertificate };
 }
 
-function tcp(address: string, port: number): string {
-  return `tcp://${address.includes(":") ? `[${address}]` : address}:${port}`;
+function tcp(host: string, port: number): string {
+  return formatUrl({ kind: "tcp", host, port });
 }

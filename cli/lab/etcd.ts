@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import type { Clock } from "../../core/clock.js";
 import { MeshError } from "../../core/error.js";
+import { hostAndPort } from "../../rpc/url.js";
 import { nodeFiles, siteFiles } from "./files.js";
 import type { LabPlan, NodePlan, SitePlan } from "./layout.js";
 import { statusAt } from "./loopback.js";
@@ -87,6 +88,5 @@ function siteOf(lab: LabPlan, node: NodePlan): SitePlan {
 }
 
 function urlOf(lab: LabRecord, member: EtcdPlan, port: number): string {
-  const { address } = needNode(lab, member.node);
-  return `https://${address.includes(":") ? `[${address}]` : address}:${port}`;
+  return `https://${hostAndPort({ host: needNode(lab, member.node).address, port })}`;
 }

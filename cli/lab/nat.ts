@@ -1,4 +1,4 @@
-import { isIPv6 } from "node:net";
+import { formatUrl, hostAndPort } from "../../rpc/url.js";
 import { usage } from "../errors.js";
 import type { LabPlan, NodePlan, SitePlan, SiteWish, Underlay } from "./layout.js";
 
@@ -46,8 +46,9 @@ export function natPlan(kind: NatKind | undefined, at: number, underlay: Underla
 /** NSM_FEDERATION_URLS of a site's registry, and NSM_EXTERNAL_ADDRESS of a node's programs, as far as they need them. */
 export function registryOutside(site: Pick<SitePlan, "nat" | "registryNodes"> | undefined): Record<string, string> {
   if (site?.nat === undefined || site.nat.kind === "closed") return {};
-  const { address } = site.nat;
-  return { NSM_FEDERATION_URLS: site.registryNodes.map((_, number) => `tcp://${at(address, ports.registry + number)}`).join(",") };
+  const { address: host } = site.nat;
+  const urls = site.registryNodes.map((_, number) => formatUrl({ kind: "tcp", host, port: ports.registry + number }));
+  return { NSM_FEDERATION_URLS: urls.join(",") };
 }
 
 export function outsideOf(lab: Pick<LabPlan, "sites" | "nodes">, node: NodePlan, program: "nsmgr" | "forwarder"): Record<string, string> {
@@ -55,7 +56,8 @@ export function outsideOf(lab: Pick<LabPlan, "sites" | "nodes">, node: NodePlan,
   if (nat === undefined) return {};
   const mapped = mappedPorts(lab, node);
   const isOpen = nat.kind === "open" || (nat.kind === "control" && program === "nsmgr");
-  return { NSM_EXTERNAL_ADDRESS: isOpen ? at(nat.address, program === "nsmgr" ? mapped.nsmgr : mapped.tunnel) : "none" };
+  const port = program === "nsmgr" ? mapped.nsmgr : mapped.tunnel;
+  return { NSM_EXTERNAL_ADDRESS: isOpen ? hostAndPort({ host: nat.address, port }) : "none" };
 }
 
 function mappedPorts({ nodes }: Pick<LabPlan, "nodes">, node: NodePlan): { readonly nsmgr: number; readonly tunnel: number } {
@@ -90,14 +92,11 @@ function forwards(plan: LabPlan, site: SitePlan): { readonly kind: "tcp" | "udp"
     .flatMap((node) => {
       const mapped = mappedPorts(plan, node);
       const registry = registryNodes.indexOf(node.name);
+      const to = (port: number) => hostAndPort({ host: node.address, port });
       return [
-        { kind: "tcp" as const, port: mapped.nsmgr, to: at(node.address, ports.nsmgr) },
-        ...(registry >= 0 ? [{ kind: "tcp" as const, port: ports.registry + registry, to: at(node.address, ports.registry) }] : []),
-        ...(nat.kind === "open" ? [{ kind: "udp" as const, port: mapped.tunnel, to: at(node.address, ports.tunnel) }] : []),
+        { kind: "tcp" as const, port: mapped.nsmgr, to: to(ports.nsmgr) },
+        ...(registry >= 0 ? [{ kind: "tcp" as const, port: ports.registry + registry, to: to(ports.registry) }] : []),
+        ...(nat.kind === "open" ? [{ kind: "udp" as const, port: mapped.tunnel, to: to(ports.tunnel) }] : []),
       ];
     });
-}
-
-function at(address: string, port: number): string {
-  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
 }
