@@ -120,13 +120,19 @@ function statusText(status: LabStatus): string {
 }
 
 function podCommand(shell: Shell): Command {
-  return command("pod", "add and remove pods", ["nsmctl lab pod add client --node paris-1"])
+  return command("pod", "add and remove pods", [
+    "nsmctl lab pod add client --node paris-1",
+    "nsmctl lab pod add one two three --node paris-1",
+  ])
     .addCommand(podAddCommand(shell))
     .addCommand(podRemoveCommand(shell));
 }
 
 function podAddCommand({ context }: Shell): Command {
-  return command("add", "make pods beside a node", ["nsmctl lab pod add client --node paris-1"])
+  return command("add", "make pods beside a node", [
+    "nsmctl lab pod add client --node paris-1",
+    "nsmctl lab pod add one two three --node paris-1",
+  ])
     .argument("<name...>", "the pods' names; the namespace of each is PREFIX-pod-NAME")
     .action(async (names: string[], _options: unknown, self: Command) => {
       const { prefix, node } = optionsOf(self);

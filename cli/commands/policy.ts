@@ -10,7 +10,7 @@ import { command, optionsOf, type Shell, several } from "../command.js";
 import type { Context, GlobalOptions } from "../context.js";
 import { type Format, outputOption, print } from "../output.js";
 import { withSite } from "../session.js";
-import { registryTarget } from "../target.js";
+import { registryOption, registryTarget } from "../target.js";
 
 interface RegistryOptions extends GlobalOptions {
   readonly registry?: string;
@@ -28,9 +28,9 @@ interface AskOptions extends RegistryOptions {
   readonly may: Action;
   readonly service: string;
   readonly podLabel?: string[];
+  readonly output: Format;
 }
 
-const registryWords = "the registry's isthmus.v1 socket (default: a lab's first registry, else that of this machine)";
 const anna = "--as spiffe://paris/node/paris-1/nsmgr/isthmus-pod/client --may request --service camera-feed";
 
 /** `policy …`. */
@@ -53,7 +53,7 @@ function applyCommand({ context }: Shell): Command {
     .requiredOption("-f, --file <path>", "the policy, YAML")
     .option("--as <id>", "the SPIFFE id of who applies it, who must not lock itself out")
     .option("--force", "also when it locks out programs of the site, or who applies it")
-    .option("--registry <url>", registryWords)
+    .option("--registry <url|site>", registryOption)
     .action(async (_options: unknown, self: Command) => {
       const options = optionsOf<ApplyOptions>(self);
       const { text, policy } = readPolicy(options.file);
@@ -66,7 +66,7 @@ function applyCommand({ context }: Shell): Command {
 
 function getPolicyCommand({ context }: Shell): Command {
   return command("get", "show the site's policy", ["nsmctl policy get", "nsmctl policy get -o yaml > policy.yaml"])
-    .option("--registry <url>", registryWords)
+    .option("--registry <url|site>", registryOption)
     .addOption(outputOption())
     .action(async (_options: unknown, self: Command) => {
       const options = optionsOf<RegistryOptions & { readonly output: Format }>(self);
@@ -95,7 +95,7 @@ function testCommand(shell: Shell): Command {
     .action(async (_options: unknown, self: Command) => {
       const options = optionsOf<AskOptions>(self);
       const decision = decided(readPolicy(options.file ?? "").policy, options);
-      shell.context.out(`${words(decision)}\n`);
+      await print(shell.context, options.output, told(decision), () => words(decision));
       shell.exit(decision.allowed ? 0 : 1);
     });
 }
@@ -105,10 +105,11 @@ function explainCommand({ context }: Shell): Command {
     `nsmctl policy explain ${anna} --pod-label role=viewer`,
   ])
     .option("-f, --file <path>", "of this file, not of the site's policy")
-    .option("--registry <url>", registryWords)
+    .option("--registry <url|site>", registryOption)
     .action(async (_options: unknown, self: Command) => {
       const options = optionsOf<AskOptions>(self);
-      context.out(`${words(decided(await policyOf(context, options), options))}\n`);
+      const decision = decided(await policyOf(context, options), options);
+      await print(context, options.output, told(decision), () => words(decision));
     });
 }
 
@@ -117,7 +118,8 @@ function asking(name: string, description: string, examples: readonly string[]):
     .requiredOption("--as <id>", "who: a SPIFFE id")
     .addOption(new Option("--may <action>", "what it wants to do").choices(actions).makeOptionMandatory())
     .requiredOption("--service <name>", "with which network service")
-    .option("--pod-label <key=value>", "a label of the pod that it is; may be given several times", several);
+    .option("--pod-label <key=value>", "a label of the pod that it is; may be given several times", several)
+    .addOption(outputOption());
 }
 
 async function policyOf(context: Context, options: AskOptions): Promise<Policy> {
@@ -129,6 +131,11 @@ async function policyOf(context: Context, options: AskOptions): Promise<Policy> 
 function decided(policy: Policy, { as: id, may: action, service, podLabel = [] }: AskOptions): Decision {
   parseSpiffeId(id);
   return decide(policy, { id, action, service, podLabels: parseLabels(podLabel, "--pod-label") });
+}
+
+/** For `-o json`. */
+function told(decision: Decision) {
+  return decision.allowed ? { allowed: true, rule: decision.rule.title } : { allowed: false, missing: decision.missing };
 }
 
 function words(decision: Decision): string {

@@ -35,4 +35,13 @@ describe("nsmctl policy", () => {
     assert.equal(code, 0);
     assert.match(out, /^denied: /);
   });
+
+  it("says it as JSON for programs", async () => {
+    const allowed = await policy("explain", "--service", "public-x", "-o", "json");
+    assert.deepEqual(JSON.parse(allowed.out), { allowed: true, rule: "rule 5 (public)" });
+    const { code, out } = await policy("test", "--service", "camera-feed", "-o", "json");
+    const told = JSON.parse(out) as { allowed: boolean; missing: string };
+    assert.deepEqual([code, told.allowed], [1, false]);
+    assert.match(told.missing, /may not request "camera-feed"/);
+  });
 });
