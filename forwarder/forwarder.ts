@@ -33,7 +33,8 @@ import { type PortRange, type WireguardWayParts, wireguardWay } from "./mechanis
 import type { Pods } from "./pods.js";
 import { keepRegistered } from "./registration.js";
 import { StoppableClock } from "./stoppableClock.js";
-import { NodeTunnel, type TunnelLink } from "./tunnel/tunnel.js";
+import type { TunnelLink } from "./tunnel/link.js";
+import { NodeTunnel } from "./tunnel/tunnel.js";
 import { idOf, Wanted } from "./wanted.js";
 
 export interface ForwarderConfig {

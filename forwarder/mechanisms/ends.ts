@@ -33,6 +33,11 @@ export class OwnEnd {
     return { ip: external.host, port: mapped ? (external.port ?? port) : port };
   }
 
+  /** Whether the other side reaches this node at all. */
+  isReached(connection: Connection): boolean {
+    return this.#parts.underlay.external !== "none" || !this.#crossesSites(connection);
+  }
+
   /** Whether a request that is to go on goes to another site, or one that has come here came from there. */
   #crossesSites({ networkServiceEndpointName, path }: Connection): boolean {
     const { site, trustDomain } = this.#parts;

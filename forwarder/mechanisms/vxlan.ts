@@ -33,7 +33,7 @@ export function vxlanWay(parts: {
     kind: "vxlan",
     refusal(connection) {
       if (connection.payload !== ETHERNET) return "vxlan carries payload ETHERNET only";
-      if (parts.own.at(connection, port) === undefined) return "vxlan needs a node that is reached from outside (NSM_EXTERNAL_ADDRESS)";
+      if (!parts.own.isReached(connection)) return "vxlan needs a node that is reached from outside (NSM_EXTERNAL_ADDRESS)";
       if (parts.allowPlain || preferred(connection) === "vxlan") return undefined;
       return "vxlan is not encrypted; ask for it by name, or allow it on this node (NSM_ALLOW_PLAIN=true)";
     },

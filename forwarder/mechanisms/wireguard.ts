@@ -8,7 +8,7 @@ import type { WireguardSide } from "../crossConnect.js";
 import { lower, wireguardMtu } from "../mtu.js";
 import { deviceOf, type Role } from "../names.js";
 import { handshake, isFresh } from "../tunnel/handshake.js";
-import type { TunnelLink } from "../tunnel/tunnel.js";
+import type { TunnelLink } from "../tunnel/link.js";
 import { endpointText, type OwnEnd, present, type Underlay } from "./ends.js";
 import type { ConnectionKeys } from "./keys.js";
 import type { Way } from "./mechanism.js";
@@ -70,7 +70,7 @@ export function wireguardWay(parts: WireguardWayParts): Way<WireguardSide> {
       );
       const isNew = before === undefined || before.peerKey !== from.publicKey;
       const peerEndpoint = (await seen(id, "client", before, from.publicKey)) ?? endpointText(from);
-      const waits = isNew && parts.own.at(call.connection, 1) !== undefined;
+      const waits = isNew && parts.own.isReached(call.connection);
       return { kind: "wireguard", mechanism, ...own(id, before), peerKey: from.publicKey, peerEndpoint, waits };
     },
 

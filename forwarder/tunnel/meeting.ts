@@ -1,8 +1,8 @@
 import type { Clock } from "../../core/clock.js";
 import type { Log } from "../../core/log.js";
 import { handshake } from "./handshake.js";
+import type { TunnelLink } from "./link.js";
 import type { Peer, Peers } from "./peers.js";
-import type { TunnelLink } from "./tunnel.js";
 
 /** What the answering side knows of its peer. */
 export interface Expected {

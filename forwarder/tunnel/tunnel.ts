@@ -3,24 +3,15 @@ import type { Clock } from "../../core/clock.js";
 import { asMeshError, MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import type { Meter } from "../../core/meter.js";
-import type { PeerStatus } from "../../kernel/parts.js";
 import type { StateStore } from "../../program/state.js";
 import { abortable } from "../../rpc/signals.js";
 import type { Dataplane } from "../dataplane.js";
 import { desiredTunnel, type TunnelNode, type TunnelPeer } from "../desired.js";
 import { handshake, isFresh } from "./handshake.js";
+import type { TunnelLink } from "./link.js";
 import { type Expected, meet } from "./meeting.js";
 import { type Peer, Peers } from "./peers.js";
 import { Traffic } from "./traffic.js";
-
-/** What the tunnel must be able to see and measure. */
-export interface TunnelLink {
-  status(device: string): Promise<PeerStatus[]>;
-  /** The largest packet that reaches a tunnel address whole, and comes back; undefined: none did. At most `most`. */
-  pathMtu(address: string, most: number, signal: AbortSignal): Promise<number | undefined>;
-  /** Whether an echo comes back from a tunnel address in a moment. */
-  reaches(address: string, signal: AbortSignal): Promise<boolean>;
-}
 
 export interface TunnelParts {
   readonly node: TunnelNode;
