@@ -16,6 +16,7 @@ import { inTheirWords } from "../../../core/siteNames.js";
 import { timeout } from "../../../core/timeout.js";
 import { up } from "../../../core/up.js";
 import { Gate } from "../../../identity/policy/gate.js";
+import type { PolicySource } from "../../../identity/policy/inForce.js";
 import { audited } from "../../../rpc/audited.js";
 import { WatchedDirectory } from "../../../rpc/directory.js";
 import { policedMonitor } from "../../../rpc/policed.js";
@@ -44,7 +45,15 @@ export class StubForwarder {
   readonly #world: MeshWorld;
   readonly #nodeName: string;
   readonly #nsmgrUrl: string;
-  #run: { readonly mortal: Mortal; readonly begin: Begin; readonly monitor: Monitor; readonly stop: AbortController } | undefined;
+  #run:
+    | {
+        readonly mortal: Mortal;
+        readonly begin: Begin;
+        readonly monitor: Monitor;
+        readonly policy: PolicySource;
+        readonly stop: AbortController;
+      }
+    | undefined;
 
   constructor(world: MeshWorld, nodeName: string, nsmgrUrl: string) {
     this.#world = world;
@@ -91,9 +100,14 @@ export class StubForwarder {
     });
     mortal.listen([this.url], audited({ networkService: server, monitor: policedMonitor(monitor, gate) }, audit), this.name);
     const stop = new AbortController();
-    this.#run = { mortal, begin: connections, monitor, stop };
+    this.#run = { mortal, begin: connections, monitor, policy, stop };
     await this.#register(mortal);
     void this.#keepRegistered(mortal, stop.signal);
+  }
+
+  /** What it follows, while it runs. */
+  get policy(): PolicySource | undefined {
+    return this.#run?.policy;
   }
 
   /** The connections that it has. */

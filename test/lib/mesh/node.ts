@@ -1,5 +1,6 @@
 import type { Attachment, AttachRequest, ServedEndpoint, ServeRequest } from "../../../api/gen/isthmus/v1/node.js";
 import { AttachRequest as AttachMessage, ServeRequest as ServeMessage } from "../../../api/gen/isthmus/v1/node.js";
+import type { PolicySource } from "../../../identity/policy/inForce.js";
 import { type Nsmgr, startNsmgr } from "../../../nsmgr/nsmgr.js";
 import type { NodeClient } from "../../../rpc/node.js";
 import type { FollowedPolicy } from "../../../rpc/policyFollower.js";
@@ -77,6 +78,11 @@ export class MeshNode implements AsyncDisposable {
       random: () => 0.5,
     });
     this.#run = { mortal, nsmgr, policy };
+  }
+
+  /** What its nsmgr and its forwarder follow, as far as they run. */
+  get policies(): PolicySource[] {
+    return [this.#run?.policy, this.forwarder.policy].filter((one) => one !== undefined);
   }
 
   /** As kill -9. */

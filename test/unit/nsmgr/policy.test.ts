@@ -25,8 +25,12 @@ describe("the policy in a mesh", () => {
   let mesh: Mesh;
   const apply = (text: string, more: { readonly force?: boolean; readonly author?: string } = {}) =>
     mesh.registry.policy.apply({ text, force: false, author: "", ...more }, unending);
-  /** What comes from where is not waited for: it is heard before the next call is made. */
-  const heard = () => new Promise((resolve) => setTimeout(resolve, 20));
+  /** Resolves when every program of every node has what the registry has. */
+  const heard = () =>
+    mesh.until("the policy is heard everywhere", 5_000, () => {
+      const { text } = mesh.registry.policy.current;
+      return mesh.nodes.every(({ policies }) => policies.every(({ current }) => current.text === text));
+    });
   const audit = () => mesh.world.audit;
 
   beforeEach(async () => {
@@ -164,18 +168,22 @@ describe("the policy in a mesh", () => {
     const query = NetworkServiceEndpoint.fromPartial({ networkServiceNames: ["web"] });
     const watching = async () => {
       let count = 0;
-      for await (const _ of peers.endpoints(registryUrl).find(query, { watch: true }, context)) count++;
-      return count;
+      const watch = async () => {
+        for await (const _ of peers.endpoints(registryUrl).find(query, { watch: true }, context)) count++;
+        return count;
+      };
+      const ended = watch();
+      // What is asked after it is answered after it has begun.
+      await found("user/anna", query);
+      return { ended };
     };
-    const open = watching();
-    await heard();
+    const open = await watching();
     await apply(`allow:${nodes}\n`);
-    assert.equal(await open, 1);
-    const hidden = watching();
-    await heard();
+    assert.equal(await open.ended, 1);
+    const hidden = await watching();
     await apply(restricted);
     await apply(`allow:${nodes}\n  - { who: [test], may: [find], services: [web] }\n`);
-    assert.equal(await hidden, 0);
+    assert.equal(await hidden.ended, 0);
   });
 
   it("lets who may not monitor see no connection, even on its own path", async () => {
@@ -232,7 +240,7 @@ describe("the policy in a mesh", () => {
     const text = "allow: [{ who: [lima], may: [find], services: [web] }]";
     const value = policyKind.encode({ name: "peers/lima", version: 1, text, appliedMs: 0 });
     await mesh.registry.store.commit({ writes: [{ op: "put", key: `${policyKind.prefix}peers/lima`, value }] });
-    await heard();
+    await mesh.until("the registry has heard of it", 5_000, () => /lima/.test(mesh.registry.policy.current.text));
     const { inForce, text: own } = await mesh.registry.policy.get();
     assert.match(inForce, /lima/);
     assert.doesNotMatch(own, /lima/);
