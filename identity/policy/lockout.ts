@@ -1,5 +1,5 @@
 import { decide } from "./decide.js";
-import type { Action, Asked, Policy } from "./policy.js";
+import { type Action, type Asked, actions, type Policy } from "./policy.js";
 
 /** Somebody who must not be locked out, and what for. */
 export interface Needs {
@@ -21,7 +21,7 @@ export function needsOf(id: string, program: "nsmgr" | "forwarder", service: str
 
 /** Whoever applies a policy must still be allowed something. */
 export function authorNeeds(id: string, policy: Policy): Needs {
-  const may = (["register", "find", "request", "monitor"] as const).filter((action) => mayAny(policy, { id, action }));
+  const may = actions.filter((action) => mayAny(policy, { id, action }));
   return { id, what: "who applies it", wants: may.map((action) => ({ action, service: undefined })) };
 }
 

@@ -18,16 +18,18 @@ export const own = "site";
 
 const form = z.object({ version: z.number(), text: z.string(), appliedMs: z.number() });
 
+const prefix = "policy/";
+
 export const policyKind: Kind<PolicyDocument> = {
   word: "policy",
-  prefix: "policy/",
+  prefix,
   name: ({ name }) => name,
   terms: () => [],
   matches: () => true,
   encode: ({ name: _, ...rest }) => Buffer.from(JSON.stringify(rest)),
   decode: ({ key, value }) => {
     try {
-      return { name: key.slice("policy/".length), ...form.parse(JSON.parse(Buffer.from(value).toString("utf8"))) };
+      return { name: key.slice(prefix.length), ...form.parse(JSON.parse(Buffer.from(value).toString("utf8"))) };
     } catch (error) {
       throw new MeshError("exists", `what the store has under ${key} is no policy that this registry can read; apply it again`, {
         cause: error,
