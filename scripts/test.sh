@@ -5,8 +5,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh test || exit 1
 
-# They say within how many seconds something happens: nothing runs beside them.
-alone=(test/e2e/{bad-input,etcd-lab,federation,heal,policy,restart}.test.ts)
+# They say within how many seconds something happens, or ask for all that the machine has: nothing runs beside them.
+alone=(test/e2e/{bad-input,etcd-lab,federation,heal,policy,restart,scale}.test.ts)
 
 notes=$(mktemp -d); trap 'kill -- "-$second" 2>/dev/null; rm -rf "$notes"' EXIT
 export ISTHMUS_TEST_TOTALS=$notes/totals
