@@ -9,6 +9,7 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { handleServerStreamingCall, handleUnaryCall, UntypedServiceImplementation } from "@grpc/grpc-js";
 import { Empty } from "../../google/protobuf/empty.js";
 import { Authorities } from "./identity.js";
+import { SegmentList } from "./segment.js";
 
 export const protobufPackage = "isthmus.v1";
 
@@ -1263,6 +1264,19 @@ export const FederationService = {
     responseSerialize: (value: SiteInfo): Buffer => Buffer.from(SiteInfo.encode(value).finish()),
     responseDeserialize: (value: Buffer): SiteInfo => SiteInfo.decode(value),
   },
+  /**
+   * The segments that were made here and that the asking site takes part in, at once and after each change.
+   * Only for the registry of a joined site.
+   */
+  segments: {
+    path: "/isthmus.v1.Federation/Segments" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
+    requestDeserialize: (value: Buffer): Empty => Empty.decode(value),
+    responseSerialize: (value: SegmentList): Buffer => Buffer.from(SegmentList.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SegmentList => SegmentList.decode(value),
+  },
 } as const;
 
 export interface FederationServer extends UntypedServiceImplementation {
@@ -1276,6 +1290,11 @@ export interface FederationServer extends UntypedServiceImplementation {
    * Only for the registry of a joined site.
    */
   follow: handleServerStreamingCall<Empty, SiteInfo>;
+  /**
+   * The segments that were made here and that the asking site takes part in, at once and after each change.
+   * Only for the registry of a joined site.
+   */
+  segments: handleServerStreamingCall<Empty, SegmentList>;
 }
 
 /** Served by the registry on a unix socket of its own, for the site's administrator. */

@@ -1,0 +1,102 @@
+import type { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
+import { labelsFor } from "../match.js";
+
+/**
+ * What a node says of its part in a segment. It is said in the labels of an endpoint of the segment's network service, so that it
+ * reaches every node that has the segment by the watch that it has anyway, ends with the node's registration, and crosses sites as
+ * policy allows.
+ */
+export interface SegmentNode {
+  readonly segment: string;
+  /** The SPIFFE id of its forwarder, from which its tunnel address follows. The registry lets nobody say another's. */
+  readonly id: string;
+  readonly node: string;
+  readonly site: string;
+  /** Of its node tunnel. */
+  readonly publicKey: string;
+  /** On which it receives. */
+  readonly vni: number;
+  /** Where nodes of its site reach its node tunnel, as `10.0.1.2:51820`. */
+  readonly at: string;
+  /** Where nodes of other sites do; undefined: nowhere, it begins. */
+  readonly abroad: string | undefined;
+  /** The address blocks that it has, canonical. */
+  readonly blocks: readonly string[];
+}
+
+/** A pod with an interface in a segment. */
+export interface SegmentMember {
+  /** A DNS label. */
+  readonly name: string;
+  readonly mac: string;
+  /** Without prefix length. */
+  readonly addresses: readonly string[];
+  /** Prefixes behind it. */
+  readonly announces: readonly string[];
+  /** Of two who say that they are one member, or have one address, the one with the higher number does. */
+  readonly sequence: number;
+}
+
+/** One of the endpoints that a node registers for a segment: the node itself, or some of its members. */
+export type Membership =
+  | { readonly kind: "node"; readonly node: SegmentNode }
+  | { readonly kind: "members"; readonly segment: string; readonly id: string; readonly members: readonly SegmentMember[] };
+
+/** So many members share an endpoint: a join writes one of them anew, however many members there are. */
+export const membersPerEndpoint = 32;
+
+/** The name of the endpoint that stands for a node, or for its members with that number. */
+export function membershipName(segment: string, forwarder: string, shard?: number): string {
+  return shard === undefined ? `${segment}.${forwarder}` : `${segment}.${forwarder}.${shard}`;
+}
+
+const memberPrefix = "member.";
+
+export function nodeLabels(node: SegmentNode): Record<string, string> {
+  const { id, site, publicKey, vni, at, abroad, blocks } = node;
+  return { id, node: node.node, site, key: publicKey, vni: String(vni), at, abroad: abroad ?? "none", blocks: blocks.join(",") };
+}
+
+export function memberLabels(id: string, members: readonly SegmentMember[]): Record<string, string> {
+  return { id, ...Object.fromEntries(members.map((member) => [memberPrefix + member.name, memberText(member)])) };
+}
+
+/** What an endpoint of the segment's network service says; undefined for one that is none of ours. */
+export function membershipOf(endpoint: NetworkServiceEndpoint, segment: string): Membership | undefined {
+  const labels = labelsFor(endpoint, segment);
+  const { id } = labels;
+  if (id === undefined) return undefined;
+  if (labels.key !== undefined) return nodeOf(segment, id, labels);
+  const members = Object.entries(labels).flatMap(([key, text]) =>
+    key.startsWith(memberPrefix) ? (parseMember(key.slice(memberPrefix.length), text) ?? []) : [],
+  );
+  return { kind: "members", segment, id, members };
+}
+
+function nodeOf(segment: string, id: string, labels: Readonly<Record<string, string>>): Membership | undefined {
+  const { node = "", site = "", key = "", vni = "", at = "", abroad = "none", blocks = "" } = labels;
+  if (!/^\d{1,8}$/.test(vni) || key === "" || at === "") return undefined;
+  return {
+    kind: "node",
+    node: {
+      ...{ segment, id, node, site, publicKey: key, vni: Number(vni), at },
+      abroad: abroad === "none" ? undefined : abroad,
+      blocks: words(blocks),
+    },
+  };
+}
+
+/** `MAC SEQUENCE ADDRESS,ADDRESS PREFIX,PREFIX` */
+function memberText({ mac, sequence, addresses, announces }: SegmentMember): string {
+  return [mac, sequence, addresses.join(","), announces.join(",")].join(" ").trimEnd();
+}
+
+function parseMember(name: string, text: string): SegmentMember | undefined {
+  const [mac = "", sequence = "", addresses = "", announces = ""] = text.split(" ");
+  if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(mac) || !/^\d{1,15}$/.test(sequence)) return undefined;
+  return { name, mac, sequence: Number(sequence), addresses: words(addresses), announces: words(announces) };
+}
+
+function words(list: string): string[] {
+  return list === "" ? [] : list.split(",");
+}

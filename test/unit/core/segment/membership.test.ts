@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { NetworkServiceEndpoint } from "../../../../api/gen/registry/registry.js";
+import {
+  memberLabels,
+  membershipName,
+  membershipOf,
+  nodeLabels,
+  type SegmentMember,
+  type SegmentNode,
+} from "../../../../core/segment/membership.js";
+
+const node: SegmentNode = {
+  segment: "plant",
+  id: "spiffe://paris/node/a/forwarder",
+  node: "paris-1",
+  site: "paris",
+  publicKey: "k=",
+  vni: 9_000_000,
+  at: "10.1.0.2:51820",
+  abroad: undefined,
+  blocks: ["10.60.0.0/24", "fd60::/64"],
+};
+const camera: SegmentMember = { name: "camera", mac: "02:00:00:00:00:01", addresses: ["10.60.0.5", "fd60::5"], announces: [], sequence: 3 };
+const gateway: SegmentMember = { ...camera, name: "gw", addresses: [], announces: ["192.168.10.0/24"] };
+
+function endpoint(labels: Record<string, string>) {
+  return NetworkServiceEndpoint.fromPartial({ name: "x", networkServiceNames: ["plant"], networkServiceLabels: { plant: { labels } } });
+}
+
+describe("membership in a segment", () => {
+  it("says of a node what it said", () => {
+    assert.deepEqual(membershipOf(endpoint(nodeLabels(node)), "plant"), { kind: "node", node });
+    const reached = { ...node, abroad: "192.0.2.1:51820" };
+    assert.deepEqual(membershipOf(endpoint(nodeLabels(reached)), "plant"), { kind: "node", node: reached });
+  });
+
+  it("says of members what was said, with and without addresses", () => {
+    const said = membershipOf(endpoint(memberLabels(node.id, [camera, gateway])), "plant");
+    assert.deepEqual(said, { kind: "members", segment: "plant", id: node.id, members: [camera, gateway] });
+  });
+
+  it("leaves out what it does not understand", () => {
+    assert.equal(membershipOf(endpoint({ app: "web" }), "plant"), undefined);
+    assert.equal(membershipOf(endpoint({ ...nodeLabels(node), vni: "x" }), "plant"), undefined);
+    const said = membershipOf(endpoint({ id: node.id, "member.bad": "no mac" }), "plant");
+    assert.deepEqual(said, { kind: "members", segment: "plant", id: node.id, members: [] });
+  });
+
+  it("names endpoints by segment, forwarder and number", () => {
+    assert.equal(membershipName("plant", "forwarder-a"), "plant.forwarder-a");
+    assert.equal(membershipName("plant", "forwarder-a", 2), "plant.forwarder-a.2");
+  });
+});
