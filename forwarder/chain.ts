@@ -20,6 +20,8 @@ import type { PeerSet } from "../rpc/peers.js";
 import { type ConnectParts, connect } from "./connect.js";
 import type { Liveness } from "./liveness.js";
 import { counters } from "./metrics.js";
+import { join } from "./segments/join.js";
+import type { Segments } from "./segments/segments.js";
 
 export interface ChainParts extends ConnectParts {
   readonly name: string;
@@ -36,6 +38,7 @@ export interface ChainParts extends ConnectParts {
   readonly monitor: Monitor;
   readonly begin: Begin;
   readonly timeout: Element;
+  readonly segments: Segments;
   readonly liveness: Liveness;
   readonly kernel: Pick<Kernel, "counters">;
   readonly random: () => number;
@@ -52,6 +55,7 @@ export function forwarderChain(parts: ChainParts): Handler {
     observed: observed({ ...parts, hop: "forwarder" }),
     elements: [
       hop({ ...parts, program: "forwarder" }),
+      join({ ...parts, forwarder: parts.name }),
       discover({ ...parts, tail, locality: bySite(parts), load: (name) => parts.wanted.load(name) }),
       up(),
       counters(parts),

@@ -43,9 +43,11 @@ export function interfaceClaim(pod: Netns, name: string): string {
   return `interface ${pod.cookie} ${name}`;
 }
 
-/** VNIs in the node tunnel and on the node's own network are two spaces. */
-export function vniClaim(kind: "node-tunnel" | "vxlan", vni: number): string {
-  return `vni ${kind} ${vni}`;
+/** Who receives on a VNI: a connection or a segment in the node tunnel, or a connection on the node's own network, which is another space. */
+export type VniUse = "node-tunnel" | "segment" | "vxlan";
+
+export function vniClaim(use: VniUse, vni: number): string {
+  return `vni ${use} ${vni}`;
 }
 
 export function portClaim(port: number): string {
@@ -71,14 +73,21 @@ function sideClaim(side: Side): string {
   }
 }
 
-const vnis = 2 ** 24;
+/** In the node tunnel connections have the lower half, segments the upper: so it is seen of a VNI whose it is. */
+export const firstOfSegments = 2 ** 23;
+const ranges = {
+  "node-tunnel": { first: 2, end: firstOfSegments },
+  segment: { first: firstOfSegments, end: 2 ** 24 },
+  vxlan: { first: 2, end: 2 ** 24 },
+} as const satisfies Record<VniUse, { first: number; end: number }>;
 
 /** A random VNI that nobody on this node has; `parity` 0 or 1 keeps to even or odd ones, as NSM does. */
-export function claimVni(claims: Claims, kind: "node-tunnel" | "vxlan", id: string, parity?: 0 | 1): number {
+export function claimVni(claims: Claims, use: VniUse, id: string, parity?: 0 | 1): number {
+  const { first, end } = ranges[use];
   for (let attempt = 0; attempt < 1000; attempt++) {
-    const drawn = randomInt(2, vnis);
+    const drawn = randomInt(first, end);
     const vni = parity === undefined ? drawn : drawn - (drawn % 2) + parity;
-    if (vni < vnis && claims.owner(vniClaim(kind, vni)) === undefined && claims.take(vniClaim(kind, vni), id)) return vni;
+    if (vni < end && claims.owner(vniClaim(use, vni)) === undefined && claims.take(vniClaim(use, vni), id)) return vni;
   }
   throw new MeshError("exhausted", "no VNI is free on this node; close connections that are not needed");
 }

@@ -32,6 +32,11 @@ import { vxlanWay } from "./mechanisms/vxlan.js";
 import { type PortRange, type WireguardWayParts, wireguardWay } from "./mechanisms/wireguard.js";
 import type { Pods } from "./pods.js";
 import { keepRegistered } from "./registration.js";
+import { KnownSegments } from "./segments/known.js";
+import { ownNode } from "./segments/ownNode.js";
+import { Segments } from "./segments/segments.js";
+import type { Spaces } from "./segments/space.js";
+import { Trunks } from "./segments/trunks.js";
 import { StoppableClock } from "./stoppableClock.js";
 import type { TunnelLink } from "./tunnel/link.js";
 import { NodeTunnel } from "./tunnel/tunnel.js";
@@ -57,6 +62,8 @@ export interface ForwarderParts {
   readonly config: ForwarderConfig;
   readonly kernel: Kernel;
   readonly pods: Pods;
+  /** The network namespaces of segments. */
+  readonly spaces: Spaces;
   readonly tunnel: TunnelNode;
   readonly link: TunnelLink;
   readonly underlay: Underlay;
@@ -100,15 +107,30 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
   const wanted = new Wanted({ store: parts.store, dataplane, view, log });
   const tunnel: NodeTunnel = new NodeTunnel({
     ...{ node: parts.tunnel, link: parts.link, store: parts.store, dataplane, clock, log, meter: sinks.meter },
-    inUse: (address) => wanted.uses(address),
-    onPeerChange: (address) => wanted.again(address),
+    inUse: (address) => wanted.uses(address) || segments.uses(address),
+    onPeerChange: (address) => {
+      wanted.again(address);
+      segments.wayChanged(address);
+    },
   });
   const letGo = async (id: string | undefined): Promise<void> => {
     if (id === undefined) return;
     log.info("pod is gone, closing its connection", { connection: id });
     await connections.end(id);
-    if (connections.current(id) === undefined) await wanted.remove(id);
+    if (connections.current(id) !== undefined) return;
+    await wanted.remove(id);
+    await segments.leave(id);
   };
+  const known = new KnownSegments({ feed: parts.peers.segmentFeed(config.connectTo), store: parts.store, clock, log });
+  const segments: Segments = new Segments({
+    ...{ known, tunnel, pods, clock, log, store: parts.store, spaces: parts.spaces, claims: wanted.claims, forwarder: config.name },
+    ...{ blocks: parts.peers.blocks(config.connectTo), endpoints: parts.peers.endpoints(config.connectTo) },
+    own: ownNode({ ...parts, ...config, id: parts.identity.id }),
+    trunks: new Trunks({ tunnel, site: config.site, isReachedAbroad: parts.underlay.external !== "none", log }),
+    reaches: (address, signal) => parts.link.reaches(address, signal),
+    url: config.listenOn[0] ?? "",
+    onPodGone: (id) => background(log, "closing the connection of a pod that is gone", letGo(id), { connection: id }),
+  });
   const liveness = new Liveness({ kernel, ping: patientPing(parts.ping, log), wanted, monitor, clock, log });
   const directory = new WatchedDirectory({
     services: parts.peers.services(config.connectTo),
@@ -131,6 +153,7 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
       timeout: timer,
       liveness,
       wanted,
+      segments,
       view,
       directory,
     },
@@ -141,13 +164,14 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
   tunnel.load();
   const kept = wanted.restore();
   await dataplane.start();
-  for (const { connect, connection } of kept) {
+  const members = await segments.restore();
+  for (const { connection } of [...kept, ...members]) {
     connections.adopt(connection);
     monitor.adopt(connection);
-    liveness.add(connect);
     // Nobody could refresh while we were away, so each gets a whole lifetime.
-    timer.adopt(connect.id, config.tokenLifetimeMs);
+    timer.adopt(connection.id, config.tokenLifetimeMs);
   }
+  for (const { connect } of kept) liveness.add(connect);
   const server = await parts.listen(
     config.listenOn,
     audited({ networkService: handler, monitor: policedMonitor(monitor, gate) }, parts.audit),
@@ -167,9 +191,11 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
     async [Symbol.asyncDispose]() {
       stop.abort();
       await registered;
+      await known[Symbol.asyncDispose]();
       await server[Symbol.asyncDispose]();
       liveness[Symbol.dispose]();
       tunnel[Symbol.dispose]();
+      await segments[Symbol.asyncDispose]();
       await dataplane[Symbol.asyncDispose]();
       await directory[Symbol.asyncDispose]();
       clock[Symbol.dispose]();

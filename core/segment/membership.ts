@@ -40,7 +40,14 @@ export interface SegmentMember {
 /** One of the endpoints that a node registers for a segment: the node itself, or some of its members. */
 export type Membership =
   | { readonly kind: "node"; readonly node: SegmentNode }
-  | { readonly kind: "members"; readonly segment: string; readonly id: string; readonly members: readonly SegmentMember[] };
+  | { readonly kind: "members"; readonly segment: string; readonly id: string; readonly members: readonly SegmentMember[] }
+  /** Its last member has left; a registration that ends without this may only mean that the node's programs are away. */
+  | { readonly kind: "farewell"; readonly segment: string; readonly id: string };
+
+/** Whose word it is: the SPIFFE id of a forwarder. */
+export function speakerOf(membership: Membership): string {
+  return membership.kind === "node" ? membership.node.id : membership.id;
+}
 
 /** So many members share an endpoint: a join writes one of them anew, however many members there are. */
 export const membersPerEndpoint = 32;
@@ -61,11 +68,17 @@ export function memberLabels(id: string, members: readonly SegmentMember[]): Rec
   return { id, ...Object.fromEntries(members.map((member) => [memberPrefix + member.name, memberText(member)])) };
 }
 
+/** What a node says before it ends its registration. */
+export function farewellLabels(id: string): Record<string, string> {
+  return { id, farewell: "true" };
+}
+
 /** What an endpoint of the segment's network service says; undefined for one that is none of ours. */
 export function membershipOf(endpoint: NetworkServiceEndpoint, segment: string): Membership | undefined {
   const labels = labelsFor(endpoint, segment);
   const { id } = labels;
   if (id === undefined) return undefined;
+  if (labels.farewell !== undefined) return { kind: "farewell", segment, id };
   if (labels.key !== undefined) return nodeOf(segment, id, labels);
   const members = Object.entries(labels).flatMap(([key, text]) =>
     key.startsWith(memberPrefix) ? (parseMember(key.slice(memberPrefix.length), text) ?? []) : [],

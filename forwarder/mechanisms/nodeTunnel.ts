@@ -55,7 +55,7 @@ export function nodeTunnelWay(parts: {
 
     answered({ mechanism, peer }) {
       const { source, destination } = tunnelParameters(mechanism);
-      tunnel.expect(peer, { endpoint: source?.at && endpointText(source.at), begins: destination?.at === undefined });
+      void tunnel.expect(peer, { endpoint: source?.at && endpointText(source.at), begins: destination?.at === undefined });
     },
 
     async offer(call: Call, before) {

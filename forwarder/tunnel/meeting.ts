@@ -10,6 +10,8 @@ export interface Expected {
   readonly endpoint: string | undefined;
   /** This node has said that it cannot be reached, so the peer waits. */
   readonly begins: boolean;
+  /** How long the peer may take to begin, before this side does; a second unless told. */
+  readonly comingMs?: number | undefined;
 }
 
 export interface MeetingParts {
@@ -22,7 +24,7 @@ export interface MeetingParts {
 }
 
 /** For a peer that is to begin: a whole handshake takes milliseconds, on a slow way some hundreds of them. */
-const comingMs = 1_000;
+const usualMs = 1_000;
 const patienceMs = 15_000;
 const attempts = 3;
 /** The asking side waits for 6 s; together these are twice as much. */
@@ -32,7 +34,7 @@ const pauseMs = { first: 50, last: 6_400 };
  * The answering side: waits for the peer to begin. Where this side has said that it begins, or the peer does not come, it goes to where
  * the peer says it is: one of the two is enough. Resolves whether there is a session.
  */
-export async function meet(parts: MeetingParts, peer: Peer, { endpoint, begins }: Expected): Promise<boolean> {
+export async function meet(parts: MeetingParts, peer: Peer, { endpoint, begins, comingMs = usualMs }: Expected): Promise<boolean> {
   const { peers, log, signal } = parts;
   const { address, publicKey } = peer.value;
   const comes = (withinMs: number) => handshake(parts, { device: parts.device, publicKey }, withinMs, signal);

@@ -12,8 +12,8 @@ export interface Peer {
   measured: Promise<void> | undefined;
   /** Ends when packets are known to cross; forgotten when the peer is out of use for a while. */
   proven: Promise<void> | undefined;
-  /** Whether it is being waited for, or gone to. */
-  meeting: boolean;
+  /** While it is being waited for, or gone to. */
+  meeting: Promise<void> | undefined;
   /** When it was met last, by the monotonic clock. */
   metAt: number;
 }
@@ -79,7 +79,7 @@ export class Peers {
 
   #fresh(value: TunnelPeer): Peer {
     const never = Number.NEGATIVE_INFINITY;
-    return { value, usedAt: this.#parts.clock.monotonic(), measured: undefined, proven: undefined, meeting: false, metAt: never };
+    return { value, usedAt: this.#parts.clock.monotonic(), measured: undefined, proven: undefined, meeting: undefined, metAt: never };
   }
 
   #want(value: TunnelPeer): void {

@@ -99,22 +99,27 @@ export class NodeTunnel implements Disposable {
     await abortable(this.#measure(peer), signal);
   }
 
-  /** For the side that answered: meets the peer, remembers where, and measures the way. */
-  expect(address: string, asked: Expected): void {
+  /** For the side that answered: meets the peer, remembers where, and measures the way. Resolves when that is over, whatever came of it. */
+  async expect(address: string, asked: Expected): Promise<void> {
     const peer = this.#peers.get(address);
     const isKnown = peer !== undefined && this.#parts.clock.monotonic() - peer.metAt < provenMs;
-    if (peer === undefined || peer.meeting || isKnown) return;
-    peer.meeting = true;
-    const meeting = async () => {
-      const parts = { ...this.#parts, peers: this.#peers, device: this.node.device, signal: this.#stop.signal };
-      if (!(await meet(parts, peer, asked))) return;
-      await this.#remember(peer);
-      await this.#measure(peer);
-    };
-    const met = meeting().finally(() => {
-      peer.meeting = false;
-    });
-    background(this.#parts.log, "meeting a peer", met);
+    if (peer === undefined || isKnown) return;
+    peer.meeting ??= this.#meet(peer, asked)
+      .catch((error: unknown) => {
+        const { code, message } = asMeshError(error);
+        this.#parts.log.warn("meeting a peer failed", { code, message });
+      })
+      .finally(() => {
+        peer.meeting = undefined;
+      });
+    await peer.meeting;
+  }
+
+  async #meet(peer: Peer, asked: Expected): Promise<void> {
+    const parts = { ...this.#parts, peers: this.#peers, device: this.node.device, signal: this.#stop.signal };
+    if (!(await meet(parts, peer, asked))) return;
+    await this.#remember(peer);
+    await this.#measure(peer);
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { NetworkServiceEndpoint } from "../../../../api/gen/registry/registry.js";
 import {
+  farewellLabels,
   memberLabels,
   membershipName,
   membershipOf,
@@ -37,6 +38,11 @@ describe("membership in a segment", () => {
   it("says of members what was said, with and without addresses", () => {
     const said = membershipOf(endpoint(memberLabels(node.id, [camera, gateway])), "plant");
     assert.deepEqual(said, { kind: "members", segment: "plant", id: node.id, members: [camera, gateway] });
+  });
+
+  it("says farewell", () => {
+    const said = membershipOf(endpoint(farewellLabels(node.id)), "plant");
+    assert.deepEqual(said, { kind: "farewell", segment: "plant", id: node.id });
   });
 
   it("leaves out what it does not understand", () => {

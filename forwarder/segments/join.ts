@@ -1,0 +1,142 @@
+import type { Connection } from "../../api/gen/connection/connection.js";
+import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import type { Call, Element } from "../../core/chain.js";
+import { contextOf, ipContextOf, withContext } from "../../core/context.js";
+import { MeshError } from "../../core/error.js";
+import { firstSegment } from "../../core/path.js";
+import { membershipName } from "../../core/segment/membership.js";
+import { UP } from "../../core/states.js";
+import { inPart } from "../../core/trace.js";
+import { host, parseAddress, parsePrefix } from "../addresses.js";
+import type { Announce } from "../connect.js";
+import type { KernelSide } from "../crossConnect.js";
+import { accept, type Ways } from "../mechanisms/choice.js";
+import { lower } from "../mtu.js";
+import { gatewayFor, memberMac } from "./addressing.js";
+import type { KeptMember, LocalSegment } from "./local.js";
+import { isL2, type Member } from "./part.js";
+import type { Segments } from "./segments.js";
+
+export interface JoinParts {
+  readonly segments: Segments;
+  /** How a pod of this node is entered: no other node's pod joins here. */
+  readonly ways: Ways;
+  readonly forwarder: string;
+  readonly announce: Announce;
+}
+
+/** Prefixes behind a member, comma separated: ConnectionContext.extra_context. */
+const ANNOUNCE = "isthmus.announce";
+/** What it serves, for DNS, comma separated. */
+const SERVICE = "isthmus.service";
+/** "true": it may send with any source address. */
+const SPOOFING = "isthmus.spoofing";
+
+/**
+ * Makes the client a member where the network service that it asks for is a segment: a join never leaves the node, so this is its last
+ * hop. Any other request goes on.
+ */
+export function join(parts: JoinParts): Element {
+  const { segments } = parts;
+  return {
+    name: "join",
+    async request(call, next) {
+      const segment = await segments.find(call.connection.networkService, call.signal);
+      if (segment === undefined) return next.request(call);
+      return await inPart(call.trace, "segment", () => joined(parts, segment, call));
+    },
+    async close(call, next) {
+      const { id } = call.connection;
+      if (segments.member(id) === undefined) return next.close(call);
+      await segments.leave(id);
+    },
+  };
+}
+
+async function joined(parts: JoinParts, segment: Segment, call: Call): Promise<Connection> {
+  mustBeAllowed(segment, call.connection.labels);
+  const { id } = call.connection;
+  const before = parts.segments.member(id)?.member;
+  const side = (await accept(parts.ways, call, before?.side)) as KernelSide;
+  const admit = async (local: LocalSegment): Promise<KeptMember> => {
+    const addresses = before?.addresses ?? (await local.leases.take(wishes(call.connection), excluded(call.connection), call.signal));
+    const member = memberOf(segment, call.connection, { id, side, addresses, sequence: before?.sequence ?? 1 }, local);
+    return { member, connection: answer(parts, local, call.connection, member) };
+  };
+  const { member, connection } = await parts.segments.join(segment, id, admit, call.signal);
+  if (before === undefined && isL2(segment)) parts.announce(side, member.addresses, member.mac);
+  return connection;
+}
+
+function memberOf(
+  segment: Segment,
+  conn: Connection,
+  fixed: Pick<Member, "id" | "side" | "addresses" | "sequence">,
+  local: LocalSegment,
+): Member {
+  const { extraContext, ethernetContext } = contextOf(conn);
+  return {
+    ...fixed,
+    segment: segment.name,
+    name: nameOf(conn, fixed, local),
+    mac: ethernetContext?.srcMac || memberMac(segment.name, fixed.addresses[0] ?? fixed.id),
+    announces: words(extraContext[ANNOUNCE]).map(parsePrefix),
+    services: words(extraContext[SERVICE]),
+    spoofing: extraContext[SPOOFING] === "true",
+  };
+}
+
+/** The pod's, as far as it is a DNS label. One with a second interface in the segment has that in its name there. */
+function nameOf(conn: Connection, { id, side }: Pick<Member, "id" | "side">, local: LocalSegment): string {
+  const label = (text: string) =>
+    text
+      .toLowerCase()
+      .replace(/[^a-z0-9-]+/g, "-")
+      .replace(/^-+|-+$/g, "")
+      .slice(0, 63) || "member";
+  const name = label(firstSegment(conn).name);
+  const isTaken = local.members.some(({ member }) => member.name === name && member.id !== id);
+  return isTaken ? label(`${name}-${side.name}`) : name;
+}
+
+function answer({ forwarder }: JoinParts, local: LocalSegment, conn: Connection, member: Member): Connection {
+  const { segment } = local.part;
+  const routed = !isL2(segment);
+  const ip = {
+    ...ipContextOf(conn),
+    srcIpAddrs: member.addresses.map(parseAddress),
+    dstIpAddrs: routed ? local.leases.routers.map(parseAddress) : [],
+    srcRoutes: routed ? segment.prefixes.map((prefix) => ({ prefix, nextHop: gatewayFor(prefix) })) : [],
+    dstRoutes: [],
+  };
+  const answered = withContext(conn, { ipContext: ip, MTU: lower(contextOf(conn).MTU, local.mtu) });
+  return {
+    ...answered,
+    mechanism: member.side.mechanism,
+    payload: routed ? "IP" : "ETHERNET",
+    networkServiceEndpointName: membershipName(segment.name, forwarder),
+    state: UP,
+  };
+}
+
+/** Addresses that the client would like, or has had. */
+function wishes(conn: Connection): string[] {
+  return ipContextOf(conn).srcIpAddrs.map((address) => host(parseAddress(address)));
+}
+
+function excluded(conn: Connection): readonly string[] {
+  return ipContextOf(conn).excludedPrefixes;
+}
+
+function words(list: string | undefined): string[] {
+  return (list ?? "").split(",").filter((word) => word !== "");
+}
+
+function mustBeAllowed({ name, allowLabels }: Segment, labels: Readonly<Record<string, string>>): void {
+  const missing = Object.entries(allowLabels).flatMap(([key, value]) => (labels[key] === value ? [] : [`${key}=${value}`]));
+  if (missing.length === 0) return;
+  throw new MeshError(
+    "denied",
+    `the segment ${name} takes only clients with ${missing.join(", ")}; ask with --label ${missing.join(" --label ")}`,
+  );
+}

@@ -1,0 +1,150 @@
+import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import { MeshError } from "../../core/error.js";
+import { formatAddress, parseRange } from "../../core/ipam/address.js";
+import { PrefixPool } from "../../core/ipam/pool.js";
+import { Serial } from "../../core/serial.js";
+import { contains, hostPrefix } from "../addresses.js";
+
+export interface LeasesParts {
+  readonly segment: Segment;
+  /** That the node has by now. */
+  readonly blocks: readonly string[];
+  /** Asks the site's registry for a block: any of a family (`0.0.0.0/0`, `::/0`), or one address (`10.60.0.9/32`). */
+  readonly allocate: (prefix: string, signal: AbortSignal) => Promise<string>;
+  /** Keeps the node's blocks; resolves when they are on disk. */
+  readonly keep: (blocks: readonly string[]) => Promise<void>;
+}
+
+interface Block {
+  readonly prefix: string;
+  readonly pool: PrefixPool;
+}
+
+/**
+ * The addresses that this node gives to members of one segment, out of blocks that are its own: nobody else is asked, and nobody else
+ * gives them. Only a new block comes from the registry. What is given is kept with the members; `adopt` tells of it after a restart.
+ */
+export class Leases {
+  /** The node's own address in each of the segment's prefixes, as far as it has a block there. */
+  readonly routers: string[] = [];
+  readonly #parts: LeasesParts;
+  readonly #blocks: Block[] = [];
+  readonly #serial = new Serial();
+
+  constructor(parts: LeasesParts) {
+    this.#parts = parts;
+    for (const prefix of parts.blocks) this.#add(prefix);
+  }
+
+  get blocks(): string[] {
+    return this.#blocks.map(({ prefix }) => prefix);
+  }
+
+  /** Given by an earlier run. */
+  adopt(addresses: readonly string[]): void {
+    for (const address of addresses) this.#blockOf(address)?.pool.recover(address);
+  }
+
+  /** One address of each of the segment's prefixes: the wished one, else the lowest that is free. All or none. */
+  async take(wishes: readonly string[], excluded: readonly string[], signal: AbortSignal): Promise<string[]> {
+    const { segment } = this.#parts;
+    for (const wish of wishes)
+      if (!segment.prefixes.some((prefix) => contains(prefix, wish)))
+        throw new MeshError("invalid", `${wish} is no address of the segment ${segment.name}, which has ${segment.prefixes.join(" and ")}`);
+    const taken: string[] = [];
+    try {
+      for (const prefix of segment.prefixes) {
+        const wish = wishes.find((address) => contains(prefix, address));
+        taken.push(
+          await this.#serial.run(prefix, () => (wish === undefined ? this.#any(prefix, excluded, signal) : this.#this(wish, signal))),
+        );
+      }
+      return taken;
+    } catch (error) {
+      this.release(taken);
+      throw error;
+    }
+  }
+
+  /** Has at least one block for each prefix, and so an address of its own there. */
+  async begin(signal: AbortSignal): Promise<void> {
+    for (const prefix of this.#parts.segment.prefixes)
+      if (!this.#blocks.some((block) => contains(prefix, block.prefix) && !isHost(block.prefix))) await this.#another(prefix, signal);
+  }
+
+  /** Answers the blocks that are of no more use: those of single addresses. They are to be given back. */
+  release(addresses: readonly string[]): string[] {
+    for (const address of addresses) this.#blockOf(address)?.pool.release(address);
+    const idle = this.#blocks.filter(({ prefix, pool }) => isHost(prefix) && pool.used === 0n);
+    for (const block of idle) this.#blocks.splice(this.#blocks.indexOf(block), 1);
+    return idle.map(({ prefix }) => prefix);
+  }
+
+  async #any(prefix: string, excluded: readonly string[], signal: AbortSignal): Promise<string> {
+    const out = [...this.#parts.segment.exclude, ...edgesOf(prefix), ...excluded];
+    for (;;) {
+      for (const block of this.#blocks) {
+        // A single address was asked for by name, and is given to nobody else.
+        const address = contains(prefix, block.prefix) && !isHost(block.prefix) ? block.pool.take(out) : undefined;
+        if (address !== undefined) return address;
+      }
+      await this.#another(prefix, signal);
+    }
+  }
+
+  async #this(address: string, signal: AbortSignal): Promise<string> {
+    const { segment } = this.#parts;
+    if (segment.prefixes.flatMap(edgesOf).some((edge) => contains(edge, address)))
+      throw new MeshError(
+        "invalid",
+        `${address} is the network's own or its broadcast address in the segment ${segment.name}; choose another`,
+      );
+    if (this.#blockOf(address) === undefined) await this.#get(hostPrefix(address), signal);
+    if (this.#blockOf(address)?.pool.recover(address) === true) return address;
+    const whose = this.routers.includes(address) ? "this node's own" : "another member's";
+    throw new MeshError("exists", `${address} is ${whose} in the segment ${segment.name}; choose another`);
+  }
+
+  async #another(prefix: string, signal: AbortSignal): Promise<void> {
+    const before = this.#blocks.length;
+    await this.#get(parseRange(prefix).family === 4 ? "0.0.0.0/0" : "::/0", signal);
+    if (this.#blocks.length === before)
+      throw new MeshError("exhausted", `the registry gave this node a block of ${this.#parts.segment.name} that it has already`);
+  }
+
+  async #get(wish: string, signal: AbortSignal): Promise<void> {
+    const { allocate, keep, segment } = this.#parts;
+    const block = await allocate(wish, signal);
+    if (!segment.prefixes.some((prefix) => contains(prefix, block)))
+      throw new MeshError("invalid", `the registry gave ${block}, which is none of ${segment.name}'s addresses`);
+    if (this.blocks.includes(block)) return;
+    await keep([...this.blocks, block]);
+    this.#add(block);
+  }
+
+  #add(prefix: string): void {
+    const pool = new PrefixPool([prefix]);
+    this.#blocks.push({ prefix, pool });
+    const { segment } = this.#parts;
+    const of = segment.prefixes.find((candidate) => contains(candidate, prefix));
+    if (of === undefined || isHost(prefix) || this.routers.some((router) => contains(of, router))) return;
+    const router = pool.take([...edgesOf(of), ...segment.exclude]);
+    if (router !== undefined) this.routers.push(router);
+  }
+
+  #blockOf(address: string): Block | undefined {
+    return this.#blocks.find(({ pool }) => pool.contains(address));
+  }
+}
+
+/** The first and the last address of a prefix: the network's own, and broadcast. IPv6 has but the first (RFC 4291, 2.6.1). */
+function edgesOf(prefix: string): string[] {
+  const { family, first, last } = parseRange(prefix);
+  const edges = family === 4 ? [first, last] : [first];
+  return edges.map((value) => hostPrefix(formatAddress(family, value)));
+}
+
+function isHost(prefix: string): boolean {
+  const { first, last } = parseRange(prefix);
+  return first === last;
+}

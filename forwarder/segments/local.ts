@@ -1,0 +1,206 @@
+import { Connection } from "../../api/gen/connection/connection.js";
+import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import type { Clock } from "../../core/clock.js";
+import type { Log } from "../../core/log.js";
+import type { StateStore } from "../../program/state.js";
+import { Dataplane } from "../dataplane.js";
+import { leastV6, vxlanInTunnel } from "../mtu.js";
+import type { Pods } from "../pods.js";
+import type { NodeTunnel } from "../tunnel/tunnel.js";
+import { Leases } from "./leases.js";
+import { memberObjects, reachedThrough, type SegmentView, trunkObjects } from "./objects.js";
+import { type Member, memberKey, type Part, partKey, type Remote } from "./part.js";
+import type { Space } from "./space.js";
+
+export interface LocalParts {
+  readonly space: Space;
+  readonly store: StateStore;
+  readonly tunnel: Pick<NodeTunnel, "node" | "peerMtu">;
+  readonly pods: Pick<Pods, "exists">;
+  readonly allocate: (segment: string, prefix: string, signal: AbortSignal) => Promise<string>;
+  /** The node has other blocks than before. */
+  readonly onBlocks: (part: Part) => void;
+  /** A member's pod is gone: whoever holds the connection lets go of it. */
+  readonly onPodGone: (id: string) => void;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** A member as it is kept: what it has in the kernel, and the answer that its caller got. */
+export interface KeptMember {
+  readonly member: Member;
+  readonly connection: Connection;
+}
+
+interface Stored {
+  readonly member: Member;
+  readonly connection: unknown;
+}
+
+const trunkUnit = "trunk";
+
+/** One segment on this node: its members here, what is known of the others, and all of that in the segment's namespace. */
+export class LocalSegment implements AsyncDisposable {
+  readonly leases: Leases;
+  readonly #parts: LocalParts;
+  readonly #dataplane: Dataplane;
+  readonly #members = new Map<string, KeptMember>();
+  #part: Part;
+  #remotes: readonly Remote[] = [];
+  #reached: readonly string[] = [];
+
+  constructor(part: Part, parts: LocalParts) {
+    this.#part = part;
+    this.#parts = parts;
+    const { clock, log, space, pods } = parts;
+    this.#dataplane = new Dataplane({
+      ...{ kernel: space.kernel, clock, log, exists: (pod) => pods.exists(pod) },
+      onPodGone: (unit) => parts.onPodGone(unit.slice(memberKey("").length)),
+    });
+    this.leases = new Leases({
+      ...{ segment: part.segment, blocks: part.blocks, keep: (blocks) => this.#keepBlocks(blocks) },
+      allocate: (prefix, signal) => parts.allocate(part.segment.name, prefix, signal),
+    });
+  }
+
+  get part(): Part {
+    return this.#part;
+  }
+
+  get members(): KeptMember[] {
+    return [...this.#members.values()];
+  }
+
+  member(id: string): KeptMember | undefined {
+    return this.#members.get(id);
+  }
+
+  get remotes(): readonly Remote[] {
+    return this.#remotes;
+  }
+
+  /** Adopts what the kernel holds for the members that an earlier run left, and goes on watching. */
+  async start(kept: readonly KeptMember[], remotes: readonly Remote[]): Promise<void> {
+    for (const one of kept) {
+      this.#members.set(one.member.id, one);
+      this.leases.adopt(one.member.addresses);
+    }
+    this.#remotes = remotes;
+    this.#setAll();
+    await this.#dataplane.start();
+  }
+
+  /** Of packets in the segment: the least that all ways to its nodes carry, or what was asked for. */
+  get mtu(): number {
+    const { tunnel } = this.#parts;
+    const { segment } = this.#part;
+    const ways = this.#remotes.map((remote) => tunnel.peerMtu(remote.tunnel) ?? tunnel.node.mtu);
+    const least = Math.min(tunnel.node.mtu, ...ways) - vxlanInTunnel;
+    const wanted = segment.mtu === 0 ? least : Math.min(segment.mtu, least);
+    return segment.prefixes.some((prefix) => prefix.includes(":")) ? Math.max(wanted, leastV6) : wanted;
+  }
+
+  /** Resolves when the kernel has the member. Throws what the kernel refused; it is wanted all the same until it is removed. */
+  async put(kept: KeptMember, signal: AbortSignal): Promise<void> {
+    const { id } = kept.member;
+    const stored: Stored = { member: kept.member, connection: Connection.toJSON(kept.connection) };
+    await this.#parts.store.put(memberKey(id), stored);
+    this.#members.set(id, kept);
+    this.#setMember(kept.member);
+    await this.#dataplane.settled(memberKey(id), signal);
+  }
+
+  /** Resolves when nothing of it is left, with the blocks that are of no more use. Fine for an id that is not known. */
+  async remove(id: string): Promise<string[]> {
+    const kept = this.#members.get(id);
+    if (kept === undefined) return [];
+    this.#members.delete(id);
+    await this.#parts.store.remove(memberKey(id));
+    this.#dataplane.drop(memberKey(id));
+    await this.#dataplane.settled(memberKey(id));
+    const idle = this.leases.release(kept.member.addresses);
+    if (idle.length > 0) await this.#keepBlocks(this.leases.blocks);
+    return idle;
+  }
+
+  /** Knows these other nodes from now on. Resolves when the kernel does. */
+  async know(remotes: readonly Remote[], signal?: AbortSignal): Promise<void> {
+    this.#remotes = remotes;
+    this.again();
+    await this.#dataplane.settled(trunkUnit, signal);
+  }
+
+  /** The segment is described otherwise from now on. */
+  async describe(segment: Segment): Promise<void> {
+    this.#part = { ...this.#part, segment };
+    await this.#parts.store.put(partKey(segment.name), this.#part);
+    this.again();
+  }
+
+  /** Writes anew what follows from the other nodes and the ways to them; of members only where it changes something. */
+  again(): void {
+    const before = `${this.mtuShown} ${this.#reached}`;
+    this.#setTrunk();
+    if (before !== `${this.mtuShown} ${this.#reached}`) for (const { member } of this.#members.values()) this.#setMember(member);
+  }
+
+  /** Wants nothing any more. Resolves when the kernel has nothing. */
+  async clear(): Promise<void> {
+    this.#dataplane.drop(trunkUnit);
+    await this.#dataplane.settled(trunkUnit);
+  }
+
+  /** Stops looking. What is in the kernel stays. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#dataplane[Symbol.asyncDispose]();
+    await this.#parts.space[Symbol.asyncDispose]();
+  }
+
+  /** As members were last told. */
+  mtuShown = 0;
+
+  #setAll(): void {
+    this.#setTrunk();
+    for (const { member } of this.#members.values()) this.#setMember(member);
+  }
+
+  #setTrunk(): void {
+    const behind = this.#remotes.flatMap(({ members }) => members.flatMap(({ announces }) => announces));
+    this.#reached = [...new Set([...behind, ...this.members.flatMap(({ member }) => member.announces)])].sort();
+    this.mtuShown = this.mtu;
+    this.#dataplane.set(trunkUnit, trunkObjects(this.#part, this.#remotes, this.#view()));
+  }
+
+  #setMember(member: Member): void {
+    this.#dataplane.set(memberKey(member.id), memberObjects(this.#part.segment, member, this.#view(), this.#reached));
+  }
+
+  #view(): SegmentView {
+    const { tunnel } = this.#parts;
+    const mtuTo = (address: string) => {
+      const mtu = tunnel.peerMtu(address);
+      return mtu === undefined ? undefined : mtu - vxlanInTunnel;
+    };
+    return { tunnel: tunnel.node, mtu: this.mtu, mtuTo, routers: this.leases.routers };
+  }
+
+  async #keepBlocks(blocks: readonly string[]): Promise<void> {
+    this.#part = { ...this.#part, blocks };
+    await this.#parts.store.put(partKey(this.#part.segment.name), this.#part);
+    this.#parts.onBlocks(this.#part);
+  }
+}
+
+/** What an earlier run kept of members, by segment. */
+export function restoredMembers(store: StateStore, log: Log): Map<string, KeptMember[]> {
+  const found = new Map<string, KeptMember[]>();
+  for (const [key, stored] of store.entries<Stored>(memberKey(""))) {
+    try {
+      const kept = { member: stored.member, connection: Connection.fromJSON(stored.connection) };
+      found.set(kept.member.segment, [...(found.get(kept.member.segment) ?? []), kept]);
+    } catch (error) {
+      log.error("kept member of a segment not understood, left out", { key, error: (error as Error).message });
+    }
+  }
+  return found;
+}

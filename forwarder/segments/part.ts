@@ -1,0 +1,54 @@
+import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import type { SegmentMember, SegmentNode } from "../../core/segment/membership.js";
+import type { KernelSide } from "../crossConnect.js";
+
+/** This node's part in a segment, as it is kept on disk: JSON. Its members are kept one by one. */
+export interface Part {
+  /** As the site's registry told it last. */
+  readonly segment: Segment;
+  /** On which this node receives. */
+  readonly vni: number;
+  /** Address blocks that the registry gave this node, canonical; single addresses among them. */
+  readonly blocks: readonly string[];
+}
+
+/** A pod of this node with an interface in a segment. JSON: it is kept on disk. */
+export interface Member {
+  /** The connection's id in this hop's path segment. */
+  readonly id: string;
+  readonly segment: string;
+  /** A DNS label, the first part of its DNS name. */
+  readonly name: string;
+  readonly side: KernelSide;
+  readonly mac: string;
+  /** Without prefix length; one for each of the segment's prefixes. */
+  readonly addresses: readonly string[];
+  /** Prefixes behind it, canonical. */
+  readonly announces: readonly string[];
+  /** `NAME` or `NAME:PORT/tcp`. */
+  readonly services: readonly string[];
+  /** Whether it may send with any source address: it bridges or routes for others. */
+  readonly spoofing: boolean;
+  /** Higher than that of whoever had its address before. */
+  readonly sequence: number;
+}
+
+/** Another node that has members in a segment. */
+export interface Remote extends SegmentNode {
+  /** Its tunnel address. */
+  readonly tunnel: string;
+  readonly members: readonly SegmentMember[];
+}
+
+export function isL2({ layer }: Pick<Segment, "layer">): boolean {
+  return layer === "l2";
+}
+
+/** The key of a part in the forwarder's state; those of its members begin with `memberKey("")`. */
+export function partKey(segment: string): string {
+  return `segment/${segment}`;
+}
+
+export function memberKey(id: string): string {
+  return `member/${id}`;
+}

@@ -1,0 +1,186 @@
+import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import { background } from "../../core/background.js";
+import type { Clock } from "../../core/clock.js";
+import { afresh } from "../../core/deadline.js";
+import type { Log } from "../../core/log.js";
+import type { StateStore } from "../../program/state.js";
+import type { BlocksApi } from "../../rpc/blocksApi.js";
+import type { EndpointRegistry } from "../../rpc/registry.js";
+import { onAbort, timeLimit } from "../../rpc/signals.js";
+import { type KeptMember, type LocalParts, LocalSegment } from "./local.js";
+import { type Part, partKey, type Remote } from "./part.js";
+import type { Pulse } from "./pulse.js";
+import { Remotes } from "./remotes.js";
+import type { Space } from "./space.js";
+import { Telling, type TellingParts } from "./telling.js";
+import type { Trunks } from "./trunks.js";
+
+export interface PresenceParts extends Omit<LocalParts, "space" | "allocate" | "onBlocks">, TellingParts {
+  readonly trunks: Trunks;
+  readonly pulse: Pick<Pulse, "answers">;
+  readonly blocks: BlocksApi;
+  readonly endpoints: EndpointRegistry;
+  readonly store: StateStore;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The key under which the other nodes of a segment are kept, as they were last heard of. */
+export function remotesKey(segment: string): string {
+  return `segment-nodes/${segment}`;
+}
+
+/** How long the first member of a node waits for who else is there, and then for the way to them. */
+const patienceMs = 2_000;
+
+/** A segment on this node from its first member's coming until its last one's going: what is here, who else there is, and what they are told. */
+export class Presence implements AsyncDisposable {
+  readonly local: LocalSegment;
+  /** Joins and leaves that are under way. */
+  holders = 0;
+  readonly #parts: PresenceParts;
+  readonly #remotes: Remotes;
+  readonly #telling: Telling;
+  /** Nodes that were met, by tunnel address and key. */
+  readonly #met = new Set<string>();
+  readonly #stop = new AbortController();
+  #announced: Promise<void> | undefined;
+
+  constructor(part: Part, space: Space, parts: PresenceParts) {
+    const { blocks, endpoints, pulse, own, clock, log } = parts;
+    const { name } = part.segment;
+    this.#parts = parts;
+    this.local = new LocalSegment(part, {
+      ...{ ...parts, space },
+      allocate: (segment, prefix, signal) => blocks.allocate({ segment, prefix, exclude: this.local.part.segment.exclude }, signal),
+      onBlocks: () => this.#telling.again(),
+    });
+    this.#telling = new Telling(this.local, parts);
+    this.#remotes = new Remotes({
+      ...{ segment: name, own: own.id, endpoints, clock, log },
+      answers: (tunnel) => pulse.answers(tunnel),
+      onChange: (remotes) => this.#heard(remotes),
+      onLost: (lost) => parts.publications.again(lost),
+    });
+  }
+
+  /** All nodes that are known, also those that do not answer. */
+  get tunnels(): string[] {
+    return this.#remotes.list().map(({ tunnel }) => tunnel);
+  }
+
+  get name(): string {
+    return this.local.part.segment.name;
+  }
+
+  /** Goes on with the members that an earlier run left. */
+  async resume(kept: readonly KeptMember[], remotes: readonly Remote[]): Promise<void> {
+    for (const { tunnel, publicKey } of remotes) this.#met.add(`${tunnel} ${publicKey}`);
+    await this.local.start(kept, remotes);
+    for (const { member } of kept) this.#telling.add(member.id);
+    this.#announced = Promise.resolve();
+    background(this.#parts.log, "saying that this node is in a segment", this.#telling.begin(), { segment: this.name });
+  }
+
+  /** Gets what the first member needs: an address block, and word of who else is there. */
+  async begin(signal: AbortSignal): Promise<void> {
+    await this.local.start([], []);
+    await this.local.leases.begin(signal);
+    await this.#patiently(signal, () => this.#remotes.listed);
+    await this.local.know(this.#living(), signal);
+  }
+
+  /** Resolves when the kernel has the member, and the others know of this node. */
+  async put(kept: KeptMember, signal: AbortSignal): Promise<void> {
+    const before = this.local.member(kept.member.id);
+    await this.local.put(kept, signal);
+    if (before === undefined && kept.member.announces.length > 0) this.local.again();
+    this.#announced ??= this.#announce(signal).catch((error: unknown) => {
+      this.#announced = undefined;
+      throw error;
+    });
+    await this.#announced;
+    this.#telling.add(kept.member.id);
+  }
+
+  /** Resolves when nothing of the member is left. */
+  async remove(id: string): Promise<void> {
+    const announces = this.local.member(id)?.member.announces ?? [];
+    for (const block of await this.local.remove(id)) this.#giveBack(block);
+    this.#telling.remove(id);
+    if (announces.length > 0) this.local.again();
+  }
+
+  /** The last member has left: the others are told, and nothing stays here. */
+  async end(): Promise<void> {
+    const { store } = this.#parts;
+    await this.#remotes[Symbol.asyncDispose]();
+    await this.#telling.end();
+    await this.local.clear();
+    await this[Symbol.asyncDispose]();
+    await store.remove(remotesKey(this.name));
+    await store.remove(partKey(this.name));
+    for (const block of this.local.part.blocks) this.#giveBack(block);
+  }
+
+  /** A node has stopped answering, or answers again. */
+  pulseChanged(): void {
+    this.#remotes.changed();
+  }
+
+  /** What the site's registry says of the segment has changed. */
+  describe(segment: Segment): void {
+    if (segment.version === this.local.part.segment.version && segment.createdMs === this.local.part.segment.createdMs) return;
+    background(this.#parts.log, "taking over a segment's description", this.local.describe(segment), { segment: this.name });
+  }
+
+  /** Stops looking. What is in the kernel stays, and so does what was said. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#remotes[Symbol.asyncDispose]();
+    await this.local[Symbol.asyncDispose]();
+  }
+
+  /** Knows the others before they know this node, so that whoever is to begin a tunnel is answered. */
+  async #announce(signal: AbortSignal): Promise<void> {
+    const { trunks } = this.#parts;
+    const { remotes } = this.local;
+    for (const remote of remotes) this.#isNews(remote);
+    await Promise.all(remotes.map((remote) => trunks.prepare(remote, signal)));
+    await this.#telling.begin();
+    await this.#patiently(signal, (until) => Promise.all(remotes.map((remote) => trunks.ready(remote, until).catch(() => {}))));
+  }
+
+  /** Waits, but not for ever: what comes later comes all the same. */
+  async #patiently(signal: AbortSignal, wait: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+    using limit = timeLimit(this.#parts.clock, patienceMs, signal);
+    await Promise.race([wait(limit.signal), new Promise<void>((resolve) => void onAbort(limit.signal, resolve))]);
+    signal.throwIfAborted();
+  }
+
+  #living(): Remote[] {
+    return this.#remotes.list().filter(({ tunnel }) => this.#parts.pulse.answers(tunnel));
+  }
+
+  #heard(remotes: readonly Remote[]): void {
+    if (this.#stop.signal.aborted) return;
+    const { log, store, trunks } = this.#parts;
+    const living = this.#living();
+    if (this.#announced !== undefined) for (const remote of living) if (this.#isNews(remote)) trunks.meet(remote, this.#stop.signal);
+    const known = store.put(remotesKey(this.name), remotes).then(() => this.local.know(living));
+    background(log, "taking over the nodes of a segment", known, { segment: this.name });
+  }
+
+  #isNews({ tunnel, publicKey }: Remote): boolean {
+    const key = `${tunnel} ${publicKey}`;
+    if (this.#met.has(key)) return false;
+    this.#met.add(key);
+    return true;
+  }
+
+  /** Others may have it. Where that cannot be said now, the registry goes on taking it for this node's, which may have it again. */
+  #giveBack(prefix: string): void {
+    const given = this.#parts.blocks.release({ segment: this.name, prefix }, afresh());
+    background(this.#parts.log, "giving back a block of addresses", given, { segment: this.name, prefix });
+  }
+}

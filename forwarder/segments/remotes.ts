@@ -1,0 +1,137 @@
+import { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
+import type { Clock } from "../../core/clock.js";
+import { asMeshError } from "../../core/error.js";
+import type { Log } from "../../core/log.js";
+import { pausesUntil } from "../../core/pauses.js";
+import { type Membership, membershipOf, type SegmentMember, type SegmentNode, speakerOf } from "../../core/segment/membership.js";
+import { openWatch } from "../../rpc/opening.js";
+import type { EndpointRegistry } from "../../rpc/registry.js";
+import { linked } from "../../rpc/signals.js";
+import { tunnelAddress } from "../tunnel/address.js";
+import type { Remote } from "./part.js";
+
+export interface RemotesParts {
+  readonly segment: string;
+  /** The SPIFFE id of this node's forwarder: what it said itself is no news. */
+  readonly own: string;
+  readonly endpoints: EndpointRegistry;
+  /** Whether a node that is not registered any more still answers in the node tunnel. */
+  readonly answers: (tunnel: string) => boolean;
+  readonly onChange: (remotes: readonly Remote[]) => void;
+  /** One of this node's own registrations has vanished. */
+  readonly onLost: (name: string) => void;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Changes that come together are told together. */
+const gatherMs = 10;
+/** A node whose registration ended without a farewell is kept so long while it answers: only its programs may be away. */
+const lingerMs = 600_000;
+
+interface Known {
+  readonly membership: Membership;
+  /** Set when its registration ended, by the monotonic clock. */
+  endedAt: number | undefined;
+}
+
+/** The other nodes that have members in a segment, as the registry tells of them. */
+export class Remotes implements AsyncDisposable {
+  readonly #parts: RemotesParts;
+  /** By the endpoint's name. */
+  readonly #known = new Map<string, Known>();
+  readonly #stop = new AbortController();
+  readonly #running: Promise<void>;
+  #first: () => void = () => {};
+  #soon: Disposable | undefined;
+  /** Resolves when the registry has said for the first time who is there. */
+  readonly listed: Promise<void>;
+
+  constructor(parts: RemotesParts) {
+    this.#parts = parts;
+    this.listed = new Promise((resolve) => {
+      this.#first = resolve;
+    });
+    this.#running = this.#run();
+  }
+
+  list(): Remote[] {
+    this.#forgetSilent();
+    const nodes = new Map<string, SegmentNode>();
+    const members = new Map<string, SegmentMember[]>();
+    for (const { membership } of this.#known.values()) {
+      if (membership.kind === "node") nodes.set(membership.node.id, membership.node);
+      else if (membership.kind === "members") members.set(membership.id, [...(members.get(membership.id) ?? []), ...membership.members]);
+    }
+    const sorted = [...nodes.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    return sorted.map((node) => ({ ...node, tunnel: tunnelAddress(node.id), members: members.get(node.id) ?? [] }));
+  }
+
+  /** Tells of them again, as after somebody stopped answering. */
+  changed(): void {
+    this.#soon ??= this.#parts.clock.after(gatherMs, () => {
+      this.#soon = undefined;
+      this.#parts.onChange(this.list());
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    this.#soon?.[Symbol.dispose]();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    const { segment, endpoints, clock, log } = this.#parts;
+    const kept = {
+      learn: (endpoint: NetworkServiceEndpoint) => this.#learn(endpoint),
+      forget: (name: string) => this.#forget(name),
+      names: () => [...this.#known].flatMap(([name, { endedAt }]) => (endedAt === undefined ? [name] : [])),
+    };
+    const query = NetworkServiceEndpoint.fromPartial({ networkServiceNames: [segment] });
+    for await (const pauses of pausesUntil(signal, clock)) {
+      using attempt = linked(signal);
+      const opened = openWatch({ registry: endpoints, query, nameOf: ({ name }) => name, kept }, attempt.signal);
+      try {
+        await opened.listed;
+        pauses.reset();
+        this.#first();
+        throw await opened.ended;
+      } catch (error) {
+        if (!signal.aborted) log.debug("members of a segment not heard", { segment, reason: asMeshError(error).message });
+      } finally {
+        attempt.abort();
+        await opened.ended;
+      }
+    }
+  }
+
+  #learn(endpoint: NetworkServiceEndpoint): void {
+    const membership = membershipOf(endpoint, this.#parts.segment);
+    if (membership === undefined || speakerOf(membership) === this.#parts.own) return;
+    if (membership.kind === "farewell") this.#forgetAll(membership.id);
+    else this.#known.set(endpoint.name, { membership, endedAt: undefined });
+    this.changed();
+  }
+
+  #forgetAll(id: string): void {
+    for (const [name, { membership }] of this.#known) if (speakerOf(membership) === id) this.#known.delete(name);
+  }
+
+  /** One that said farewell is gone; of one that is only missing, its packets tell. */
+  #forget(name: string): void {
+    const known = this.#known.get(name);
+    if (known === undefined) return void this.#parts.onLost(name);
+    known.endedAt = this.#parts.clock.monotonic();
+    this.changed();
+  }
+
+  #forgetSilent(): void {
+    const now = this.#parts.clock.monotonic();
+    for (const [name, { membership, endedAt }] of this.#known) {
+      if (endedAt === undefined) continue;
+      if (now - endedAt >= lingerMs || !this.#parts.answers(tunnelAddress(speakerOf(membership)))) this.#known.delete(name);
+    }
+  }
+}

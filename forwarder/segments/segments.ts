@@ -1,0 +1,180 @@
+import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import { Serial } from "../../core/serial.js";
+import { siteName } from "../../core/siteNames.js";
+import { type Claims, claimVni, interfaceClaim, vniClaim } from "../claims.js";
+import type { KnownSegments } from "./known.js";
+import { type KeptMember, type LocalSegment, restoredMembers } from "./local.js";
+import { type Part, partKey, type Remote } from "./part.js";
+import { Presence, type PresenceParts, remotesKey } from "./presence.js";
+import { Publications } from "./publications.js";
+import { Pulse } from "./pulse.js";
+import type { Spaces } from "./space.js";
+
+export interface SegmentsParts extends Omit<PresenceParts, "publications" | "pulse"> {
+  readonly known: KnownSegments;
+  readonly spaces: Spaces;
+  /** Where this forwarder's nsmgr reaches it. */
+  readonly url: string;
+  /** Whether an echo comes back from a tunnel address in a moment. */
+  readonly reaches: (tunnel: string, signal: AbortSignal) => Promise<boolean>;
+  readonly claims: Claims;
+}
+
+/** The segments in which this node takes part: each from its first member's coming until its last one's going. */
+export class Segments implements AsyncDisposable {
+  readonly #parts: SegmentsParts;
+  readonly #present = new Map<string, Presence>();
+  /** The segment of each member. */
+  readonly #of = new Map<string, string>();
+  /** Coming and going of whole segments, in turn. */
+  readonly #serial = new Serial();
+  readonly #publications: Publications;
+  readonly #pulse: Pulse;
+  #listening: Disposable | undefined;
+
+  constructor(parts: SegmentsParts) {
+    this.#parts = parts;
+    this.#publications = new Publications(parts);
+    this.#pulse = new Pulse({
+      ...parts,
+      nodes: () => [...this.#present.values()].flatMap(({ tunnels }) => tunnels),
+      onChange: (tunnel) => {
+        for (const presence of this.#present.values()) if (presence.tunnels.includes(tunnel)) presence.pulseChanged();
+      },
+    });
+  }
+
+  /** Goes on with what an earlier run had, and removes the namespaces of what it had not. Answers the members. */
+  async restore(): Promise<KeptMember[]> {
+    const { store, spaces, log, known, claims } = this.#parts;
+    const members = restoredMembers(store, log);
+    const parts = new Map([...store.entries<Part>(partKey(""))].map(([, part]) => [part.segment.name, part]));
+    for (const name of spaces.list()) if (!members.has(name) || !parts.has(name)) spaces.remove(name);
+    for (const [name, kept] of members) {
+      const part = parts.get(name);
+      if (part === undefined) continue;
+      for (const { member } of kept) {
+        claims.keep(member.id, [interfaceClaim(member.side.pod, member.side.name)]);
+        this.#of.set(member.id, name);
+      }
+      const presence = await this.#enter(part);
+      await presence.resume(kept, store.get<Remote[]>(remotesKey(name)) ?? []);
+    }
+    this.#listening = known.listen(() => this.#retold());
+    return [...members.values()].flat();
+  }
+
+  /** The segment that a network service of that name is; undefined for one that is none. */
+  find(service: string, signal: AbortSignal): Promise<Segment | undefined> {
+    return this.#parts.known.find(siteName(service).local, signal);
+  }
+
+  member(id: string): KeptMember | undefined {
+    return this.#present.get(this.#of.get(id) ?? "")?.local.member(id);
+  }
+
+  /** Whether packets of a segment go to that tunnel address. */
+  uses(tunnel: string): boolean {
+    return this.#through(tunnel).length > 0;
+  }
+
+  /** The way to a node was measured. */
+  wayChanged(tunnel: string): void {
+    for (const { local } of this.#through(tunnel)) local.again();
+  }
+
+  /**
+   * Makes a member of this node, with what `admit` gives it; the first one brings the segment here. Resolves when the kernel has it and
+   * the others of the segment know of the node. Where it fails, `leave` undoes it.
+   */
+  async join(segment: Segment, id: string, admit: (local: LocalSegment) => Promise<KeptMember>, signal: AbortSignal): Promise<KeptMember> {
+    const presence = await this.#hold(segment, signal);
+    try {
+      const kept = await admit(presence.local);
+      this.#of.set(id, segment.name);
+      await presence.put(kept, signal);
+      return kept;
+    } finally {
+      await this.#letGo(presence);
+    }
+  }
+
+  /** Resolves when nothing of the member is left; with the last one the segment leaves this node. Fine for an id that is not known. */
+  async leave(id: string): Promise<void> {
+    const presence = this.#present.get(this.#of.get(id) ?? "");
+    if (presence === undefined) return;
+    presence.holders++;
+    try {
+      await presence.remove(id);
+      this.#of.delete(id);
+      this.#parts.claims.release(id);
+    } finally {
+      await this.#letGo(presence);
+    }
+  }
+
+  /** Stops looking, and says nothing more. What is in the kernel stays, and so does what was said. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listening?.[Symbol.dispose]();
+    this.#pulse[Symbol.dispose]();
+    this.#publications[Symbol.dispose]();
+    for (const presence of this.#present.values()) await presence[Symbol.asyncDispose]();
+  }
+
+  async #hold(segment: Segment, signal: AbortSignal): Promise<Presence> {
+    return await this.#serial.run(segment.name, async () => {
+      const presence = this.#present.get(segment.name) ?? (await this.#begin(segment, signal));
+      presence.holders++;
+      return presence;
+    });
+  }
+
+  /** The last one out ends it. */
+  async #letGo(presence: Presence): Promise<void> {
+    presence.holders--;
+    await this.#serial.run(presence.name, async () => {
+      if (presence.holders === 0 && presence.local.members.length === 0) await this.#end(presence);
+    });
+  }
+
+  async #begin(segment: Segment, signal: AbortSignal): Promise<Presence> {
+    const presence = await this.#enter({ segment, vni: claimVni(this.#parts.claims, "segment", partKey(segment.name)), blocks: [] });
+    try {
+      await presence.begin(signal);
+      return presence;
+    } catch (error) {
+      await this.#end(presence);
+      throw error;
+    }
+  }
+
+  async #enter(part: Part): Promise<Presence> {
+    const { spaces, store, claims } = this.#parts;
+    const { name, layer } = part.segment;
+    claims.take(vniClaim("segment", part.vni), partKey(name));
+    await store.put(partKey(name), part);
+    const space = await spaces.open({ name, layer, vni: part.vni });
+    const presence = new Presence(part, space, { ...this.#parts, publications: this.#publications, pulse: this.#pulse });
+    this.#present.set(name, presence);
+    return presence;
+  }
+
+  async #end(presence: Presence): Promise<void> {
+    if (this.#present.get(presence.name) !== presence) return;
+    this.#present.delete(presence.name);
+    await presence.end();
+    this.#parts.spaces.remove(presence.name);
+    this.#parts.claims.release(partKey(presence.name));
+  }
+
+  #through(tunnel: string): Presence[] {
+    return [...this.#present.values()].filter(({ local }) => local.remotes.some((remote) => remote.tunnel === tunnel));
+  }
+
+  #retold(): void {
+    for (const [name, presence] of this.#present) {
+      const segment = this.#parts.known.named(name);
+      if (segment !== undefined) presence.describe(segment);
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import { background } from "../../core/background.js";
+import type { Log } from "../../core/log.js";
+import { farewellLabels, memberLabels, membershipName, nodeLabels, type SegmentNode } from "../../core/segment/membership.js";
+import type { LocalSegment } from "./local.js";
+import type { Publications } from "./publications.js";
+import { Shards } from "./shards.js";
+
+/** What this node says of itself to others of a segment. */
+export type OwnNode = Omit<SegmentNode, "segment" | "vni" | "blocks">;
+
+export interface TellingParts {
+  readonly own: OwnNode;
+  /** The name of this forwarder. */
+  readonly forwarder: string;
+  readonly publications: Publications;
+  readonly log: Log;
+}
+
+/** Tells the others of a segment that this node is in it, and who its members are. */
+export class Telling {
+  readonly #parts: TellingParts;
+  readonly #local: LocalSegment;
+  readonly #shards = new Shards();
+  #told = false;
+
+  constructor(local: LocalSegment, parts: TellingParts) {
+    this.#local = local;
+    this.#parts = parts;
+  }
+
+  /** From now on the node is told of. Resolves when the registry has it. */
+  async begin(): Promise<void> {
+    this.#told = true;
+    const { segment, vni, blocks } = this.#local.part;
+    const labels = nodeLabels({ ...this.#parts.own, segment: segment.name, vni, blocks });
+    await this.#parts.publications.say(this.#endpoint(), segment.name, labels);
+  }
+
+  /** The node has other blocks, or lost what it had said. Nobody waits for it. */
+  again(): void {
+    if (this.#told) this.#background("saying that this node is in a segment", this.begin());
+  }
+
+  add(id: string): void {
+    this.#say(this.#shards.add(id));
+  }
+
+  remove(id: string): void {
+    const shard = this.#shards.remove(id);
+    if (shard !== undefined) this.#say(shard);
+  }
+
+  /** The last word, in which others see that this is no mere failure. */
+  async end(): Promise<void> {
+    const { publications, own } = this.#parts;
+    this.#told = false;
+    await Promise.all(this.#shards.numbers.map((shard) => publications.end(this.#endpoint(shard))));
+    await publications.end(this.#endpoint(), farewellLabels(own.id));
+  }
+
+  #say(shard: number): void {
+    const { publications, own } = this.#parts;
+    const members = this.#shards.ids(shard).flatMap((id) => this.#local.member(id)?.member ?? []);
+    const name = this.#endpoint(shard);
+    const said =
+      members.length === 0 ? publications.end(name) : publications.say(name, this.#local.part.segment.name, memberLabels(own.id, members));
+    this.#background("saying who is in a segment", said);
+  }
+
+  #endpoint(shard?: number): string {
+    return membershipName(this.#local.part.segment.name, this.#parts.forwarder, shard);
+  }
+
+  #background(name: string, task: Promise<void>): void {
+    background(this.#parts.log, name, task, { segment: this.#local.part.segment.name });
+  }
+}
