@@ -3,7 +3,7 @@ import { NetworkService as NetworkServiceMessage } from "../api/gen/registry/reg
 import type { Clock } from "../core/clock.js";
 import type { Directory } from "../core/directory.js";
 import { isAway } from "../core/error.js";
-import type { LocalEndpoints } from "./proxy/local.js";
+import { type LocalEndpoint, type LocalEndpoints, ownerOf } from "./proxy/local.js";
 
 export interface ForwardersParts {
   readonly serviceName: string;
@@ -22,8 +22,12 @@ export class Forwarders implements Directory {
   }
 
   all(): NetworkServiceEndpoint[] {
-    const { local, serviceName } = this.#parts;
-    return local.all().flatMap(({ endpoint }) => (endpoint.networkServiceNames.includes(serviceName) ? [endpoint] : []));
+    return this.#entries().map(({ endpoint }) => endpoint);
+  }
+
+  /** Whether one of them was registered by this SPIFFE id. */
+  has(id: string): boolean {
+    return this.#entries().some((entry) => ownerOf(entry) === id);
   }
 
   urls(): string[] {
@@ -50,5 +54,10 @@ export class Forwarders implements Directory {
 
   async serviceNames(): Promise<string[]> {
     return [this.#parts.serviceName];
+  }
+
+  #entries(): LocalEndpoint[] {
+    const { local, serviceName } = this.#parts;
+    return local.all().filter(({ endpoint }) => endpoint.networkServiceNames.includes(serviceName));
   }
 }

@@ -18,6 +18,8 @@ import type { NodeApi } from "../rpc/node.js";
 import type { PeerSet } from "../rpc/peers.js";
 import { policedEndpoints, policedMonitor, policedServices } from "../rpc/policed.js";
 import { policyFeed } from "../rpc/policyApi.js";
+import { segmentFeed } from "../rpc/segmentApi.js";
+import { followSegments } from "../rpc/segmentFollower.js";
 import type { Services } from "../rpc/server.js";
 import { Attachments } from "./attachments/attachments.js";
 import { attachmentRecords } from "./attachments/record.js";
@@ -27,7 +29,8 @@ import { nsmgrGauges } from "./gauges.js";
 import { Hosts } from "./hosted/hosts.js";
 import { type Namespaces, NamespaceWatch } from "./namespaces.js";
 import { Node } from "./node.js";
-import { startProxy } from "./proxy/proxy.js";
+import { BlockProxy } from "./proxy/blocks.js";
+import { atAll, startProxy } from "./proxy/proxy.js";
 import { ServiceMonitor } from "./serviceMonitor.js";
 import { Stack } from "./stack.js";
 
@@ -94,6 +97,10 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
   const serviceMonitor = started.use(
     new ServiceMonitor({ services: proxy.services, endpoints: proxy.endpoints, part: (id) => part(id), clock, log }),
   );
+  const segments = started.use(followSegments(peers, { from: config.registryUrls, clock, log }));
+  const blocks = new BlockProxy({
+    ...{ registries: atAll(config.registryUrls, (url) => peers.blocks(url)), isForwarder: (id: string) => forwarders.has(id), clock },
+  });
   const gate = new Gate({ source: parts.policy, audit: parts.audit, site: config.site });
   const policed = { gate, prover, clock };
   const server = nsmgrChain({
@@ -144,7 +151,13 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
   const shown = (source: Monitor) => policedMonitor(source, gate);
   started.use(await parts.listen([config.endpointsUrl], audited({ networkService: hosts.handler, monitor: shown(served) }, parts.audit)));
   const offered = {
-    ...{ networkService: server, monitor: shown(monitor), policyFeed: policyFeed(parts.policy) },
+    ...{
+      networkService: server,
+      monitor: shown(monitor),
+      policyFeed: policyFeed(parts.policy),
+      segmentFeed: segmentFeed(segments),
+      blocks,
+    },
     services: homeOnly(policedServices(proxy.services, policed)),
     endpoints: homeOnly(policedEndpoints(proxy.endpoints, policed)),
   };

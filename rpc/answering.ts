@@ -1,6 +1,8 @@
+import type { Segment, SegmentList } from "../api/gen/isthmus/v1/segment.js";
 import type { Handler } from "../core/chain.js";
 import { MeshError } from "../core/error.js";
 import { stream, unary } from "./bind.js";
+import { managingBlocks } from "./blocks.js";
 import { callerOf, pathHeaders, pathOf, traceOf } from "./headers.js";
 import { health } from "./health.js";
 import type { FederationApi, IdentityApi, SiteApi } from "./identityApi.js";
@@ -13,12 +15,15 @@ import {
   nodeMethods,
   policyFeedMethods,
   policyMethods,
+  segmentFeedMethods,
+  segmentMethods,
   serviceRegistryMethods,
   siteMethods,
 } from "./methods.js";
 import type { NodeApi } from "./node.js";
 import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, Registry, RegistryContext, ServiceRegistry } from "./registry.js";
+import type { SegmentFeedApi, SegmentsApi } from "./segmentApi.js";
 import type { MonitorSource, Services } from "./services.js";
 import type { Answering, Incoming } from "./transport.js";
 
@@ -35,6 +40,9 @@ export function answering(services: Services): Answering[] {
     ...(services.site ? site(services.site) : []),
     ...(services.policy ? policy(services.policy) : []),
     ...(services.policyFeed ? policyFeed(services.policyFeed) : []),
+    ...(services.segments ? segments(services.segments) : []),
+    ...(services.segmentFeed ? segmentFeed(services.segmentFeed) : []),
+    ...(services.blocks ? managingBlocks(services.blocks) : []),
   ];
   return [...offered, ...health(offered)];
 }
@@ -117,6 +125,7 @@ function federation(api: FederationApi): Answering[] {
   return [
     unary(join, (request) => api.join(request), true),
     stream(follow, (_, { link, signal }) => api.follow(shown(link?.peer), signal)),
+    stream(federationMethods.segments, (_, { link, signal }) => lists(api.segments(shown(link?.peer), signal))),
   ];
 }
 
@@ -148,6 +157,26 @@ function policy(api: PolicyApi): Answering[] {
 
 function policyFeed(api: PolicyFeedApi): Answering[] {
   return [stream(policyFeedMethods.watch, (_, { signal, link }) => api.watch(signal, link))];
+}
+
+function segments(api: SegmentsApi): Answering[] {
+  const { apply, list, delete: remove } = segmentMethods;
+  return [
+    unary(apply, (request, { signal }) => api.apply(request, signal)),
+    unary(list, async (_, { signal }) => ({ segments: [...(await api.list(signal))] })),
+    unary(remove, async (request, { signal }) => {
+      await api.delete(request, signal);
+      return {};
+    }),
+  ];
+}
+
+function segmentFeed(api: SegmentFeedApi): Answering[] {
+  return [stream(segmentFeedMethods.watch, (_, { signal, link }) => lists(api.watch(signal, link)))];
+}
+
+async function* lists(told: AsyncIterable<readonly Segment[]>): AsyncGenerator<SegmentList> {
+  for await (const segments of told) yield { segments: [...segments] };
 }
 
 function node(api: NodeApi): Answering[] {

@@ -2,8 +2,8 @@ import type { Audit } from "../core/audit.js";
 import type { Handler } from "../core/chain.js";
 import { asMeshError } from "../core/error.js";
 import type { Link } from "../core/peer.js";
+import type { BlockAsk, BlocksApi } from "./blocks.js";
 import type { FederationApi, IdentityApi } from "./identityApi.js";
-import type { PolicyFeedApi } from "./policyApi.js";
 import type { Registry } from "./registry.js";
 import type { MonitorSource, Services } from "./services.js";
 
@@ -25,7 +25,9 @@ export function audited(services: Services, audit: Audit): Services {
     ...(services.endpoints && { endpoints: auditedRegistry(services.endpoints, tell) }),
     ...(services.identity && { identity: auditedIdentity(services.identity, tell) }),
     ...(services.federation && { federation: auditedFederation(services.federation, tell) }),
-    ...(services.policyFeed && { policyFeed: auditedFeed(services.policyFeed, tell) }),
+    ...(services.policyFeed && { policyFeed: auditedFeed(services.policyFeed, "the policy", tell) }),
+    ...(services.segmentFeed && { segmentFeed: auditedFeed(services.segmentFeed, "the segments", tell) }),
+    ...(services.blocks && { blocks: auditedBlocks(services.blocks, tell) }),
   };
 }
 
@@ -68,11 +70,27 @@ function auditedFederation(api: FederationApi, tell: Tell): FederationApi {
   return {
     join: (request) => api.join(request).catch(tell("who has no identity here", "join", `the site ${request.site?.name ?? ""}`)),
     follow: (peer, signal) => told(api.follow(peer, signal), tell(peer.id, "watch", "this site")),
+    segments: (peer, signal) => told(api.segments(peer, signal), tell(peer.id, "watch", "the segments of this site")),
   };
 }
 
-function auditedFeed(feed: PolicyFeedApi, tell: Tell): PolicyFeedApi {
-  return { watch: (signal, link) => told(feed.watch(signal, link), tell(idOf(link), "watch", "the policy")) };
+function auditedFeed<T>(feed: Feed<T>, what: string, tell: Tell): Feed<T> {
+  return { watch: (signal, link) => told(feed.watch(signal, link), tell(idOf(link), "watch", what)) };
+}
+
+interface Feed<T> {
+  watch(signal: AbortSignal, link?: Link): AsyncIterable<T>;
+}
+
+function auditedBlocks(blocks: BlocksApi, tell: Tell): BlocksApi {
+  return {
+    allocate: (ask, signal, link) => blocks.allocate(ask, signal, link).catch(tell(idOf(link), "allocate", onBlock(ask))),
+    release: (ask, signal, link) => blocks.release(ask, signal, link).catch(tell(idOf(link), "release", onBlock(ask))),
+  };
+}
+
+function onBlock({ prefix, segment }: BlockAsk): string {
+  return `${prefix} of ${segment}`;
 }
 
 async function* told<T>(answers: AsyncIterable<T>, denied: (error: unknown) => never): AsyncGenerator<T> {

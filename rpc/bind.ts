@@ -20,3 +20,21 @@ export function stream<Q, A>(method: Method<Q, A>, handle: (request: Q, incoming
     },
   };
 }
+
+/** Both sides say many things; the caller's are decoded and checked as they are read. */
+export function duplex<Q, A>(
+  method: Method<Q, A>,
+  handle: (requests: AsyncIterable<Q>, incoming: Incoming) => AsyncIterable<A>,
+): Answering {
+  return {
+    kind: "duplex",
+    path: method.path,
+    async *answer(requests, incoming) {
+      for await (const message of handle(decoded(requests), incoming)) yield method.response.encode(message);
+    },
+  };
+
+  async function* decoded(requests: AsyncIterable<Uint8Array>): AsyncGenerator<Q> {
+    for await (const bytes of requests) yield method.request.decode(bytes);
+  }
+}

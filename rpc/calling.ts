@@ -1,5 +1,6 @@
 import type { Connection, ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
 import { HealthCheckResponse_ServingStatus as Serving } from "../api/gen/grpc/health/v1/health.js";
+import type { Segment, SegmentList } from "../api/gen/isthmus/v1/segment.js";
 import type { SiteInfo } from "../api/gen/isthmus/v1/site.js";
 import type { Call, Handler } from "../core/chain.js";
 import type { Clock } from "../core/clock.js";
@@ -8,6 +9,7 @@ import { MeshError } from "../core/error.js";
 import { nextSegment } from "../core/path.js";
 import type { Link } from "../core/peer.js";
 import { inPart, type Trace } from "../core/trace.js";
+import { type BlocksApi, blocksClient } from "./blocks.js";
 import { Caller, type CallOptions, defaultPatienceMs } from "./caller.js";
 import { checkAnswer } from "./checkAnswer.js";
 import type { SiteApi } from "./identityApi.js";
@@ -19,6 +21,8 @@ import {
   networkServiceMethods,
   policyFeedMethods,
   policyMethods,
+  segmentFeedMethods,
+  segmentMethods,
   serviceRegistryMethods,
   siteMethods,
 } from "./methods.js";
@@ -28,6 +32,7 @@ import { overRenewals } from "./overRenewals.js";
 import type { PeerSet } from "./peers.js";
 import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, RegistryContext, ServiceRegistry } from "./registry.js";
+import type { SegmentFeedApi, SegmentsApi } from "./segmentApi.js";
 import type { Transport } from "./transport.js";
 
 /** How long a next hop may take to let go of what we do not believe. */
@@ -146,6 +151,28 @@ export class CallingPeers implements PeerSet {
     return { watch: (signal) => this.#caller.stream(url, policyFeedMethods.watch, {}, { signal }) };
   }
 
+  segments(url: string): SegmentsApi {
+    const { apply, list, delete: remove } = segmentMethods;
+    return {
+      apply: (segment, signal) => this.#caller.unary(url, apply, segment, { signal }),
+      list: async (signal) => (await this.#caller.unary(url, list, {}, { signal })).segments,
+      delete: async (request, signal) => void (await this.#caller.unary(url, remove, request, { signal })),
+    };
+  }
+
+  segmentFeed(url: string): SegmentFeedApi {
+    return { watch: (signal) => segmentsIn(this.#caller.stream(url, segmentFeedMethods.watch, {}, { signal })) };
+  }
+
+  segmentsOfSite(url: string, signal: AbortSignal): AsyncIterable<readonly Segment[]> {
+    const open = () => this.#caller.stream(url, federationMethods.segments, {}, { signal });
+    return segmentsIn(overRenewals(open, signal, this.#clock));
+  }
+
+  blocks(url: string): BlocksApi {
+    return blocksClient(this.#caller, url);
+  }
+
   async health(url: string, signal: AbortSignal): Promise<boolean> {
     try {
       return (await this.#caller.unary(url, healthMethods.check, { service: "" }, { signal })).status === Serving.SERVING;
@@ -163,6 +190,10 @@ export class CallingPeers implements PeerSet {
 function toNextHop<T>(call: Call, method: string, work: (trace: Trace | undefined) => Promise<T>): Promise<T> {
   const attributes = { "isthmus.connection": call.connection.id, "isthmus.target": call.target ?? "" };
   return inPart(call.trace, `networkservice.NetworkService/${method}`, work, { kind: "client", attributes });
+}
+
+async function* segmentsIn(lists: AsyncIterable<SegmentList>): AsyncGenerator<readonly Segment[]> {
+  for await (const { segments } of lists) yield segments;
 }
 
 function targetOf(call: Call): string {

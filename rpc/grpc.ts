@@ -1,13 +1,14 @@
-import type { CallOptions, Client, ClientReadableStream, ServiceError } from "@grpc/grpc-js";
+import type { CallOptions, Client, ClientReadableStream, Metadata, ServiceError } from "@grpc/grpc-js";
 import { status } from "@grpc/grpc-js";
 import type { Clock } from "../core/clock.js";
 import { asMeshError, type MeshError } from "../core/error.js";
 import { Channels, type ChannelsParts } from "./channels.js";
 import { readHeaders, writeHeaders } from "./metadata.js";
-import { deadlineOf, onAbort } from "./signals.js";
+import { deadlineOf, linked, onAbort } from "./signals.js";
 import { fromWire } from "./status.js";
 import { expired } from "./tls/ending.js";
 import type { Headers, Outgoing, Transport } from "./transport.js";
+import { buffer, writeAll } from "./writing.js";
 
 /** Calls over gRPC, on channels that are shared per URL. */
 export class GrpcTransport implements Transport {
@@ -30,6 +31,36 @@ export class GrpcTransport implements Transport {
   }
 
   async *stream(url: string, path: string, request: Uint8Array, outgoing: Outgoing): AsyncGenerator<Uint8Array> {
+    yield* this.#answers(url, outgoing, (client, metadata) =>
+      client.makeServerStreamRequest(path, buffer, same, request, metadata, this.#options(outgoing)),
+    );
+  }
+
+  async *duplex(url: string, path: string, requests: AsyncIterable<Uint8Array>, outgoing: Outgoing): AsyncGenerator<Uint8Array> {
+    using over = linked(outgoing.signal);
+    let broken: unknown;
+    try {
+      yield* this.#answers(url, outgoing, (client, metadata) => {
+        const call = client.makeBidiStreamRequest(path, buffer, same, metadata, this.#options(outgoing));
+        const failed = (error: unknown) => {
+          broken = error;
+          call.cancel();
+        };
+        writeAll(call, requests, over.signal).then(() => call.end(), failed);
+        return call;
+      });
+    } catch (error) {
+      throw broken ?? error;
+    } finally {
+      over.abort();
+    }
+  }
+
+  async *#answers(
+    url: string,
+    outgoing: Outgoing,
+    begin: (client: Client, metadata: Metadata) => ClientReadableStream<Buffer>,
+  ): AsyncGenerator<Uint8Array> {
     const { signal } = outgoing;
     let call: ClientReadableStream<Buffer> | undefined;
     let until = Number.POSITIVE_INFINITY;
@@ -38,8 +69,7 @@ export class GrpcTransport implements Transport {
     try {
       using lease = await this.#lease(url, signal);
       until = lease.until;
-      const metadata = writeHeaders(await outgoing.headers(lease.link));
-      call = lease.client.makeServerStreamRequest(path, bytes, same, request, metadata, this.#options(outgoing));
+      call = begin(lease.client, writeHeaders(await outgoing.headers(lease.link)));
       call.on("metadata", (metadata) => outgoing.onHeaders?.(readHeaders(metadata)));
       if (signal.aborted) cancel();
       // Reading pulls: what nobody reads waits in the peer, held back by HTTP/2's windows.
@@ -63,7 +93,7 @@ export class GrpcTransport implements Transport {
         if (error !== null) reject(error);
         else resolve(answer ?? new Uint8Array());
       };
-      const call = client.makeUnaryRequest(path, bytes, same, request, writeHeaders(headers), this.#options(outgoing), finish);
+      const call = client.makeUnaryRequest(path, buffer, same, request, writeHeaders(headers), this.#options(outgoing), finish);
       call.on("metadata", (metadata) => outgoing.onHeaders?.(readHeaders(metadata)));
       const tie = onAbort(outgoing.signal, () => call.cancel());
     });
@@ -84,7 +114,6 @@ export class GrpcTransport implements Transport {
   }
 }
 
-const bytes = (request: Uint8Array) => Buffer.from(request.buffer, request.byteOffset, request.byteLength);
 const same = (answer: Buffer) => answer;
 
 /** A call that we ended ourselves failed for the signal's reason, whatever gRPC says. */

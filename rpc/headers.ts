@@ -1,6 +1,7 @@
 import type { Token } from "../core/chain.js";
 import { MeshError } from "../core/error.js";
 import type { Trace } from "../core/trace.js";
+import { checkName, checkText } from "./check.js";
 import { limits } from "./limits.js";
 import type { RegistryPath } from "./registry.js";
 import type { Headers } from "./transport.js";
@@ -8,6 +9,8 @@ import type { Headers } from "./transport.js";
 const tokenKey = "nsm-client-token";
 const expiresKey = "nsm-client-token-expires";
 const pathKey = "path";
+const segmentKey = "isthmus-segment";
+const holderKey = "isthmus-holder";
 
 /** The caller's token as NSM sends it: in metadata of every call (contract 1.3). */
 export function tokenHeaders(token: Token): Headers {
@@ -68,6 +71,21 @@ export function traceOf({ traceparent, tracestate }: Headers): Trace | undefined
   const [, traceId = "", spanId = ""] = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/.exec(traceparent ?? "") ?? [];
   if (traceparent === undefined || !/[1-9a-f]/.test(traceId) || !/[1-9a-f]/.test(spanId)) return undefined;
   return { traceparent, ...(tracestate !== undefined && tracestate.length <= limits.traceState && { tracestate }) };
+}
+
+/** Which segment a call is about whose messages do not say it, and for whom it is made where that is not the caller. */
+export function segmentHeaders({ segment, holder }: { readonly segment: string; readonly holder?: string | undefined }): Headers {
+  return { [segmentKey]: segment, ...(holder !== undefined && { [holderKey]: holder }) };
+}
+
+/** Throws "invalid" where the call names no segment. */
+export function segmentOf(headers: Headers): { readonly segment: string; readonly holder?: string | undefined } {
+  const { [segmentKey]: segment, [holderKey]: holder } = headers;
+  if (segment === undefined || segment === "")
+    throw new MeshError("invalid", `address blocks are of a segment: name it in the metadata ${segmentKey}`);
+  checkName(`metadata ${segmentKey}`, segment);
+  if (holder !== undefined) checkText(`metadata ${holderKey}`, holder, limits.url);
+  return { segment, holder };
 }
 
 function parse(text: string): Readonly<Record<string, unknown>> {

@@ -1,5 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import type { IssuedIdentity, JoinRequest, RenewRequest, TrustBundles } from "../api/gen/isthmus/v1/identity.js";
+import type { Segment } from "../api/gen/isthmus/v1/segment.js";
 import type {
   InviteNodeRequest,
   InviteNodeResponse,
@@ -28,6 +29,8 @@ export interface FederationApi {
   join(request: JoinFederationRequest): Promise<SiteInfo>;
   /** What the site says of itself; an empty one is a sign of life. */
   follow(peer: Peer, signal: AbortSignal): AsyncIterable<SiteInfo>;
+  /** The segments made here that the peer's site takes part in. */
+  segments(peer: Peer, signal: AbortSignal): AsyncIterable<readonly Segment[]>;
 }
 
 /** isthmus.v1.Site, for the site's administrator. */

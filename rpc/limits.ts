@@ -23,4 +23,6 @@ export const limits = {
   matches: 256,
   routes: 256,
   cidrs: 16,
+  sites: 256,
+  segments: 4096,
 } as const;

@@ -67,7 +67,8 @@ class MemoryTransport implements Transport {
   }
 
   async unary(url: string, path: string, request: Uint8Array, outgoing: Outgoing): Promise<Uint8Array> {
-    const { host, method } = this.#reach(url, path, request);
+    const { host, method } = this.#reach(url, path);
+    checkSize(url, request);
     if (method.kind !== "unary") throw new MeshError("internal", `${path} is a stream`);
     using call = await this.#begin(host, url, outgoing);
     try {
@@ -81,12 +82,34 @@ class MemoryTransport implements Transport {
 
   async *stream(url: string, path: string, request: Uint8Array, outgoing: Outgoing): AsyncGenerator<Uint8Array> {
     if (outgoing.signal.aborted) return;
-    const { host, method } = this.#reach(url, path, request);
-    if (method.kind !== "stream") throw new MeshError("internal", `${path} is no stream`);
+    const { host, method } = this.#reach(url, path);
+    checkSize(url, request);
+    if (method.kind !== "stream") throw new MeshError("internal", `${path} is no stream of answers`);
+    yield* this.#answers(host, url, outgoing, (incoming) => method.answer(copy(request), incoming));
+  }
+
+  async *duplex(url: string, path: string, requests: AsyncIterable<Uint8Array>, outgoing: Outgoing): AsyncGenerator<Uint8Array> {
+    if (outgoing.signal.aborted) return;
+    const { host, method } = this.#reach(url, path);
+    if (method.kind !== "duplex") throw new MeshError("internal", `${path} is no stream of requests`);
+    const sending = new Sending(url, requests);
+    try {
+      yield* this.#answers(host, url, outgoing, (incoming) => method.answer(sending.read(incoming.signal), incoming));
+    } catch (error) {
+      throw sending.failure ?? error;
+    }
+  }
+
+  async *#answers(
+    host: Host,
+    url: string,
+    outgoing: Outgoing,
+    answer: (incoming: Incoming) => AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array> {
     using call = await this.#begin(host, url, outgoing);
     try {
       call.incoming.signal.throwIfAborted();
-      for await (const answer of until(method.answer(copy(request), call.incoming), call.incoming.signal)) yield copy(answer);
+      for await (const bytes of until(answer(call.incoming), call.incoming.signal)) yield copy(bytes);
       if (call.incoming.signal.aborted) throw call.incoming.signal.reason;
     } catch (error) {
       if (!outgoing.signal.aborted) throw this.#failure(error, host, url, outgoing, call);
@@ -99,13 +122,11 @@ class MemoryTransport implements Transport {
     this.#closed.abort(new MeshError("cancelled", "these peers are closed"));
   }
 
-  #reach(url: string, path: string, request: Uint8Array): { readonly host: Host; readonly method: Answering } {
+  #reach(url: string, path: string): { readonly host: Host; readonly method: Answering } {
     const host = this.#find(url);
     if (host === undefined) throw new MeshError("unreachable", `nothing answers at ${url}; is it running?`);
     const method = host.methods.get(path);
     if (method === undefined) throw new MeshError("unsupported", `${url} does not offer this: ${path}`);
-    if (request.length > limits.message)
-      throw new MeshError("invalid", `the message is too large for ${url}: ${request.length} bytes, at most ${limits.message} are allowed`);
     return { host, method };
   }
 
@@ -163,6 +184,35 @@ class MemoryTransport implements Transport {
     if (call.incoming.signal.aborted) return asMeshError(call.incoming.signal.reason);
     return fromWire(toWire(error, host.hop), url);
   }
+}
+
+/** What a caller says, as it crosses the network; `failure` is why there is no more of it, where that is the caller's own. */
+class Sending {
+  readonly #url: string;
+  readonly #requests: AsyncIterable<Uint8Array>;
+  failure: unknown;
+
+  constructor(url: string, requests: AsyncIterable<Uint8Array>) {
+    this.#url = url;
+    this.#requests = requests;
+  }
+
+  async *read(signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const request of until(this.#requests, signal)) {
+        checkSize(this.#url, request);
+        yield copy(request);
+      }
+    } catch (error) {
+      this.failure = error;
+      throw error;
+    }
+  }
+}
+
+function checkSize(url: string, { length }: Uint8Array): void {
+  if (length > limits.message)
+    throw new MeshError("invalid", `the message is too large for ${url}: ${length} bytes, at most ${limits.message} are allowed`);
 }
 
 /** Nobody shares memory across a network. */

@@ -1,6 +1,7 @@
 import { Connection, ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
 import { Empty } from "../api/gen/google/protobuf/empty.js";
 import { HealthCheckRequest, HealthCheckResponse } from "../api/gen/grpc/health/v1/health.js";
+import { PrefixRequest, PrefixResponse } from "../api/gen/ipam/ipam.js";
 import { IssuedIdentity, JoinRequest, RenewRequest, TrustBundles } from "../api/gen/isthmus/v1/identity.js";
 import {
   Attachment,
@@ -17,6 +18,7 @@ import {
   UnserveRequest,
 } from "../api/gen/isthmus/v1/node.js";
 import { ApplyPolicyRequest, PolicyInForce, SitePolicy } from "../api/gen/isthmus/v1/policy.js";
+import { DeleteSegmentRequest, Segment, SegmentList } from "../api/gen/isthmus/v1/segment.js";
 import {
   InviteNodeRequest,
   InviteNodeResponse,
@@ -51,6 +53,7 @@ import {
   checkServiceQuery,
   checkUnserve,
 } from "./checkRegistry.js";
+import { checkBlock, checkDeleteSegment, checkPrefixRequest, checkSegment, checkSegments } from "./checkSegment.js";
 import { type Codec, codec } from "./codec.js";
 import { limits } from "./limits.js";
 import { checkApply } from "./policyApi.js";
@@ -128,11 +131,33 @@ export const identityMethods = {
   followTrust: method("/isthmus.v1.Identity/FollowTrust", empty, codec("TrustBundles", TrustBundles)),
 };
 
+const segment = codec("Segment", Segment, checkSegment);
+const segmentList = codec("SegmentList", SegmentList, checkSegments);
+
+export const segmentMethods = {
+  apply: method("/isthmus.v1.Segments/Apply", segment, segment),
+  list: method("/isthmus.v1.Segments/List", empty, segmentList),
+  delete: method("/isthmus.v1.Segments/Delete", codec("DeleteSegmentRequest", DeleteSegmentRequest, checkDeleteSegment), empty),
+};
+
+export const segmentFeedMethods = {
+  watch: method("/isthmus.v1.SegmentFeed/Watch", empty, segmentList),
+};
+
+export const blockMethods = {
+  manage: method(
+    "/ipam.IPAM/ManagePrefixes",
+    codec("PrefixRequest", PrefixRequest, checkPrefixRequest),
+    codec("PrefixResponse", PrefixResponse, checkBlock),
+  ),
+};
+
 const siteInfo = codec("SiteInfo", SiteInfo, checkSiteInfo);
 
 export const federationMethods = {
   join: method("/isthmus.v1.Federation/Join", codec("JoinFederationRequest", JoinFederationRequest, checkJoinFederation), siteInfo),
   follow: method("/isthmus.v1.Federation/Follow", empty, siteInfo),
+  segments: method("/isthmus.v1.Federation/Segments", empty, segmentList),
 };
 
 export const siteMethods = {

@@ -1,10 +1,13 @@
 import type { ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
+import type { Segment } from "../api/gen/isthmus/v1/segment.js";
 import type { SiteInfo } from "../api/gen/isthmus/v1/site.js";
 import type { Handler } from "../core/chain.js";
+import type { BlocksApi } from "./blocks.js";
 import type { SiteApi } from "./identityApi.js";
 import type { NodeClient } from "./node.js";
 import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, ServiceRegistry } from "./registry.js";
+import type { SegmentFeedApi, SegmentsApi } from "./segmentApi.js";
 
 /**
  * Everything that this process says to others, by URL. All calls to one URL share one channel, streams too.
@@ -23,6 +26,11 @@ export interface PeerSet extends AsyncDisposable {
   followSite(url: string, signal: AbortSignal): AsyncIterable<SiteInfo>;
   policy(url: string): PolicyApi;
   policyFeed(url: string): PolicyFeedApi;
+  segments(url: string): SegmentsApi;
+  segmentFeed(url: string): SegmentFeedApi;
+  /** The segments that were made in the site of the registry there, and that this one takes part in. */
+  segmentsOfSite(url: string, signal: AbortSignal): AsyncIterable<readonly Segment[]>;
+  blocks(url: string): BlocksApi;
   /** Whether the peer answers and says that it serves. Never rejects. */
   health(url: string, signal: AbortSignal): Promise<boolean>;
 }

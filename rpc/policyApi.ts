@@ -5,8 +5,8 @@ import type { PolicySource } from "../identity/policy/inForce.js";
 import { formatPolicy, longestPolicy } from "../identity/policy/parse.js";
 import { ofOneSite, parseSpiffeId } from "../identity/spiffe.js";
 import { checkText } from "./check.js";
+import { latest } from "./latest.js";
 import { limits } from "./limits.js";
-import { onAbort } from "./signals.js";
 
 /** isthmus.v1.Policy, for the site's administrator. Every failure is a MeshError. */
 export interface PolicyApi {
@@ -33,24 +33,9 @@ export function policyFeed(source: PolicySource): PolicyFeedApi {
     async *watch(signal, link) {
       if (link !== undefined && !ofOneSite(link.peer.id, link.self))
         throw new MeshError("denied", `${link.peer.id} is of another site; this site's policy is told to its own programs only`);
-      let wake = () => {};
-      let told = "";
-      using _listening = source.listen(() => wake());
-      while (!signal.aborted) {
-        const { policy, version } = source.current;
-        const text = formatPolicy(policy);
-        const saying = `${version} ${text}`;
-        if (saying !== told) {
-          told = saying;
-          yield { text, version };
-          continue;
-        }
-        const changed = new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        using _tie = onAbort(signal, wake);
-        await changed;
-      }
+      const current = () => ({ text: formatPolicy(source.current.policy), version: source.current.version });
+      const listen = (listener: () => void) => source.listen(listener);
+      yield* latest({ current, listen }, signal, ({ text, version }) => `${version} ${text}`);
     },
   };
 }

@@ -8,6 +8,7 @@ import type { Identity } from "../identity/identity.js";
 import { builtIn, HeldPolicy, type InForce, type PolicySource } from "../identity/policy/inForce.js";
 import { keptPolicy } from "../identity/policy/kept.js";
 import { formatPolicy, parseInForce } from "../identity/policy/parse.js";
+import { following, inTurn } from "./following.js";
 import type { PeerSet } from "./peers.js";
 
 /** Where a program keeps the policy that it heard last. */
@@ -29,11 +30,6 @@ export interface FollowedPolicyParts {
   readonly log: Log;
 }
 
-const firstPauseMs = 200;
-const longestPauseMs = 2_000;
-/** One that does not know the method will not learn it soon. */
-const foreignPauseMs = 60_000;
-
 /** The site's policy as a program of a node has it: what its registry told last, kept on disk for when that is away. */
 export class FollowedPolicy implements PolicySource, AsyncDisposable {
   readonly #parts: FollowedPolicyParts;
@@ -44,7 +40,7 @@ export class FollowedPolicy implements PolicySource, AsyncDisposable {
   constructor(parts: FollowedPolicyParts) {
     this.#parts = parts;
     this.#held = new HeldPolicy(parts.kept.read() ?? parts.fallback);
-    this.#running = this.#follow();
+    this.#running = following({ ...parts, what: "policy", take: (told) => this.#take(told) }, this.#stop.signal);
   }
 
   get current(): InForce {
@@ -58,28 +54,6 @@ export class FollowedPolicy implements PolicySource, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#running;
-  }
-
-  async #follow(): Promise<void> {
-    const { watch, clock, log, from } = this.#parts;
-    const { signal } = this.#stop;
-    let pause = firstPauseMs;
-    while (!signal.aborted) {
-      try {
-        for await (const told of watch(signal)) {
-          pause = firstPauseMs;
-          this.#take(told);
-        }
-      } catch (error) {
-        const { code, message } = asMeshError(error);
-        const foreign = code === "unsupported";
-        if (foreign) log.info("no policy to follow, the last one holds", { from, reason: message });
-        else log.debug("policy not heard", { from, reason: message });
-        pause = foreign ? foreignPauseMs : pause;
-      }
-      await clock.sleep(pause, signal).catch(() => {});
-      pause = Math.min(2 * pause, longestPauseMs);
-    }
   }
 
   /** What cannot be read (a newer registry may say more) changes nothing. */
@@ -126,11 +100,10 @@ export function followPolicy(
   },
 ): FollowedPolicy {
   const { from, identity, stateDir } = parts;
-  let asked = 0;
   return new FollowedPolicy({
     ...parts,
     from: from.join(", "),
-    watch: (signal) => peers.policyFeed(from[asked++ % from.length] ?? "").watch(signal),
+    watch: inTurn(from, (url, signal) => peers.policyFeed(url).watch(signal)),
     kept: keptPolicy(join(stateDir, "policy.yaml")),
     fallback: builtIn(identity.source.current.id.trustDomain),
   });

@@ -1,9 +1,11 @@
+import type { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import {
   type ConnectionInjector,
   type Metadata,
   Server,
   ServerCredentials,
+  type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
 } from "@grpc/grpc-js";
@@ -20,6 +22,7 @@ import { toWire } from "./status.js";
 import { type Timing, timed } from "./timed.js";
 import { accept, type Guest, guestOf } from "./tls/accept.js";
 import type { Answering, Headers, Incoming } from "./transport.js";
+import { buffer, writeAll } from "./writing.js";
 
 export type { Services } from "./services.js";
 
@@ -124,9 +127,15 @@ class Edge {
     if (method.kind === "unary") {
       const answer = (call: UnaryCall, respond: Respond) => void this.#unary(method, call, respond);
       server.register(path, answer, same, same, "unary");
-    } else {
-      const answer = (call: StreamCall) => void this.#stream(method, call);
+    } else if (method.kind === "stream") {
+      const answer = (call: StreamCall) => void this.#answers(method, call, (incoming) => method.answer(call.request, incoming));
       server.register(path, answer, same, same, "serverStream");
+    } else {
+      // Who answers may stop reading and still has something to say, if only an error.
+      const requests = (call: DuplexCall) => call.iterator({ destroyOnReturn: false });
+      const answer = (call: DuplexCall) =>
+        void this.#answers(method, call, (incoming) => method.answer(until(requests(call), incoming.signal), incoming));
+      server.register(path, answer, same, same, "bidi");
     }
   }
 
@@ -139,13 +148,16 @@ class Edge {
     }
   }
 
-  async #stream(method: Answering & { kind: "stream" }, call: StreamCall): Promise<void> {
+  async #answers(
+    method: Answering,
+    call: StreamCall | DuplexCall,
+    answer: (incoming: Incoming) => AsyncIterable<Uint8Array>,
+  ): Promise<void> {
     using signal = signalOf(call, this.#stopping);
     const life = this.#guestOf(call)?.life;
     using _tie = life && onAbort(life, () => signal.abort(life.reason));
     try {
-      for await (const bytes of until(method.answer(call.request, this.#incoming(method, call, signal.signal)), signal.signal))
-        if (!call.write(buffer(bytes))) await writable(call, signal.signal);
+      await writeAll(call, answer(this.#incoming(method, call, signal.signal)), signal.signal);
       if (signal.signal.aborted && !call.cancelled) throw signal.signal.reason;
       call.end();
     } catch (error) {
@@ -153,7 +165,7 @@ class Edge {
     }
   }
 
-  #incoming(method: Answering, call: UnaryCall | StreamCall, signal: AbortSignal): Incoming {
+  #incoming(method: Answering, call: AnyCall, signal: AbortSignal): Incoming {
     const guest = this.#guestOf(call);
     if (guest?.isOver() === true) {
       // A client of ours has taken another connection long before; one of NSM's takes another when this one breaks.
@@ -166,7 +178,7 @@ class Edge {
     return { signal, headers: readHeaders(call.metadata), link: guest?.link, key: guest?.key, sendHeaders };
   }
 
-  #guestOf(call: UnaryCall | StreamCall): Guest | undefined {
+  #guestOf(call: AnyCall): Guest | undefined {
     return this.#secured ? guestOf(call.getAuthContext().sslPeerCertificate) : undefined;
   }
 
@@ -181,35 +193,24 @@ class Edge {
 
 type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
 type StreamCall = ServerWritableStream<Buffer, Buffer>;
+type DuplexCall = ServerDuplexStream<Buffer, Buffer>;
+type AnyCall = UnaryCall | StreamCall | DuplexCall;
 type Respond = (error: { code: number; details: string; metadata: Metadata } | null, value?: Buffer) => void;
 
 /** Ends when the caller goes away or its deadline passes, or with `also`; not by the call's own good end. */
-function signalOf(call: UnaryCall | StreamCall, also: AbortSignal | undefined): AbortController & Disposable {
+function signalOf(call: AnyCall, also: AbortSignal | undefined): AbortController & Disposable {
   const controller = linked(also);
   const unlink = controller[Symbol.dispose];
   const cancelled = () => controller.abort(new MeshError("cancelled", "the caller went away, or its time is over"));
   if (call.cancelled) cancelled();
-  call.once("cancelled", cancelled);
+  const events: EventEmitter = call;
+  events.once("cancelled", cancelled);
   const deadline = call.getDeadline();
   if (typeof deadline === "number" && Number.isFinite(deadline)) noteDeadline(controller.signal, deadline);
   return Object.assign(controller, {
     [Symbol.dispose]() {
       unlink();
-      call.off("cancelled", cancelled);
+      events.off("cancelled", cancelled);
     },
   });
-}
-
-/** The reader has taken what was written, or will never. */
-function writable(call: StreamCall, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    call.once("drain", resolve);
-    const tie = onAbort(signal, resolve);
-    call.once("drain", () => tie[Symbol.dispose]());
-  });
-}
-
-/** The same bytes, no copy. */
-function buffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -1,9 +1,11 @@
 import type { ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
 import type { Handler } from "../core/chain.js";
+import type { BlocksApi } from "./blocks.js";
 import type { FederationApi, IdentityApi, SiteApi } from "./identityApi.js";
 import type { NodeApi } from "./node.js";
 import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, ServiceRegistry } from "./registry.js";
+import type { SegmentFeedApi, SegmentsApi } from "./segmentApi.js";
 
 /** What can be watched: core's Monitor, or a stand-in. */
 export interface MonitorSource {
@@ -23,4 +25,7 @@ export interface Services {
   readonly site?: SiteApi | undefined;
   readonly policy?: PolicyApi | undefined;
   readonly policyFeed?: PolicyFeedApi | undefined;
+  readonly segments?: SegmentsApi | undefined;
+  readonly segmentFeed?: SegmentFeedApi | undefined;
+  readonly blocks?: BlocksApi | undefined;
 }

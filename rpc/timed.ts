@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.js";
 import { asMeshError } from "../core/error.js";
 import type { Meter } from "../core/meter.js";
-import type { Answering } from "./transport.js";
+import type { Answering, Incoming } from "./transport.js";
 
 export interface Timing {
   readonly meter: Meter;
@@ -17,10 +17,10 @@ export function timed(methods: readonly Answering[], timing: Timing | undefined)
     "code",
   ]);
   return methods.map((method) => {
-    if (method.kind === "stream") return method;
+    if (method.kind !== "unary") return method;
     return {
       ...method,
-      async answer(request, incoming) {
+      async answer(request: Uint8Array, incoming: Incoming) {
         const start = clock.monotonic();
         let code = "ok";
         try {

@@ -19,6 +19,8 @@ export interface Outgoing {
 export interface Transport extends AsyncDisposable {
   unary(url: string, path: string, request: Uint8Array, outgoing: Outgoing): Promise<Uint8Array>;
   stream(url: string, path: string, request: Uint8Array, outgoing: Outgoing): AsyncIterable<Uint8Array>;
+  /** Requests go as fast as the peer takes them; when one cannot be had, the call is broken off with that error. */
+  duplex(url: string, path: string, requests: AsyncIterable<Uint8Array>, outgoing: Outgoing): AsyncIterable<Uint8Array>;
 }
 
 /** A call as it came to a server. */
@@ -42,4 +44,5 @@ export type Answering = {
 } & (
   | { readonly kind: "unary"; answer(request: Uint8Array, incoming: Incoming): Promise<Uint8Array> }
   | { readonly kind: "stream"; answer(request: Uint8Array, incoming: Incoming): AsyncIterable<Uint8Array> }
+  | { readonly kind: "duplex"; answer(requests: AsyncIterable<Uint8Array>, incoming: Incoming): AsyncIterable<Uint8Array> }
 );

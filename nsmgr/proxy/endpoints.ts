@@ -3,7 +3,6 @@ import type { Prover } from "../../core/checkTokens.js";
 import type { Clock } from "../../core/clock.js";
 import { sameMessage } from "../../core/equal.js";
 import { isAway, MeshError } from "../../core/error.js";
-import { subjectOf } from "../../core/jwt.js";
 import type { Log } from "../../core/log.js";
 import { matchesEndpoint } from "../../core/match.js";
 import { alsoInSite, inSite, siteName } from "../../core/siteNames.js";
@@ -13,8 +12,7 @@ import { Changes } from "../../rpc/changes.js";
 import { checkCaller } from "../../rpc/checkCaller.js";
 import type { EndpointRegistry, Found, RegistryContext } from "../../rpc/registry.js";
 import { expiryOf } from "../expiry.js";
-
-import type { LocalEndpoint, LocalEndpoints } from "./local.js";
+import { type LocalEndpoint, type LocalEndpoints, ownerOf } from "./local.js";
 import { onward } from "./path.js";
 import type { Upstream } from "./upstream.js";
 
@@ -208,11 +206,6 @@ export class EndpointProxy implements EndpointRegistry {
   #lifeEnd(value: NetworkServiceEndpoint): number {
     return expiryOf(value) ?? this.#parts.clock.now() + defaultLifeMs;
   }
-}
-
-/** Who registered it: the first of the hops that it came by. */
-function ownerOf({ caller, path }: LocalEndpoint): string | undefined {
-  return subjectOf((path?.index ? path.tokens[0] : caller?.token) ?? "");
 }
 
 function requireNameAndUrl(value: NetworkServiceEndpoint): void {

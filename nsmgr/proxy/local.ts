@@ -1,6 +1,7 @@
 import type { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import type { Token } from "../../core/chain.js";
 import type { Clock } from "../../core/clock.js";
+import { subjectOf } from "../../core/jwt.js";
 import type { RegistryPath } from "../../rpc/registry.js";
 import type { Persisted } from "../persisted.js";
 
@@ -13,6 +14,11 @@ export interface LocalEndpoint {
   /** What came with the registration, for saying it again on the registrant's behalf. */
   readonly caller?: Token | undefined;
   readonly path?: RegistryPath | undefined;
+}
+
+/** Who registered it: the first of the hops that it came by. */
+export function ownerOf({ caller, path }: LocalEndpoint): string | undefined {
+  return subjectOf((path?.index ? path.tokens[0] : caller?.token) ?? "");
 }
 
 /** Hears the name of a local endpoint that came, changed or went. */

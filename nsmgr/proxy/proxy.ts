@@ -45,13 +45,16 @@ const form: Form<LocalEndpoint, Written> = {
   read: (written) => ({ ...written, endpoint: endpointText.read(written.endpoint) }),
 };
 
+/** What there is at each of the registry's urls. Throws "invalid" without one. */
+export function atAll<T>(registryUrls: readonly string[], at: (url: string) => T): readonly [T, ...T[]] {
+  const [first, ...others] = registryUrls.map(at);
+  if (first === undefined) throw new MeshError("invalid", "NSM_REGISTRY_URL must name at least one registry");
+  return [first, ...others];
+}
+
 export function startProxy(parts: ProxyParts): RegistryProxy {
   const { peers, registryUrls, ownUrl, site, tokens, prover, clock, log } = parts;
-  const anyOf = <T>(at: (url: string) => Registry<T>): Registry<T> => {
-    const [first, ...others] = registryUrls.map(at);
-    if (first === undefined) throw new MeshError("invalid", "NSM_REGISTRY_URL must name at least one registry");
-    return replicas([first, ...others], clock);
-  };
+  const anyOf = <T>(at: (url: string) => Registry<T>): Registry<T> => replicas(atAll(registryUrls, at), clock);
   const local = new LocalEndpoints({ kept: persisted(parts.store, "local/", form), clock });
   const upstreamServices = new Upstream<NetworkService>({
     ...{ registry: anyOf((url) => peers.services(url)), name: (value) => value.name, clock, log },

@@ -1,5 +1,6 @@
 import type { JoinedSite, ListSitesResponse, SiteInfo } from "../../api/gen/isthmus/v1/site.js";
 import type { Clock } from "../../core/clock.js";
+import { MeshError } from "../../core/error.js";
 import { fingerprintOf } from "../../identity/certificate.js";
 import type { FederationApi, SiteApi } from "../../rpc/identityApi.js";
 import { linked, onAbort } from "../../rpc/signals.js";
@@ -28,6 +29,10 @@ export function federationApi({ federation, joining, own, clock }: FederationApi
         await clock.sleep(beatMs, life.signal).catch(() => {});
         if (!life.signal.aborted) yield beat;
       }
+    },
+    // biome-ignore lint/correctness/useYield: it has nothing to tell.
+    async *segments() {
+      throw new MeshError("unsupported", "this registry has no segments");
     },
   };
 }

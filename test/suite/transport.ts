@@ -16,6 +16,7 @@ import type { Services } from "../../rpc/services.js";
 import { deadlineOf, timeLimit } from "../../rpc/signals.js";
 import { nodeCases } from "./transportNode.js";
 import { registryCases } from "./transportRegistry.js";
+import { segmentCases } from "./transportSegments.js";
 
 /** What an implementation brings: somewhere to listen, and peers that reach it. */
 export interface TransportWorld extends AsyncDisposable {
@@ -51,6 +52,7 @@ export function transportSuite(name: string, create: () => Promise<TransportWorl
     monitorCases(get);
     registryCases(get);
     nodeCases(get);
+    segmentCases(get);
   });
 }
 

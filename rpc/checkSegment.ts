@@ -1,0 +1,46 @@
+import { type PrefixRequest, type PrefixResponse, Type } from "../api/gen/ipam/ipam.js";
+import type { DeleteSegmentRequest, Segment, SegmentList } from "../api/gen/isthmus/v1/segment.js";
+import { MeshError } from "../core/error.js";
+import { checkCount, checkName, checkText, checkTextMap, checkTexts } from "./check.js";
+import { limits } from "./limits.js";
+
+/** Sizes only: what a segment may be is for its registry to say. */
+export function checkSegment(segment: Segment): void {
+  checkName("the segment's name", segment.name);
+  checkName("the segment's layer", segment.layer);
+  checkTexts("the segment's prefixes", segment.prefixes, limits.cidrs, limits.ipText);
+  checkCount("the segment's sites", segment.sites.length, limits.sites);
+  for (const site of segment.sites) checkName("a site of the segment", site);
+  checkName("the segment's DNS domain", segment.dnsDomain);
+  checkTextMap("the labels that the segment wants", segment.allowLabels);
+  checkTexts("the addresses that the segment excludes", segment.exclude, limits.ipEntries, limits.ipText);
+  checkName("the segment's home", segment.home);
+  checkCount("the segment's list of what each site may give out", segment.siteBlocks.length, limits.sites);
+  for (const { site, prefixes } of segment.siteBlocks) {
+    checkName("a site of the segment", site);
+    checkTexts("what a site may give out", prefixes, limits.cidrs, limits.ipText);
+  }
+  if (!Number.isFinite(segment.createdMs))
+    throw new MeshError("invalid", `the time when the segment was made must be milliseconds since 1970, got ${segment.createdMs}`);
+}
+
+export function checkSegments({ segments }: SegmentList): void {
+  checkCount("the list of segments", segments.length, limits.segments);
+  for (const segment of segments) checkSegment(segment);
+}
+
+export function checkDeleteSegment({ name }: DeleteSegmentRequest): void {
+  checkName("the segment's name", name);
+}
+
+export function checkPrefixRequest({ type, prefix, excludePrefixes }: PrefixRequest): void {
+  if (type !== Type.ALLOCATE && type !== Type.DELETE)
+    throw new MeshError("invalid", `the type of a prefix request must be ALLOCATE (1) or DELETE (2), got ${type}`);
+  checkText("the prefix", prefix, limits.ipText);
+  checkTexts("the prefixes to exclude", excludePrefixes, limits.ipEntries, limits.ipText);
+}
+
+export function checkBlock({ prefix, excludePrefixes }: PrefixResponse): void {
+  checkText("the prefix", prefix, limits.ipText);
+  checkTexts("the prefixes to exclude", excludePrefixes, limits.ipEntries, limits.ipText);
+}

@@ -1,0 +1,39 @@
+import type { DeleteSegmentRequest, Segment } from "../api/gen/isthmus/v1/segment.js";
+import { MeshError } from "../core/error.js";
+import type { Link } from "../core/peer.js";
+import { ofOneSite } from "../identity/spiffe.js";
+import { latest } from "./latest.js";
+
+/** isthmus.v1.Segments, for the site's administrator. Every failure is a MeshError. */
+export interface SegmentsApi {
+  /** "invalid" for what is no segment or cannot become what it is to be, "exists" for a name that is taken, "denied" for a copy. */
+  apply(segment: Segment, signal: AbortSignal): Promise<Segment>;
+  list(signal: AbortSignal): Promise<readonly Segment[]>;
+  /** "conflict" while it has members, unless by force. */
+  delete(request: DeleteSegmentRequest, signal: AbortSignal): Promise<void>;
+}
+
+/** isthmus.v1.SegmentFeed. `link` is absent on a socket without TLS, and for a client. */
+export interface SegmentFeedApi {
+  /** All segments that the site knows, and again after every change, the latest when the reader is slow. */
+  watch(signal: AbortSignal, link?: Link): AsyncIterable<readonly Segment[]>;
+}
+
+/** Who knows the site's segments, and tells when they change. */
+export interface SegmentSource {
+  /** Undefined until they are known. A list is never changed, another takes its place. */
+  readonly current: readonly Segment[] | undefined;
+  /** Is told after every change, until disposed. */
+  listen(listener: () => void): Disposable;
+}
+
+/** Tells the segments to the programs of the own site: other sites hear at its registry of those that they take part in. */
+export function segmentFeed(source: SegmentSource): SegmentFeedApi {
+  return {
+    async *watch(signal, link) {
+      if (link !== undefined && !ofOneSite(link.peer.id, link.self))
+        throw new MeshError("denied", `${link.peer.id} is of another site; this site's segments are told to its own programs only`);
+      yield* latest({ current: () => source.current, listen: (listener) => source.listen(listener) }, signal);
+    },
+  };
+}

@@ -1,0 +1,151 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import { MeshError } from "../../core/error.js";
+import type { BlocksApi } from "../../rpc/blocks.js";
+import type { SegmentsApi } from "../../rpc/segmentApi.js";
+import { clientId, forever, type TransportWorld } from "./transport.js";
+
+const plant = Segment.fromPartial({ name: "plant", layer: "l3", prefixes: ["10.60.0.0/16", "fd60::/48"], allowLabels: { app: "plc" } });
+
+/** Blocks that remember what was asked of them, and of whom. */
+function recording(): BlocksApi & { readonly asked: string[] } {
+  const asked: string[] = [];
+  return {
+    asked,
+    async allocate({ segment, prefix, exclude, holder }, _, link) {
+      asked.push(`allocate ${prefix} of ${segment} but ${exclude.join()} for ${holder} by ${link?.peer.id}`);
+      return "10.60.4.0/24";
+    },
+    async release({ segment, prefix, holder }, _, link) {
+      if (prefix === "10.60.9.0/24") throw new MeshError("denied", `${prefix} of ${segment} is another's`);
+      asked.push(`release ${prefix} of ${segment} for ${holder} by ${link?.peer.id}`);
+    },
+  };
+}
+
+export function segmentCases(world: () => TransportWorld): void {
+  it("offers segments to the administrator", async () => {
+    const asked: string[] = [];
+    const segments: SegmentsApi = {
+      apply: async (segment) => ({ ...segment, home: "paris", siteBlocks: [{ site: "paris", prefixes: ["10.60.0.0/18"] }], version: 3 }),
+      list: async () => [plant, { ...plant, name: "office" }],
+      delete: async ({ name, force }) => void asked.push(`delete ${name} ${force}`),
+    };
+    const { url } = await world().listen({ segments });
+    const client = world().peers.segments(url);
+    const { home, siteBlocks, version, ...rest } = await client.apply(plant, forever);
+    assert.deepEqual([home, siteBlocks[0]?.prefixes, version], ["paris", ["10.60.0.0/18"], 3]);
+    assert.deepEqual([rest.name, rest.prefixes, rest.allowLabels], ["plant", plant.prefixes, { app: "plc" }]);
+    assert.deepEqual(
+      (await client.list(forever)).map(({ name }) => name),
+      ["plant", "office"],
+    );
+    await client.delete({ name: "plant", force: true }, forever);
+    assert.deepEqual(asked, ["delete plant true"]);
+  });
+
+  const bad: [string, Segment, RegExp][] = [
+    ["a name that is too long", { ...plant, name: "x".repeat(257) }, /the segment's name is 257 characters long; at most 256/],
+    ["too many prefixes", { ...plant, prefixes: Array(17).fill("10.0.0.0/8") }, /the segment's prefixes has 17 entries; at most 16/],
+    ["a time that is none", { ...plant, createdMs: Number.NaN }, /must be milliseconds since 1970, got NaN/],
+  ];
+  for (const [what, segment, message] of bad)
+    it(`refuses a segment with ${what} at its edge`, async () => {
+      const unasked = () => assert.fail("it was asked");
+      const { url } = await world().listen({ segments: { apply: unasked, list: unasked, delete: unasked } });
+      await assert.rejects(world().peers.segments(url).apply(segment, forever), { code: "invalid", message });
+    });
+
+  it("tells a node's program the segments, and who asks", async () => {
+    let asking: string | undefined;
+    const { url } = await world().listen({
+      segmentFeed: {
+        async *watch(_, link) {
+          asking = link?.peer.id;
+          yield [];
+          yield [plant];
+        },
+      },
+    });
+    const told: string[] = [];
+    for await (const segments of world().peers.segmentFeed(url).watch(forever)) told.push(segments.map(({ name }) => name).join());
+    assert.deepEqual([told, asking], [["", "plant"], world().secured ? clientId : undefined]);
+  });
+
+  it("tells another site's registry the segments that it takes part in", async () => {
+    if (!world().secured) return;
+    const unasked = () => assert.fail("it was asked");
+    const { url } = await world().listen({
+      federation: {
+        join: unasked,
+        follow: unasked,
+        async *segments({ id }) {
+          yield [{ ...plant, home: id }];
+        },
+      },
+    });
+    const homes: unknown[] = [];
+    for await (const [segment] of world().peers.segmentsOfSite(url, forever)) homes.push(segment?.home);
+    assert.deepEqual(homes, [clientId]);
+  });
+
+  it("gives address blocks and takes them back, in the name of whoever asks", async () => {
+    const blocks = recording();
+    const { url } = await world().listen({ blocks });
+    const client = world().peers.blocks(url);
+    const given = await client.allocate({ segment: "plant", prefix: "0.0.0.0/0", exclude: ["10.60.1.0/24", "10.60.2.0/24"] }, forever);
+    assert.equal(given, "10.60.4.0/24");
+    await client.release({ segment: "plant", prefix: given, holder: "spiffe://test/forwarder" }, forever);
+    await assert.rejects(client.release({ segment: "plant", prefix: "10.60.9.0/24" }, forever), {
+      code: "denied",
+      message: "10.60.9.0/24 of plant is another's",
+    });
+    const by = world().secured ? clientId : undefined;
+    assert.deepEqual(blocks.asked, [
+      `allocate 0.0.0.0/0 of plant but 10.60.1.0/24,10.60.2.0/24 for undefined by ${by}`,
+      `release 10.60.4.0/24 of plant for spiffe://test/forwarder by ${by}`,
+    ]);
+  });
+
+  it("refuses a block of no segment, and one that says too much", async () => {
+    const { url } = await world().listen({ blocks: recording() });
+    const client = world().peers.blocks(url);
+    await assert.rejects(client.allocate({ segment: "", prefix: "::/0", exclude: [] }, forever), {
+      code: "invalid",
+      message: "address blocks are of a segment: name it in the metadata isthmus-segment",
+    });
+    await assert.rejects(client.allocate({ segment: "plant", prefix: "1".repeat(129), exclude: [] }, forever), {
+      code: "invalid",
+      message: "the prefix is 129 characters long; at most 128 are allowed",
+    });
+  });
+
+  it("tells who gives a block when the caller gives up", async () => {
+    let begin = () => {};
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    let end: (code: unknown) => void = () => {};
+    const over = new Promise<unknown>((resolve) => {
+      end = resolve;
+    });
+    const blocks: BlocksApi = {
+      async allocate(_, signal) {
+        begin();
+        if (!signal.aborted) await once(signal, "abort");
+        end("ended");
+        throw signal.reason;
+      },
+      release: async () => {},
+    };
+    const { url } = await world().listen({ blocks });
+    const caller = new AbortController();
+    const asked = world().peers.blocks(url).allocate({ segment: "plant", prefix: "::/0", exclude: [] }, caller.signal);
+    const refused = assert.rejects(asked, { code: "cancelled" });
+    await begun;
+    caller.abort();
+    await refused;
+    assert.equal(await over, "ended");
+  });
+}
