@@ -7,6 +7,7 @@ import { openMesh } from "../kernel/mesh.js";
 import { openVxlanFilter } from "../kernel/nft.js";
 import { probePathMtu } from "../kernel/pathmtu.js";
 import { openKernel } from "../kernel/real.js";
+import { vnisOnly } from "../kernel/vnis.js";
 import { ensureKeyFile } from "../kernel/wireguard/keys.js";
 import { detectWireguard, openWireguard } from "../kernel/wireguard/open.js";
 import { outsideOf } from "../kernel/wireguard/outside.js";
@@ -20,10 +21,12 @@ import { authorityClient } from "../rpc/authority.js";
 import { Peers } from "../rpc/client.js";
 import { followPolicy } from "../rpc/policyFollower.js";
 import { serve } from "../rpc/server.js";
+import { firstOfSegments } from "./claims.js";
 import { settings } from "./config.js";
 import { startForwarder } from "./forwarder.js";
 import { ConnectionKeys } from "./mechanisms/keys.js";
 import { realPods } from "./pods.js";
+import { realSpaces } from "./segments/realSpaces.js";
 import { Started } from "./started.js";
 import { tunnelKeyClaim } from "./tunnel/address.js";
 import { tunnelNode, tunnelVxlanPort } from "./tunnel/node.js";
@@ -52,7 +55,8 @@ await runProgram("nsm-forwarder", settings, async ({ config, log, clock, sinks, 
   const mesh = openMesh(config.mesh);
   const wireguard = started.use(openWireguard({ mesh: mesh.path, clock, log, logDir: path.join(config.stateDir, "wireguard-go") }));
   const filter = started.use(openVxlanFilter(mesh.path, { port: tunnelVxlanPort }));
-  const kernel = started.use(await openKernel({ mesh: config.mesh, clock, log, wireguard, filter }));
+  const connectionsOnly = vnisOnly(filter, (vni) => vni < firstOfSegments);
+  const kernel = started.use(await openKernel({ mesh: config.mesh, clock, log, wireguard, filter: connectionsOnly }));
 
   const own = { id: identity.id, node: nodeId(config.stateDir) };
   const tunnel = tunnelNode({ ...own, keyFile, publicKey, listenPort: config.wireguardPort, underlay });
@@ -71,6 +75,7 @@ await runProgram("nsm-forwarder", settings, async ({ config, log, clock, sinks, 
         vxlanPort: config.vxlanPort || 4789,
         tokenLifetimeMs: config.maxTokenLifetime,
       },
+      spaces: realSpaces({ mesh, meshName: config.mesh, filter, clock, log }),
       keys: new ConnectionKeys(path.join(config.stateDir, "connections")),
       link: {
         status: (device) => wireguard.status(device),

@@ -13,8 +13,9 @@ import type { KernelSide } from "../crossConnect.js";
 import { accept, type Ways } from "../mechanisms/choice.js";
 import { lower } from "../mtu.js";
 import { gatewayFor, memberMac } from "./addressing.js";
+import { isL2 } from "./devices.js";
 import type { KeptMember, LocalSegment } from "./local.js";
-import { isL2, type Member } from "./part.js";
+import type { Member } from "./part.js";
 import type { Segments } from "./segments.js";
 
 export interface JoinParts {

@@ -4,7 +4,7 @@ import { asMeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import { pausesUntil } from "../../core/pauses.js";
 import type { StateStore } from "../../program/state.js";
-import type { SegmentFeedApi } from "../../rpc/segmentsApi.js";
+import type { SegmentFeedApi } from "../../rpc/segmentApi.js";
 import { onAbort, timeLimit } from "../../rpc/signals.js";
 
 export interface KnownSegmentsParts {

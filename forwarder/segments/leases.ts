@@ -82,10 +82,11 @@ export class Leases {
 
   async #any(prefix: string, excluded: readonly string[], signal: AbortSignal): Promise<string> {
     const out = [...this.#parts.segment.exclude, ...edgesOf(prefix), ...excluded];
+    const take = ({ prefix: block, pool }: Block) => pool.take([...out, ...oddOf(block)]) ?? pool.take(out);
     for (;;) {
       for (const block of this.#blocks) {
         // A single address was asked for by name, and is given to nobody else.
-        const address = contains(prefix, block.prefix) && !isHost(block.prefix) ? block.pool.take(out) : undefined;
+        const address = contains(prefix, block.prefix) && !isHost(block.prefix) ? take(block) : undefined;
         if (address !== undefined) return address;
       }
       await this.#another(prefix, signal);
@@ -128,7 +129,7 @@ export class Leases {
     const { segment } = this.#parts;
     const of = segment.prefixes.find((candidate) => contains(candidate, prefix));
     if (of === undefined || isHost(prefix) || this.routers.some((router) => contains(of, router))) return;
-    const router = pool.take([...edgesOf(of), ...segment.exclude]);
+    const router = pool.take([...edgesOf(of), ...segment.exclude, ...oddOf(prefix)]);
     if (router !== undefined) this.routers.push(router);
   }
 
@@ -142,6 +143,12 @@ function edgesOf(prefix: string): string[] {
   const { family, first, last } = parseRange(prefix);
   const edges = family === 4 ? [first, last] : [first];
   return edges.map((value) => hostPrefix(formatAddress(family, value)));
+}
+
+/** Addresses of a block that look as if they were a network's own; nobody gets them while there are others. */
+function oddOf(block: string): string[] {
+  const { first, last } = parseRange(block);
+  return last - first < 7n ? [] : edgesOf(block);
 }
 
 function isHost(prefix: string): boolean {

@@ -2,18 +2,20 @@ import { Connection } from "../../api/gen/connection/connection.js";
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { Clock } from "../../core/clock.js";
 import type { Log } from "../../core/log.js";
+import type { Kernel } from "../../kernel/model.js";
 import type { StateStore } from "../../program/state.js";
 import { Dataplane } from "../dataplane.js";
 import { leastV6, vxlanInTunnel } from "../mtu.js";
 import type { Pods } from "../pods.js";
 import type { NodeTunnel } from "../tunnel/tunnel.js";
+import type { SegmentView } from "./devices.js";
 import { Leases } from "./leases.js";
-import { memberObjects, reachedThrough, type SegmentView, trunkObjects } from "./objects.js";
+import { memberObjects, trunkObjects } from "./objects.js";
 import { type Member, memberKey, type Part, partKey, type Remote } from "./part.js";
-import type { Space } from "./space.js";
 
 export interface LocalParts {
-  readonly space: Space;
+  /** Of the segment's namespace. */
+  readonly kernel: Kernel;
   readonly store: StateStore;
   readonly tunnel: Pick<NodeTunnel, "node" | "peerMtu">;
   readonly pods: Pick<Pods, "exists">;
@@ -47,14 +49,17 @@ export class LocalSegment implements AsyncDisposable {
   readonly #members = new Map<string, KeptMember>();
   #part: Part;
   #remotes: readonly Remote[] = [];
+  /** Prefixes behind members. */
   #reached: readonly string[] = [];
+  /** What members have of the others, as text. */
+  #shown = "";
 
   constructor(part: Part, parts: LocalParts) {
     this.#part = part;
     this.#parts = parts;
-    const { clock, log, space, pods } = parts;
+    const { clock, log, kernel, pods } = parts;
     this.#dataplane = new Dataplane({
-      ...{ kernel: space.kernel, clock, log, exists: (pod) => pods.exists(pod) },
+      ...{ kernel, clock, log, exists: (pod) => pods.exists(pod) },
       onPodGone: (unit) => parts.onPodGone(unit.slice(memberKey("").length)),
     });
     this.leases = new Leases({
@@ -139,9 +144,9 @@ export class LocalSegment implements AsyncDisposable {
 
   /** Writes anew what follows from the other nodes and the ways to them; of members only where it changes something. */
   again(): void {
-    const before = `${this.mtuShown} ${this.#reached}`;
+    const before = this.#shown;
     this.#setTrunk();
-    if (before !== `${this.mtuShown} ${this.#reached}`) for (const { member } of this.#members.values()) this.#setMember(member);
+    if (before !== this.#shown) for (const { member } of this.#members.values()) this.#setMember(member);
   }
 
   /** Wants nothing any more. Resolves when the kernel has nothing. */
@@ -153,11 +158,8 @@ export class LocalSegment implements AsyncDisposable {
   /** Stops looking. What is in the kernel stays. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#dataplane[Symbol.asyncDispose]();
-    await this.#parts.space[Symbol.asyncDispose]();
+    await this.#parts.kernel[Symbol.asyncDispose]();
   }
-
-  /** As members were last told. */
-  mtuShown = 0;
 
   #setAll(): void {
     this.#setTrunk();
@@ -167,7 +169,7 @@ export class LocalSegment implements AsyncDisposable {
   #setTrunk(): void {
     const behind = this.#remotes.flatMap(({ members }) => members.flatMap(({ announces }) => announces));
     this.#reached = [...new Set([...behind, ...this.members.flatMap(({ member }) => member.announces)])].sort();
-    this.mtuShown = this.mtu;
+    this.#shown = `${this.mtu} ${this.#reached}`;
     this.#dataplane.set(trunkUnit, trunkObjects(this.#part, this.#remotes, this.#view()));
   }
 

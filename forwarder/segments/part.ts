@@ -40,10 +40,6 @@ export interface Remote extends SegmentNode {
   readonly members: readonly SegmentMember[];
 }
 
-export function isL2({ layer }: Pick<Segment, "layer">): boolean {
-  return layer === "l2";
-}
-
 /** The key of a part in the forwarder's state; those of its members begin with `memberKey("")`. */
 export function partKey(segment: string): string {
   return `segment/${segment}`;

@@ -3,19 +3,19 @@ import { background } from "../../core/background.js";
 import type { Clock } from "../../core/clock.js";
 import { afresh } from "../../core/deadline.js";
 import type { Log } from "../../core/log.js";
+import type { Kernel } from "../../kernel/model.js";
 import type { StateStore } from "../../program/state.js";
-import type { BlocksApi } from "../../rpc/blocksApi.js";
+import type { BlocksApi } from "../../rpc/blocks.js";
 import type { EndpointRegistry } from "../../rpc/registry.js";
 import { onAbort, timeLimit } from "../../rpc/signals.js";
 import { type KeptMember, type LocalParts, LocalSegment } from "./local.js";
 import { type Part, partKey, type Remote } from "./part.js";
 import type { Pulse } from "./pulse.js";
 import { Remotes } from "./remotes.js";
-import type { Space } from "./space.js";
 import { Telling, type TellingParts } from "./telling.js";
 import type { Trunks } from "./trunks.js";
 
-export interface PresenceParts extends Omit<LocalParts, "space" | "allocate" | "onBlocks">, TellingParts {
+export interface PresenceParts extends Omit<LocalParts, "kernel" | "allocate" | "onBlocks">, TellingParts {
   readonly trunks: Trunks;
   readonly pulse: Pick<Pulse, "answers">;
   readonly blocks: BlocksApi;
@@ -46,12 +46,12 @@ export class Presence implements AsyncDisposable {
   readonly #stop = new AbortController();
   #announced: Promise<void> | undefined;
 
-  constructor(part: Part, space: Space, parts: PresenceParts) {
+  constructor(part: Part, kernel: Kernel, parts: PresenceParts) {
     const { blocks, endpoints, pulse, own, clock, log } = parts;
     const { name } = part.segment;
     this.#parts = parts;
     this.local = new LocalSegment(part, {
-      ...{ ...parts, space },
+      ...{ ...parts, kernel },
       allocate: (segment, prefix, signal) => blocks.allocate({ segment, prefix, exclude: this.local.part.segment.exclude }, signal),
       onBlocks: () => this.#telling.again(),
     });

@@ -60,6 +60,7 @@ export class Segments implements AsyncDisposable {
       const presence = await this.#enter(part);
       await presence.resume(kept, store.get<Remote[]>(remotesKey(name)) ?? []);
     }
+    spaces.close(new Set([...this.#present.values()].map(({ local }) => local.part.vni)));
     this.#listening = known.listen(() => this.#retold());
     return [...members.values()].flat();
   }
@@ -153,8 +154,8 @@ export class Segments implements AsyncDisposable {
     const { name, layer } = part.segment;
     claims.take(vniClaim("segment", part.vni), partKey(name));
     await store.put(partKey(name), part);
-    const space = await spaces.open({ name, layer, vni: part.vni });
-    const presence = new Presence(part, space, { ...this.#parts, publications: this.#publications, pulse: this.#pulse });
+    const kernel = await spaces.open({ name, layer, vni: part.vni });
+    const presence = new Presence(part, kernel, { ...this.#parts, publications: this.#publications, pulse: this.#pulse });
     this.#present.set(name, presence);
     return presence;
   }

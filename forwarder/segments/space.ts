@@ -1,18 +1,13 @@
 import type { Kernel } from "../../kernel/model.js";
 
-/** A segment's network namespace on this node, and what programs it. Disposing lets go of it and leaves it as it is. */
-export interface Space extends AsyncDisposable {
-  readonly kernel: Kernel;
-  /** Where it is mounted. */
-  readonly path: string;
-}
-
-/** Where segments' namespaces come from. */
+/** Segments' network namespaces on this node, and what programs them. */
 export interface Spaces {
-  /** Makes it where it is absent. `vni`: on which this node receives. */
-  open(segment: { readonly name: string; readonly layer: string; readonly vni: number }): Promise<Space>;
+  /** Makes it where it is absent. `vni`: on which this node receives. Disposing of the kernel leaves the namespace as it is. */
+  open(segment: { readonly name: string; readonly layer: string; readonly vni: number }): Promise<Kernel>;
   /** Deletes a namespace with all that is in it; fine for one that is not there. */
   remove(segment: string): void;
   /** The segments whose namespaces are there, whoever made them. */
   list(): string[];
+  /** Lets nothing in any more for segments on other VNIs than these. */
+  close(vnis: ReadonlySet<number>): void;
 }

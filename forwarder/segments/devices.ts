@@ -1,0 +1,40 @@
+import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import type { Port, Vxlan } from "../../kernel/model.js";
+import { deviceName } from "../../kernel/names.js";
+import type { TunnelNode } from "../desired.js";
+import { aliasPrefix } from "../names.js";
+import { gatewayMac, trunkMac } from "./addressing.js";
+import type { Member, Part } from "./part.js";
+
+/** What a segment's objects need to know of the node and of the ways to others. */
+export interface SegmentView {
+  readonly tunnel: TunnelNode;
+  /** Of packets in the segment. */
+  readonly mtu: number;
+  /** Of packets to a node, by its tunnel address; undefined: not measured yet. */
+  readonly mtuTo: (tunnel: string) => number | undefined;
+  /** The node's own address in each of the segment's prefixes: what errors are sent from, and traceroute shows. */
+  readonly routers: readonly string[];
+}
+
+/** The way to all other nodes: the one VXLAN device of a segment's namespace, the same name on every node. */
+export const trunkDevice = "isthmus-trunk";
+
+export function trunk({ segment, vni }: Part, { tunnel, mtu }: SegmentView): Vxlan {
+  return {
+    ...{ kind: "vxlan", name: trunkDevice, alias: `${aliasPrefix}segment:${segment.name}`, vni, mtu, madeIn: "node" },
+    ...{ udpPort: tunnel.vxlanPort, local: tunnel.address, mac: trunkMac(tunnel.address) },
+  };
+}
+
+export function portOf({ id, mac, side }: Member, { mtu }: Pick<SegmentView, "mtu">): Port {
+  return {
+    ...{ kind: "port", name: deviceName("ism", id), alias: `${aliasPrefix}${id}:member`, mtu, mac: gatewayMac },
+    ...{ pod: side.pod, podInterface: side.name, podMac: mac },
+    ...(side.routeLocalnet === true ? { routeLocalnet: true } : {}),
+  };
+}
+
+export function isL2({ layer }: Pick<Segment, "layer">): boolean {
+  return layer === "l2";
+}

@@ -1,0 +1,70 @@
+import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import type { KernelObject } from "../../kernel/model.js";
+import { contains, hostPrefix, isV6 } from "../addresses.js";
+import { gatewayFor, gatewayMac, trunkAddress, trunkMac } from "./addressing.js";
+import { portOf, type SegmentView, trunkDevice } from "./devices.js";
+import type { Member, Part, Remote } from "./part.js";
+
+/** L3: the node's own addresses, a next hop for each other node, and a route for each prefix that others have. */
+export function routedTrunk(part: Part, remotes: readonly Remote[], view: SegmentView): KernelObject[] {
+  const own = view.routers.map((address): KernelObject => {
+    return { kind: "address", where: "mesh", device: "lo", address: hostPrefix(address) };
+  });
+  const nodes = remotes.flatMap(({ tunnel, vni }): KernelObject[] => {
+    const [address, mac] = [trunkAddress(tunnel), trunkMac(tunnel)];
+    return [
+      { kind: "neighbour", where: "mesh", device: trunkDevice, address, mac },
+      { kind: "vxlan-fdb", device: trunkDevice, mac, address: tunnel, vni },
+    ];
+  });
+  return [...own, ...nodes, ...routes(part, remotes, view)];
+}
+
+/** L3: in the pod all goes to the gateway, which no packet ever asks for; in the segment each address has its port. */
+export function routedMember(segment: Segment, member: Member, view: SegmentView, reached: readonly string[]): KernelObject[] {
+  const port = portOf(member, view);
+  const pod = { where: member.side.pod, device: member.side.name } as const;
+  const here = { where: "mesh", device: port.name } as const;
+  const own = member.addresses.flatMap((address): KernelObject[] => [
+    { kind: "address", ...pod, address: hostPrefix(address) },
+    { kind: "neighbour", ...pod, address: gatewayFor(address), mac: gatewayMac },
+    { kind: "route", ...here, prefix: hostPrefix(address) },
+    { kind: "neighbour", ...here, address, mac: member.mac },
+  ]);
+  const behind = member.announces.flatMap((prefix): KernelObject[] => {
+    const via = sameFamily(member, prefix);
+    return via === undefined ? [] : [{ kind: "route", ...here, prefix, via }];
+  });
+  const others = [...new Set([...segment.prefixes, ...reached])].filter((prefix) => !member.announces.includes(prefix));
+  const toGateway = others.flatMap((prefix): KernelObject[] =>
+    sameFamily(member, prefix) === undefined ? [] : [{ kind: "route", ...pod, prefix, via: gatewayFor(prefix) }],
+  );
+  return [port, ...own, ...behind, ...toGateway];
+}
+
+/** One route for each prefix; where several nodes have it, over all of them. */
+function routes(part: Part, remotes: readonly Remote[], view: SegmentView): KernelObject[] {
+  const ways = new Map<string, string[]>();
+  for (const remote of remotes)
+    for (const prefix of reachedThrough(remote))
+      if (!part.blocks.includes(prefix)) ways.set(prefix, [...(ways.get(prefix) ?? []), remote.tunnel]);
+  return [...ways].map(([prefix, tunnels]): KernelObject => {
+    const mtu = Math.min(...tunnels.map((tunnel) => view.mtuTo(tunnel) ?? view.mtu));
+    const [via = "", ...others] = tunnels.map(trunkAddress).sort();
+    return {
+      ...{ kind: "route", where: "mesh", device: trunkDevice, prefix, via },
+      ...(others.length === 0 ? {} : { hops: [via, ...others] }),
+      ...(mtu < view.mtu ? { mtu } : {}),
+    };
+  });
+}
+
+/** A node's blocks, those addresses of its members that lie in none of them, and what is behind its members. */
+function reachedThrough({ blocks, members }: Pick<Remote, "blocks" | "members">): string[] {
+  const strays = members.flatMap(({ addresses }) => addresses.filter((address) => !blocks.some((block) => contains(block, address))));
+  return [...new Set([...blocks, ...strays.map(hostPrefix), ...members.flatMap(({ announces }) => announces)])];
+}
+
+function sameFamily({ addresses }: Member, prefix: string): string | undefined {
+  return addresses.find((address) => isV6(address) === isV6(prefix));
+}
