@@ -18,6 +18,7 @@ import { audited } from "../rpc/audited.js";
 import { WatchedDirectory } from "../rpc/directory.js";
 import type { PeerSet } from "../rpc/peers.js";
 import { policedMonitor } from "../rpc/policed.js";
+import { followSegments } from "../rpc/segmentFollower.js";
 import type { RunningServer, Services } from "../rpc/server.js";
 import { forwarderChain } from "./chain.js";
 import type { Announce } from "./connect.js";
@@ -121,7 +122,8 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
     await wanted.remove(id);
     await segments.leave(id);
   };
-  const known = new KnownSegments({ feed: parts.peers.segmentFeed(config.connectTo), store: parts.store, clock, log });
+  const told = followSegments(parts.peers, { from: [config.connectTo], clock, log });
+  const known = new KnownSegments({ told, store: parts.store, clock, log });
   const segments: Segments = new Segments({
     ...{ known, tunnel, pods, clock, log, store: parts.store, spaces: parts.spaces, claims: wanted.claims, forwarder: config.name },
     ...{ blocks: parts.peers.blocks(config.connectTo), endpoints: parts.peers.endpoints(config.connectTo) },
@@ -191,7 +193,8 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
     async [Symbol.asyncDispose]() {
       stop.abort();
       await registered;
-      await known[Symbol.asyncDispose]();
+      await told[Symbol.asyncDispose]();
+      known[Symbol.dispose]();
       await server[Symbol.asyncDispose]();
       liveness[Symbol.dispose]();
       tunnel[Symbol.dispose]();

@@ -1,14 +1,14 @@
 import { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import { background } from "../../core/background.js";
 import type { Clock } from "../../core/clock.js";
-import { asMeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
-import { pausesUntil } from "../../core/pauses.js";
 import type { StateStore } from "../../program/state.js";
-import type { SegmentFeedApi } from "../../rpc/segmentApi.js";
+import type { SegmentSource } from "../../rpc/segmentApi.js";
 import { onAbort, timeLimit } from "../../rpc/signals.js";
 
 export interface KnownSegmentsParts {
-  readonly feed: SegmentFeedApi;
+  /** What this node's nsmgr tells. */
+  readonly told: SegmentSource;
   readonly store: StateStore;
   readonly clock: Clock;
   readonly log: Log;
@@ -19,23 +19,17 @@ const key = "segments";
 const patienceMs = 1_000;
 
 /** The segments of the site, as its registry told last; kept on disk for when that is away. */
-export class KnownSegments implements AsyncDisposable {
+export class KnownSegments implements Disposable {
   readonly #parts: KnownSegmentsParts;
+  readonly #listening: Disposable;
   readonly #listeners = new Set<() => void>();
-  readonly #stop = new AbortController();
-  readonly #running: Promise<void>;
-  #segments: ReadonlyMap<string, Segment> = new Map();
-  #heard: () => void = () => {};
-  readonly #first: Promise<void>;
-  #isHeard = false;
+  #segments: ReadonlyMap<string, Segment>;
 
   constructor(parts: KnownSegmentsParts) {
     this.#parts = parts;
-    this.#first = new Promise((resolve) => {
-      this.#heard = resolve;
-    });
-    this.#set((parts.store.get<unknown[]>(key) ?? []).map((segment) => Segment.fromJSON(segment)));
-    this.#running = this.#follow();
+    this.#segments = byName((parts.store.get<unknown[]>(key) ?? []).map((segment) => Segment.fromJSON(segment)));
+    this.#listening = parts.told.listen(() => this.#take());
+    this.#take();
   }
 
   /** As last heard; undefined for one that there is not. */
@@ -46,9 +40,15 @@ export class KnownSegments implements AsyncDisposable {
   /** The same; a program that has just started waits a moment for the first word. */
   async find(name: string, signal: AbortSignal): Promise<Segment | undefined> {
     const known = this.named(name);
-    if (known !== undefined || this.#isHeard) return known;
+    if (known !== undefined || this.#parts.told.current !== undefined) return known;
     using limit = timeLimit(this.#parts.clock, patienceMs, signal);
-    await Promise.race([this.#first, new Promise<void>((resolve) => void onAbort(limit.signal, resolve))]);
+    await new Promise<void>((resolve) => {
+      const heard = this.listen(resolve);
+      onAbort(limit.signal, () => {
+        heard[Symbol.dispose]();
+        resolve();
+      });
+    });
     return this.named(name);
   }
 
@@ -58,38 +58,24 @@ export class KnownSegments implements AsyncDisposable {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort();
-    await this.#running;
+  [Symbol.dispose](): void {
+    this.#listening[Symbol.dispose]();
   }
 
-  async #follow(): Promise<void> {
-    const { feed, clock, log } = this.#parts;
-    const { signal } = this.#stop;
-    for await (const pauses of pausesUntil(signal, clock)) {
-      try {
-        for await (const segments of feed.watch(signal)) {
-          pauses.reset();
-          await this.#take(segments);
-        }
-      } catch (error) {
-        if (!signal.aborted) log.debug("segments not heard", { reason: asMeshError(error).message });
-      }
-    }
-  }
-
-  async #take(segments: readonly Segment[]): Promise<void> {
-    this.#set(segments);
-    this.#isHeard = true;
-    this.#heard();
-    await this.#parts.store.put(
+  #take(): void {
+    const { told, store, log } = this.#parts;
+    const { current } = told;
+    if (current === undefined) return;
+    this.#segments = byName(current);
+    const kept = store.put(
       key,
-      segments.map((segment) => Segment.toJSON(segment)),
+      current.map((segment) => Segment.toJSON(segment)),
     );
-    for (const listener of this.#listeners) listener();
+    background(log, "keeping the segments", kept);
+    for (const listener of [...this.#listeners]) listener();
   }
+}
 
-  #set(segments: readonly Segment[]): void {
-    this.#segments = new Map(segments.map((segment) => [segment.name, segment]));
-  }
+function byName(segments: readonly Segment[]): Map<string, Segment> {
+  return new Map(segments.map((segment) => [segment.name, segment]));
 }

@@ -52,7 +52,8 @@ export class Presence implements AsyncDisposable {
     this.#parts = parts;
     this.local = new LocalSegment(part, {
       ...{ ...parts, kernel },
-      allocate: (segment, prefix, signal) => blocks.allocate({ segment, prefix, exclude: this.local.part.segment.exclude }, signal),
+      // One that was given and never heard of comes again before a new one does.
+      allocate: (segment, prefix, signal) => blocks.allocate({ segment, prefix, exclude: this.local.part.blocks }, signal),
       onBlocks: () => this.#telling.again(),
     });
     this.#telling = new Telling(this.local, parts);
