@@ -8,6 +8,7 @@ const ranks = {
   port: 0,
   "wireguard-peer": 1,
   "vxlan-remote": 1,
+  "vxlan-fdb": 1,
   address: 2,
   neighbour: 3,
   route: 4,
@@ -64,6 +65,7 @@ function carrierOf(object: KernelObject): string {
     case "redirect":
       return `mesh ${object.from}`;
     case "vxlan-remote":
+    case "vxlan-fdb":
     case "wireguard-peer":
       return `mesh ${object.device}`;
     default:

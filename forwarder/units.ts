@@ -6,10 +6,10 @@ import { byKey } from "./plan.js";
 /** Answers the device of the mesh namespace that an object belongs to, as far as the given objects tell. */
 export function ownersAmong(...lists: readonly (readonly KernelObject[])[]): (object: KernelObject) => string | undefined {
   const pods = new Map<string, string>();
-  const vnis = new Map<number, string>();
+  const vnis = { mesh: new Map<number, string>(), node: new Map<number, string>() };
   for (const object of lists.flat()) {
     if (object.kind === "port") pods.set(`${object.pod.cookie} ${object.podInterface}`, object.name);
-    if (object.kind === "vxlan" && object.madeIn === "mesh") vnis.set(object.vni, object.name);
+    if (object.kind === "vxlan") vnis[object.madeIn].set(object.vni, object.name);
   }
   return (object) => {
     switch (object.kind) {
@@ -18,12 +18,14 @@ export function ownersAmong(...lists: readonly (readonly KernelObject[])[]): (ob
       case "wireguard":
         return object.name;
       case "vxlan-remote":
+      case "vxlan-fdb":
       case "wireguard-peer":
         return object.device;
       case "redirect":
         return object.from;
       case "vxlan-source":
-        return vnis.get(object.vni);
+        // The filter is of the node tunnel: that of a device made in the mesh, or, seen from a segment's namespace, in what is its node's.
+        return vnis.mesh.get(object.vni) ?? vnis.node.get(object.vni);
       case "address":
       case "route":
       case "rule":

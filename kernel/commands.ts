@@ -1,4 +1,5 @@
-import type { KernelObject, Netns, Port, Rule, Step, Where } from "./model.js";
+import type { KernelObject, Netns, Port, Rule, Step, VxlanFdb, Where } from "./model.js";
+import { anyMac } from "./netlink/fdb.js";
 import { canonicalNetwork } from "./netlink/ip.js";
 import type { Ports } from "./netlink/rule.js";
 
@@ -20,26 +21,31 @@ export function commandsOf(step: Step): string[] {
 export function additions(value: KernelObject): string[] {
   switch (value.kind) {
     case "port": {
-      const { name, mtu, podInterface, podMac, alias, pod } = value;
+      const { name, mtu, mac, podInterface, podMac, alias, pod } = value;
       return [
-        `ip link add ${name} mtu ${mtu} type veth peer name ${podInterface} address ${podMac} mtu ${mtu} netns ${pod.path}`,
+        `ip link add ${name}${word("address", mac)} mtu ${mtu} type veth peer name ${podInterface} address ${podMac} mtu ${mtu} netns ${pod.path}`,
         `ip link set ${name} alias ${alias} up`,
         `ip${inPod(pod)} link set ${podInterface} up`,
         ...localnet(value),
       ];
     }
     case "vxlan": {
-      const { name, mtu, vni, local, udpPort, alias } = value;
-      const from = value.madeIn === "mesh" ? "ip" : "ip -n NODE";
-      const made = `${from} link add ${name} mtu ${mtu} type vxlan id ${vni} local ${local} dstport ${udpPort} nolearning udpcsum`;
-      return [value.madeIn === "mesh" ? made : `${made} netns MESH`, `ip link set ${name} alias ${alias} up`];
+      const { name, mtu, mac, vni, local, udpPort, alias } = value;
+      const [from, to] = value.madeIn === "mesh" ? ["ip", ""] : ["ip -n NODE", " netns MESH"];
+      const data = `id ${vni} local ${local} dstport ${udpPort} nolearning udpcsum`;
+      return [
+        `${from} link add ${name}${word("address", mac)} mtu ${mtu}${to} type vxlan ${data}`,
+        `ip link set ${name} alias ${alias} up`,
+      ];
     }
     case "vxlan-remote":
       return [`bridge fdb append 00:00:00:00:00:00 dev ${value.device} dst ${value.address} vni ${value.vni}`];
+    case "vxlan-fdb":
+      return [fdbCommand(value.mac === anyMac ? "append" : "replace", value)];
     case "wireguard": {
       const { name, mtu, listenPort, alias } = value;
       return [
-        `ip -n NODE link add ${name} mtu ${mtu} type wireguard netns MESH`,
+        `ip -n NODE link add ${name} mtu ${mtu} netns MESH type wireguard`,
         `wg set ${name} listen-port ${listenPort} private-key ${value.privateKeyFile}`,
         `ip link set ${name} alias ${alias} up`,
       ];
@@ -52,7 +58,7 @@ export function additions(value: KernelObject): string[] {
     case "address":
       return [`ip${at(value.where)} address add ${value.address} dev ${value.device}${value.address.includes(":") ? " nodad" : ""}`];
     case "route": {
-      const via = value.via === undefined ? "" : ` via ${value.via}`;
+      const via = word("via", value.via && gateway(value.prefix, value.via));
       const rest = `${value.via === undefined ? "" : " onlink"}${word("table", value.table)}${word("src", value.source)}${word("mtu", value.mtu)}`;
       return [`ip${at(value.where)} route add ${canonicalNetwork(value.prefix)}${via} dev ${value.device} proto 105${rest}`];
     }
@@ -73,10 +79,10 @@ export function additions(value: KernelObject): string[] {
 
 function replacements(value: KernelObject, old: KernelObject): string[] {
   if (value.kind === "port" && old.kind === "port" && value.pod.cookie === old.pod.cookie) {
-    const { name, alias, mtu, podInterface, podMac, pod } = value;
+    const { name, alias, mtu, mac, podInterface, podMac, pod } = value;
     const renamed = old.podInterface === podInterface ? [] : [`ip${inPod(pod)} link set ${old.podInterface} name ${podInterface}`];
     return [
-      `ip link set ${name} alias ${alias} mtu ${mtu} up`,
+      `ip link set ${name} alias ${alias}${word("address", mac)} mtu ${mtu} up`,
       ...renamed,
       `ip${inPod(pod)} link set ${podInterface} address ${podMac} mtu ${mtu} up`,
       ...localnet(value),
@@ -84,7 +90,8 @@ function replacements(value: KernelObject, old: KernelObject): string[] {
   }
   if (value.kind === "vxlan-remote") return [...additions(value), deletion(old)];
   if (value.kind === "route") return additions(value).map((line) => line.replace("route add", "route replace"));
-  if (value.kind === "redirect" || value.kind === "neighbour" || value.kind === "wireguard-peer") return additions(value);
+  if (value.kind === "redirect" || value.kind === "neighbour" || value.kind === "wireguard-peer" || value.kind === "vxlan-fdb")
+    return additions(value);
   if (value.kind === "wireguard") return additions(value).slice(1);
   return [deletion(old), ...additions(value)];
 }
@@ -102,6 +109,8 @@ function deletion(old: KernelObject): string {
       return `ip link delete ${old.name}`;
     case "vxlan-remote":
       return `bridge fdb delete 00:00:00:00:00:00 dev ${old.device} dst ${old.address} vni ${old.vni}`;
+    case "vxlan-fdb":
+      return fdbCommand("delete", old);
     case "wireguard-peer":
       return `wg set ${old.device} peer ${old.publicKey} remove`;
     case "address":
@@ -121,6 +130,10 @@ function deletion(old: KernelObject): string {
   }
 }
 
+function fdbCommand(verb: "append" | "replace" | "delete", { device, mac, address, vni }: VxlanFdb): string {
+  return `bridge fdb ${verb} ${mac} dev ${device} dst ${address} vni ${vni}`;
+}
+
 function ruleCommand(verb: "add" | "delete", rule: Rule): string {
   const { family, from, protocol, sourcePorts, destinationPorts, table, priority } = rule;
   const ports = (range: Ports | undefined) => range && `${range.first}-${range.last}`;
@@ -134,6 +147,11 @@ function at(where: Where): string {
 
 function inPod(pod: Netns): string {
   return ` -n ${pod.path.replace(/^\/run\/netns\//, "")}`;
+}
+
+/** A gateway of the other family is named with its own. */
+function gateway(prefix: string, via: string): string {
+  return prefix.includes(":") || !via.includes(":") ? via : `inet6 ${via}`;
 }
 
 function word(name: string, value: string | number | undefined): string {

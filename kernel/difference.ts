@@ -1,4 +1,5 @@
 import type { KernelObject, Where, WireguardPeer } from "./model.js";
+import { anyMac } from "./netlink/fdb.js";
 import { canonicalAddress, canonicalIp, canonicalNetwork } from "./netlink/ip.js";
 import type { Ports } from "./netlink/rule.js";
 
@@ -11,6 +12,11 @@ export function keyOf(object: KernelObject): string {
       return `${object.kind} ${object.name}`;
     case "vxlan-remote":
       return `vxlan-remote ${object.device}`;
+    case "vxlan-fdb": {
+      const { device, mac } = object;
+      // Only of these a device may have several.
+      return `vxlan-fdb ${device} ${mac.toLowerCase()}${mac === anyMac ? ` ${canonicalIp(object.address)} ${object.vni}` : ""}`;
+    }
     case "wireguard-peer":
       return `wireguard-peer ${object.device} ${object.publicKey}`;
     case "address":
@@ -55,13 +61,15 @@ function traits(object: KernelObject, wanted: KernelObject): Traits {
       const { alias, podInterface, mtu } = object;
       const routeLocalnet =
         wanted.kind === "port" && wanted.routeLocalnet !== undefined ? String(object.routeLocalnet ?? false) : undefined;
-      return { alias, podInterface, mtu, routeLocalnet, namespace: object.pod.cookie, podMac: object.podMac.toLowerCase() };
+      const mac = ownMac(object, wanted);
+      return { alias, podInterface, mtu, routeLocalnet, mac, namespace: object.pod.cookie, podMac: object.podMac.toLowerCase() };
     }
     case "vxlan": {
       const { alias, vni, udpPort, madeIn, mtu } = object;
-      return { alias, vni, udpPort, madeIn, mtu, local: canonicalIp(object.local) };
+      return { alias, vni, udpPort, madeIn, mtu, mac: ownMac(object, wanted), local: canonicalIp(object.local) };
     }
     case "vxlan-remote":
+    case "vxlan-fdb":
       return { address: canonicalIp(object.address), vni: object.vni };
     case "wireguard": {
       const { alias, listenPort, publicKey, mtu } = object;
@@ -95,6 +103,11 @@ function traits(object: KernelObject, wanted: KernelObject): Traits {
     default:
       return object satisfies never;
   }
+}
+
+/** What is not wanted does not count. */
+function ownMac(object: { mac?: string | undefined }, wanted: KernelObject): string | undefined {
+  return "mac" in wanted && wanted.mac !== undefined ? object.mac?.toLowerCase() : undefined;
 }
 
 function ports(range: Ports | undefined): string | undefined {

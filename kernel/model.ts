@@ -11,7 +11,10 @@ export interface Netns {
   readonly cookie: string;
 }
 
-/** Where an object lives: the node's mesh namespace, or a pod's. */
+/** What a segment's namespace does with its members' packets: switch frames, or route. */
+export type SegmentLayer = "l2" | "l3";
+
+/** Where an object lives: the kernel's own namespace (the node's mesh, or a segment's), or a pod's. */
 export type Where = "mesh" | Netns;
 
 /**
@@ -33,6 +36,8 @@ export interface Port extends Faulty {
   readonly podInterface: string;
   readonly podMac: string;
   readonly mtu: number;
+  /** The MAC address of the port itself; not said: as it came. */
+  readonly mac?: string | undefined;
   /** Whether the pod's end takes packets from and to 127.0.0.0/8. Not said: as the pod has it. */
   readonly routeLocalnet?: boolean | undefined;
 }
@@ -49,12 +54,26 @@ export interface Vxlan extends Faulty {
   /** Where it encapsulates: in the mesh namespace (so inside the node tunnel), or on the node's own network in plain text. */
   readonly madeIn: "mesh" | "node";
   readonly mtu: number;
+  /** Its own MAC address; not said: as it came. */
+  readonly mac?: string | undefined;
 }
 
 /** Where a VXLAN device sends everything: its one all-zero FDB entry. */
 export interface VxlanRemote {
   readonly kind: "vxlan-remote";
   readonly device: string;
+  readonly address: string;
+  readonly vni: number;
+}
+
+/**
+ * Where a VXLAN device sends frames to one MAC address. To several places for 00:00:00:00:00:00, which stands for all that has no entry
+ * of its own. A device has these or a "vxlan-remote", not both; in a segment's namespace always these.
+ */
+export interface VxlanFdb {
+  readonly kind: "vxlan-fdb";
+  readonly device: string;
+  readonly mac: string;
   readonly address: string;
   readonly vni: number;
 }
@@ -84,7 +103,10 @@ export interface WireguardPeer {
   readonly keepalive: number;
 }
 
-/** An address on a device, as `172.16.1.2/32`. */
+/**
+ * An address on a device, as `172.16.1.2/32`. In a segment's namespace all on `lo` are ours but the loopback addresses; in the mesh
+ * namespace one on `lo` is seen where it is wanted.
+ */
 export interface Address {
   readonly kind: "address";
   readonly where: Where;
@@ -150,6 +172,7 @@ export type KernelObject =
   | Port
   | Vxlan
   | VxlanRemote
+  | VxlanFdb
   | Wireguard
   | WireguardPeer
   | Address
@@ -178,6 +201,8 @@ export interface Counters {
   readonly rxPackets: number;
   readonly txPackets: number;
   readonly drops: number;
+  /** In a segment's namespace: packets from it that were dropped because their source is not what the port may send from. */
+  readonly spoofed?: number;
 }
 
 /** Something happened to a device of ours, or to a pod's end of one; look again. "resync" means that events were lost. */
@@ -194,13 +219,13 @@ export interface Overview {
   readonly sources: readonly VxlanSource[];
 }
 
-/** The kernel, seen from one forwarder: its mesh namespace and the pods' ends of its ports. */
+/** The kernel, seen from one forwarder: its mesh namespace, or that of a segment, and the pods' ends of its ports. */
 export interface Kernel extends AsyncDisposable {
   /** All that is ours. `wanted` tells in which pods to look; a port's pod end that nobody wants is not read. */
   list(wanted: readonly KernelObject[]): Promise<KernelObject[]>;
   /** The same for the named devices of the mesh namespace alone, with all that hangs on them. Cost does not depend on how many others there are. */
   find(devices: readonly string[], wanted: readonly KernelObject[]): Promise<KernelObject[]>;
-  /** A glance, which shows what nobody wants. It puts the filter's own rules back, where somebody took them away. */
+  /** A glance, which shows what nobody wants. It puts the rules of the filter and of a segment's namespace back, where somebody took them away. */
   overview(): Promise<Overview>;
   /** Does the steps in the given order and goes on after a failure. Safe to repeat. */
   apply(steps: readonly Step[]): Promise<StepFailure[]>;

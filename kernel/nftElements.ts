@@ -7,7 +7,7 @@ import { MeshError } from "../core/error.js";
 import { close } from "./ffi/file.js";
 import { AF_NETLINK, bind, recv, SO_RCVTIMEO, SOCK_RAW, SOL_SOCKET, send, setOption, socket, timeval } from "./ffi/socket.js";
 import { errnoOf, systemFailure } from "./ffi/system.js";
-import { attribute, attributeList, nested, parseAttributes, parseNested, text } from "./netlink/attributes.js";
+import { type Attributes, attribute, attributeList, nested, parseAttributes, parseNested, text } from "./netlink/attributes.js";
 import { decodeError, decodeMessages, encodeMessage, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NLMSG_ERROR } from "./netlink/message.js";
 import { NetlinkSocket, netlinkAddress } from "./netlink/socket.js";
 
@@ -20,7 +20,7 @@ const NFT_MSG_GETRULE = 7;
 const NFT_MSG_NEWSETELEM = 12;
 const NFT_MSG_GETSETELEM = 13;
 const NFT_MSG_DELSETELEM = 14;
-const NFPROTO_INET = 1;
+const families = { inet: 1, bridge: 7 } as const;
 const NFTA_CHAIN_TABLE = 1;
 const NFTA_CHAIN_NAME = 3;
 const NFTA_CHAIN_HOOK = 4;
@@ -33,20 +33,26 @@ const NFTA_SET_ELEM_LIST_SET = 2;
 const NFTA_SET_ELEM_LIST_ELEMENTS = 3;
 const NFTA_LIST_ELEM = 1;
 const NFTA_SET_ELEM_KEY = 1;
+const NFTA_SET_ELEM_EXPR = 7;
+const NFTA_EXPR_DATA = 2;
+const NFTA_COUNTER_PACKETS = 2;
 const NFTA_DATA_VALUE = 1;
 const answerTimeoutMs = 5_000;
 const nfgenmsg = 4;
 const answer = Buffer.alloc(8192);
 
-/** A set of a table of family inet. */
-export interface NftSet {
+/** A table. */
+interface NftTable {
+  /** "inet" unless told. */
+  readonly family?: keyof typeof families;
   readonly table: string;
+}
+
+export interface NftSet extends NftTable {
   readonly set: string;
 }
 
-/** A chain of a table of family inet. */
-export interface NftChain {
-  readonly table: string;
+export interface NftChain extends NftTable {
   readonly chain: string;
 }
 
@@ -92,20 +98,24 @@ export class NftElements implements Disposable {
 
   /** The keys in the set, in no order. */
   list(where: NftSet): Buffer[] {
-    const body = Buffer.concat([header(NFPROTO_INET, 0), ...names(where)]);
-    return this.#reader.dump({ what: `read nftables set ${where.set}`, type: messageType(NFT_MSG_GETSETELEM), body }).flatMap(keysOf);
+    return this.#elements(where).flatMap(keyIn);
+  }
+
+  /** The packets that the set's elements with a counter have counted, by key. */
+  counts(where: NftSet): [key: Buffer, packets: number][] {
+    return this.#elements(where).flatMap((element) => keyIn(element).map((key): [Buffer, number] => [key, packetsIn(element)]));
   }
 
   /** Where the chain hangs and what its rules do, in bytes that are the same as long as those are; none without the chain. */
-  chain({ table, chain }: NftChain): Buffer {
+  chain({ family, table, chain }: NftChain): Buffer {
     const what = `read nftables chain ${chain}`;
-    const named = Buffer.concat([header(NFPROTO_INET, 0), text(NFTA_CHAIN_TABLE, table), text(NFTA_CHAIN_NAME, chain)]);
+    const named = Buffer.concat([header(numberOf(family), 0), text(NFTA_CHAIN_TABLE, table), text(NFTA_CHAIN_NAME, chain)]);
     const [place] = this.#reader.request({
       ...{ what, type: messageType(NFT_MSG_GETCHAIN), body: named },
       absent: os.constants.errno.ENOENT,
     });
     if (place === undefined) return Buffer.alloc(0);
-    const body = Buffer.concat([header(NFPROTO_INET, 0), text(NFTA_RULE_TABLE, table), text(NFTA_RULE_CHAIN, chain)]);
+    const body = Buffer.concat([header(numberOf(family), 0), text(NFTA_RULE_TABLE, table), text(NFTA_RULE_CHAIN, chain)]);
     const rules = this.#reader.dump({ what, type: messageType(NFT_MSG_GETRULE), body });
     return Buffer.concat([
       pick(place, NFTA_CHAIN_HOOK),
@@ -117,6 +127,12 @@ export class NftElements implements Disposable {
   [Symbol.dispose](): void {
     close(this.#fd);
     this.#reader[Symbol.dispose]();
+  }
+
+  #elements(where: NftSet): Attributes[] {
+    const body = Buffer.concat([header(numberOf(where.family), 0), ...names(where)]);
+    const what = `read nftables set ${where.set}`;
+    return this.#reader.dump({ what, type: messageType(NFT_MSG_GETSETELEM), body }).flatMap(elementsIn);
   }
 
   /** One transaction. Its begin and end are not asked for an acknowledgement: only new kernels give one there. */
@@ -155,22 +171,33 @@ function openNetfilter(): number {
 
 function encodeElement(where: NftSet, key: Uint8Array): Buffer {
   const element = nested(NFTA_LIST_ELEM, nested(NFTA_SET_ELEM_KEY, attribute(NFTA_DATA_VALUE, key)));
-  return Buffer.concat([header(NFPROTO_INET, 0), ...names(where), nested(NFTA_SET_ELEM_LIST_ELEMENTS, element)]);
+  return Buffer.concat([header(numberOf(where.family), 0), ...names(where), nested(NFTA_SET_ELEM_LIST_ELEMENTS, element)]);
 }
 
 function pick(body: Buffer, type: number): Buffer {
   return parseAttributes(body.subarray(nfgenmsg)).get(type) ?? Buffer.alloc(0);
 }
 
-function keysOf(body: Buffer): Buffer[] {
-  const elements = parseAttributes(body.subarray(nfgenmsg)).get(NFTA_SET_ELEM_LIST_ELEMENTS) ?? Buffer.alloc(0);
-  return attributeList(elements).flatMap(
-    ([, element]) => parseNested(parseAttributes(element), NFTA_SET_ELEM_KEY).get(NFTA_DATA_VALUE) ?? [],
-  );
+function elementsIn(body: Buffer): Attributes[] {
+  return attributeList(pick(body, NFTA_SET_ELEM_LIST_ELEMENTS)).map(([, element]) => parseAttributes(element));
+}
+
+function keyIn(element: Attributes): Buffer[] {
+  const key = parseNested(element, NFTA_SET_ELEM_KEY).get(NFTA_DATA_VALUE);
+  return key === undefined ? [] : [key];
+}
+
+function packetsIn(element: Attributes): number {
+  const packets = parseNested(parseNested(element, NFTA_SET_ELEM_EXPR), NFTA_EXPR_DATA).get(NFTA_COUNTER_PACKETS);
+  return packets === undefined ? 0 : Number(packets.readBigUInt64BE());
 }
 
 function names({ table, set }: NftSet): Buffer[] {
   return [text(NFTA_SET_ELEM_LIST_TABLE, table), text(NFTA_SET_ELEM_LIST_SET, set)];
+}
+
+function numberOf(family: NftTable["family"] = "inet"): number {
+  return families[family];
 }
 
 function header(family: number, resource: number): Buffer {

@@ -2,7 +2,7 @@ import fs from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../core/clock.js";
 import type { Log } from "../core/log.js";
-import type { Counters, Kernel, KernelEvent, KernelObject, Overview, Step, StepFailure, VxlanSource } from "./model.js";
+import type { Counters, Kernel, KernelEvent, KernelObject, Overview, SegmentLayer, Step, StepFailure, VxlanSource } from "./model.js";
 import { dumpLinks, getLinks } from "./netlink/link.js";
 import { ownNetns } from "./netns.js";
 import type { VxlanFilter, WireguardDevices } from "./parts.js";
@@ -15,17 +15,22 @@ import { aliasPrefix, isOurs } from "./real/owner.js";
 import { removeDevices } from "./real/remove.js";
 import { Session } from "./real/session.js";
 import { findDevice, portions, readDevices, readMesh } from "./real/survey.js";
+import { openSegmentRules, type SegmentRules } from "./segmentRules.js";
 import { chooseRedirects, type RedirectMode } from "./tc.js";
+import { noWireguard } from "./wireguard/none.js";
 
 /** What a kernel is opened with. */
 export interface KernelParts {
-  /** The name of the mesh namespace, made where it is absent. */
+  /** The name of the mesh namespace, or of a segment's, made where it is absent. */
   readonly mesh: string;
-  /** The path of the node's namespace; this process's own unless told. */
+  /** Whether it is a segment's, and of which kind. */
+  readonly segment?: SegmentLayer;
+  /** The path of the node's namespace, of the mesh namespace for a segment; this process's own unless told. */
   readonly node?: string;
   readonly clock: Clock;
   readonly log: Log;
-  readonly wireguard: WireguardDevices;
+  /** None unless told. */
+  readonly wireguard?: WireguardDevices;
   readonly filter: VxlanFilter;
   /** How packets are passed on; "auto", the default, takes eBPF where it can. */
   readonly redirects?: RedirectMode | "auto";
@@ -34,7 +39,7 @@ export interface KernelParts {
 /** The Linux kernel of this node. It leaves all as it is when it is disposed of. */
 export async function openKernel(parts: KernelParts): Promise<Kernel> {
   await fs.stat("/"); // starts the thread pool, whose threads stay for ever in the namespace in which they were started
-  const home = openHome(parts.mesh, parts.node ?? ownNetns);
+  const home = openHome(parts.mesh, parts.node ?? ownNetns, parts.segment);
   try {
     const mode = chooseRedirects(parts.redirects ?? "auto");
     parts.log.info("kernel opened", { mesh: home.mesh.path, redirects: mode });
@@ -49,6 +54,8 @@ class RealKernel implements Kernel {
   readonly #parts: KernelParts;
   readonly #home: Home;
   readonly #mode: RedirectMode;
+  readonly #wireguard: WireguardDevices;
+  readonly #rules: SegmentRules | undefined;
   readonly #events: Events;
   #closed = false;
 
@@ -56,12 +63,14 @@ class RealKernel implements Kernel {
     this.#parts = parts;
     this.#home = home;
     this.#mode = mode;
+    this.#wireguard = parts.wireguard ?? noWireguard;
+    this.#rules = home.segment && openSegmentRules(home.mesh, home.segment);
     this.#events = new Events(home, parts.clock);
   }
 
   async list(wanted: readonly KernelObject[]): Promise<KernelObject[]> {
-    this.#parts.filter.mend();
-    const wireguard = await this.#parts.wireguard.list(aliasPrefix);
+    this.#mend();
+    const wireguard = await this.#wireguard.list(aliasPrefix);
     const tunnels = new Set(wireguard.flatMap((object) => (object.kind === "wireguard" ? [object.name] : [])));
     const { links, names, objects } = this.#work((session) => readMesh(session, tunnels, wanted));
     const found: KernelObject[] = [...wireguard, ...this.#parts.filter.list(), ...objects];
@@ -76,13 +85,13 @@ class RealKernel implements Kernel {
   async find(devices: readonly string[], wanted: readonly KernelObject[]): Promise<KernelObject[]> {
     const links = getLinks(this.#home.meshSocket, devices);
     const others = links.filter(({ kind }) => kind !== "veth" && kind !== "vxlan");
-    const found: KernelObject[] = await this.#parts.wireguard.find(others.map(({ name }) => name));
+    const found: KernelObject[] = await this.#wireguard.find(others.map(({ name }) => name));
     found.push(...this.#work((session) => links.flatMap((link) => findDevice(session, link, wanted))));
     return [...found, ...this.#sources(wanted)];
   }
 
   async overview(): Promise<Overview> {
-    this.#parts.filter.mend();
+    this.#mend();
     const devices = dumpLinks(this.#home.meshSocket).filter(isOurs);
     await setImmediate(); // with 1000 connections either half takes 25 ms
     return { devices: devices.map(({ name }) => name), sources: this.#parts.filter.list() };
@@ -93,7 +102,7 @@ class RealKernel implements Kernel {
     for (const { by, steps: run } of runs(steps)) {
       if (by === "settle") failures.push(...this.#work((session) => this.#settle(session, run)));
       else if (by === "delete-device") failures.push(...(await this.#deleteDevices(run)));
-      else for (const step of run) failures.push(...(await attempt([step], () => this.#parts.wireguard.apply(step))));
+      else for (const step of run) failures.push(...(await attempt([step], () => this.#wireguard.apply(step))));
     }
     return failures;
   }
@@ -104,7 +113,10 @@ class RealKernel implements Kernel {
 
   async counters(devices: readonly string[]): Promise<ReadonlyMap<string, Counters>> {
     const found = new Map<string, Counters>();
-    for (const { name, stats } of getLinks(this.#home.meshSocket, devices)) if (stats !== undefined) found.set(name, countersOf(stats));
+    const spoofed = this.#rules?.spoofed();
+    for (const { name, stats } of getLinks(this.#home.meshSocket, devices)) {
+      if (stats !== undefined) found.set(name, { ...countersOf(stats), ...(spoofed && { spoofed: spoofed.get(name) ?? 0 }) });
+    }
     return found;
   }
 
@@ -112,7 +124,13 @@ class RealKernel implements Kernel {
     if (this.#closed) return;
     this.#closed = true;
     this.#events[Symbol.dispose]();
+    this.#rules?.[Symbol.dispose]();
     closeHome(this.#home);
+  }
+
+  #mend(): void {
+    this.#parts.filter.mend();
+    this.#rules?.mend();
   }
 
   #work<T>(task: (session: Session) => T): T {

@@ -138,8 +138,7 @@ export class FakeMachine {
 
   #checkDevice(where: Where, device: string): void {
     if (where !== "mesh" && !this.#pods.has(where.cookie)) throw gone(where);
-    const there = where === "mesh" ? this.#device(device) : this.port(where, device);
-    if (there !== undefined) return;
+    if (where === "mesh" ? device === "lo" || this.#device(device) !== undefined : this.port(where, device) !== undefined) return;
     throw new MeshError("not-found", `there is no device ${device} in ${where === "mesh" ? "the mesh namespace" : where.path}`);
   }
 

@@ -41,23 +41,26 @@ export function deleteAddress(what: string, index: number, address: string): Req
   return { what, type: RTM_DELADDR, body };
 }
 
-/** Addresses of one device, or of all with index 0. Not those that the kernel or a router made: link-local ones and ones that expire. */
-export function dumpAddresses(socket: NetlinkSocket, index: number): FoundAddress[] {
+/**
+ * Addresses of one device, or of all with index 0. Not those that the kernel or a router made: ones that expire and, unless told, IPv6
+ * link-local ones.
+ */
+export function dumpAddresses(socket: NetlinkSocket, index: number, linkLocal = false): FoundAddress[] {
   return [AF_INET, AF_INET6].flatMap((family) =>
     socket
       .dump({ what: "list the addresses", type: RTM_GETADDR, body: header(family, 0, index, 0) })
-      .map(decodeAddress)
+      .map((body) => decodeAddress(body, linkLocal))
       .filter((address) => address !== undefined),
   );
 }
 
 /** The body of an RTM_NEWADDR; undefined for one that nobody put there. */
-export function decodeAddress(body: Buffer): FoundAddress | undefined {
+export function decodeAddress(body: Buffer, linkLocal = false): FoundAddress | undefined {
   const attributes = parseAttributes(body.subarray(HEADER));
   const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS);
   const flags = readU32(attributes, IFA_FLAGS) ?? body.readUInt8(2);
   if (bytes === undefined || (flags & IFA_F_PERMANENT) === 0) return undefined;
-  if (body.readUInt8(0) === AF_INET6 && body.readUInt8(3) === SCOPE_LINK) return undefined;
+  if (!linkLocal && body.readUInt8(0) === AF_INET6 && body.readUInt8(3) === SCOPE_LINK) return undefined;
   return { index: body.readUInt32LE(4), address: prefixText(bytes, body.readUInt8(1)) };
 }
 

@@ -1,6 +1,7 @@
 import type { KernelObject, Step } from "../model.js";
 import type { VxlanFilter } from "../parts.js";
 import type { RedirectMode } from "../tc.js";
+import { removeFdb, replaceRemote, settleFdb } from "./fdb.js";
 import {
   removeAddress,
   removeNeighbour,
@@ -14,7 +15,7 @@ import {
 import { settlePort } from "./port.js";
 import { dropRedirect, settleRedirect } from "./redirect.js";
 import type { Session } from "./session.js";
-import { removeRemote, replaceRemote, settleRemote, settleVxlan } from "./vxlan.js";
+import { settleVxlan } from "./vxlan.js";
 
 type Settled = Exclude<KernelObject, { kind: "wireguard" | "wireguard-peer" }>;
 type Removed = Exclude<Settled, { kind: "port" | "vxlan" }>;
@@ -48,7 +49,8 @@ function settle(session: Session, value: Settled, means: Means): void {
       settleVxlan(session, value);
       break;
     case "vxlan-remote":
-      settleRemote(session, value);
+    case "vxlan-fdb":
+      settleFdb(session, value);
       break;
     case "address":
       settleAddress(session, value);
@@ -76,7 +78,8 @@ function settle(session: Session, value: Settled, means: Means): void {
 function remove(session: Session, value: Removed, means: Means): void {
   switch (value.kind) {
     case "vxlan-remote":
-      removeRemote(session, value);
+    case "vxlan-fdb":
+      removeFdb(session, value);
       break;
     case "address":
       removeAddress(session, value);

@@ -42,7 +42,8 @@ interface Content {
 function contents(session: Session, where: Where, of: number): Content[] {
   const socket = session.socket(where);
   return [
-    ...dumpAddresses(socket, of).map(({ index, ...rest }): Content => {
+    // The kernel makes link-local addresses by itself, but not in a segment's namespace.
+    ...dumpAddresses(socket, of, where === "mesh" && session.home.segment !== undefined).map(({ index, ...rest }): Content => {
       return { index, value: (where, device) => ({ kind: "address", where, device, ...rest }) };
     }),
     ...dumpNeighbours(socket, of).map(({ index, ...rest }): Content => {

@@ -36,8 +36,8 @@ export function readDevice(session: Session, link: Link, ports: WantedPorts, rea
 }
 
 function readPort(session: Session, link: Link, wanted: WantedPort | undefined, read: OnDevice): KernelObject[] {
-  const { name, alias, mtu } = link;
-  const base = { kind: "port" as const, name, alias, mtu };
+  const { name, alias, mtu, mac } = link;
+  const base = { kind: "port" as const, name, alias, mtu, mac };
   if (wanted === undefined) return [{ ...base, pod: nowhere, podInterface: "", podMac: "" }];
   const { pod, podInterface, podMac } = wanted;
   const lost = (fault: string): KernelObject[] => [{ ...base, pod, podInterface, podMac, fault }];

@@ -4,6 +4,7 @@ import { dumpLinks, type Link } from "../netlink/link.js";
 import { within } from "../netns.js";
 import { EventQueue } from "../queue.js";
 import type { Home } from "./home.js";
+import { loopback } from "./loopback.js";
 import { isOurs } from "./owner.js";
 
 import { type Notice, watchNamespaces } from "./watch.js";
@@ -81,7 +82,7 @@ export class Events implements Disposable {
   #learn(): void {
     this.#names.clear();
     this.#ends.clear();
-    for (const link of dumpLinks(this.#home.meshSocket)) if (isOurs(link)) this.#remember(link);
+    for (const link of dumpLinks(this.#home.meshSocket)) if (isOurs(link) || link.name === loopback.name) this.#remember(link);
   }
 
   #remember(link: Link): void {

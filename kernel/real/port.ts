@@ -30,11 +30,13 @@ export function podEnd(session: Session, link: Link, port: Pick<Port, "pod">): L
 }
 
 function create(session: Session, port: Port, index: number | undefined): void {
-  const { name, mtu } = port;
+  const { name, mtu, mac } = port;
   const end = { name: port.podInterface, mac: port.podMac, mtu, netns: session.descriptor(port.pod) };
   session.socket(port.pod); // gone is found out before anything is made
   try {
-    session.home.meshSocket.request(createVeth({ name, mtu, group: ourGroup, ...(index === undefined ? {} : { index }) }, end));
+    session.home.meshSocket.request(
+      createVeth({ name, mtu, group: ourGroup, ...(mac === undefined ? {} : { mac }), ...(index === undefined ? {} : { index }) }, end),
+    );
   } catch (cause) {
     if (errnoOf(cause) !== "EEXIST") throw cause;
     throw new MeshError("exists", `the pod at ${port.pod.path} has an interface ${port.podInterface} already; name another one`, { cause });
@@ -46,12 +48,14 @@ function create(session: Session, port: Port, index: number | undefined): void {
 }
 
 function repair(session: Session, port: Port, link: Link, end: Link): void {
-  const { mtu, alias } = port;
-  change(session.home.meshSocket, `the port ${port.name}`, link, { alias, mtu, group: ourGroup, up: true });
+  const { mtu, alias, mac, routeLocalnet } = port;
+  change(session.home.meshSocket, `the port ${port.name}`, link, {
+    ...{ alias, mtu, group: ourGroup, up: true },
+    ...(mac === undefined ? {} : { mac }),
+  });
   const socket = session.socket(port.pod);
   const what = `the pod's end ${port.podInterface} of the port ${port.name}`;
   if (end.name !== port.podInterface) rename(socket, what, end, port.podInterface);
-  const { routeLocalnet } = port;
   change(socket, what, end, { mac: port.podMac, mtu, up: true, ...(routeLocalnet === undefined ? {} : { routeLocalnet }) });
   session.learnIndex("mesh", port.name, link.index);
   session.learnIndex(port.pod, port.podInterface, end.index);

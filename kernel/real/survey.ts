@@ -1,9 +1,11 @@
-import type { KernelObject, Redirect, VxlanRemote } from "../model.js";
-import { dumpLinks, getLink, type Link, vxlanData } from "../netlink/link.js";
-import { dumpRemotes, type FoundRemote, getRemote } from "../netlink/neighbour.js";
+import type { KernelObject, Redirect } from "../model.js";
+import { dumpFdb } from "../netlink/fdb.js";
+import { dumpLinks, getLink, type Link } from "../netlink/link.js";
 import { findRedirect } from "../tc.js";
 import { byIndex, readAll, readOne } from "./contents.js";
 import { readDevice, type WantedPorts, wantedPorts } from "./device.js";
+import { findFdb, foundFdb, switching } from "./fdb.js";
+import { loopback, onLoopback } from "./loopback.js";
 import { isOurs } from "./owner.js";
 import type { Session } from "./session.js";
 
@@ -21,10 +23,12 @@ export function readMesh(session: Session, tunnels: ReadonlySet<string>, wanted:
   const links = all.filter((link) => isOurs(link) || tunnels.has(link.name));
   const names = new Map(all.map((link) => [link.index, link.name]));
   const read = readAll(session);
-  const remotes = byIndex(dumpRemotes(socket, 0));
+  const entries = byIndex(dumpFdb(socket, 0));
+  const means = { devices: switching(wanted), wanted };
   const objects = [
-    ...links.flatMap((link) => readRemotes(link, remotes.get(link.index) ?? [], wanted)),
+    ...links.flatMap((link) => foundFdb(session, link, entries.get(link.index) ?? [], means)),
     ...links.flatMap((link) => read("mesh", link.name, link.index)),
+    ...onLoopback(session, wanted, read),
   ];
   return { links, names, objects };
 }
@@ -40,14 +44,14 @@ export function findDevice(session: Session, link: Link, wanted: readonly Kernel
   const socket = session.home.meshSocket;
   const device = link.name;
   const read = readOne(session);
-  const remote = link.kind === "vxlan" ? getRemote(socket, link.index) : undefined;
+  if (device === loopback.name) return onLoopback(session, wanted, read);
   const ports = wantedPorts(wanted.filter((object) => object.kind === "rule" || (object.kind === "port" && object.name === device)));
   return [
     ...(isOurs(link) ? readDevice(session, link, ports, read) : []),
     ...readRedirect(session, link, (index) => getLink(socket, index)?.name),
-    ...(remote === undefined ? [] : readRemotes(link, [remote], wanted)),
-    // Ports and VXLAN devices bear no addresses; looking for routes would cost what the whole table costs.
-    ...(link.kind === "veth" || link.kind === "vxlan" ? [] : read("mesh", device, link.index)),
+    ...findFdb(session, link, wanted),
+    // In the mesh, ports and VXLAN devices bear none of these; looking for routes would cost what the whole table costs.
+    ...(session.home.segment === undefined && (link.kind === "veth" || link.kind === "vxlan") ? [] : read("mesh", device, link.index)),
   ];
 }
 
@@ -59,16 +63,6 @@ export function readRedirect(session: Session, link: Link, nameOf: (index: numbe
   // A target that is gone has no name, so the redirect is seen as different.
   const to = nameOf(target.index) ?? "";
   return [{ kind: "redirect", from: link.name, to, by, ...(ethernet === undefined ? {} : { ethernet }) }];
-}
-
-/** A device with more remotes than the one it may have shows one of the others, so that it is seen as different. */
-function readRemotes(link: Link, remotes: readonly FoundRemote[], wanted: readonly KernelObject[]): VxlanRemote[] {
-  const device = link.name;
-  const own = link.kind === "vxlan" ? vxlanData(link).vni : 0;
-  const found = remotes.map(({ address, vni }) => ({ kind: "vxlan-remote" as const, device, address, vni: vni ?? own }));
-  if (found.length < 2) return found;
-  const right = wanted.find((object) => object.kind === "vxlan-remote" && object.device === device) as VxlanRemote | undefined;
-  return found.filter((remote) => remote.address !== right?.address || remote.vni !== right.vni).slice(0, 1);
 }
 
 // Devices read between two turns of the event loop.

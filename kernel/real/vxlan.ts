@@ -1,10 +1,9 @@
 import { MeshError } from "../../core/error.js";
 import { errnoOf } from "../ffi/system.js";
-import type { Vxlan, VxlanRemote } from "../model.js";
+import type { Vxlan } from "../model.js";
 import { checkDeviceName } from "../names.js";
 import { canonicalIp } from "../netlink/ip.js";
 import { changeLink, createVxlan, getLink, type Link, vxlanData } from "../netlink/link.js";
-import { addRemote, deleteRemote, dumpRemotes } from "../netlink/neighbour.js";
 import { isOurs, ourGroup } from "./owner.js";
 import { removeLink } from "./remove.js";
 import type { Session } from "./session.js";
@@ -23,8 +22,9 @@ export function settleVxlan(session: Session, vxlan: Vxlan): void {
   }
   const made = getLink(socket, vxlan.name);
   if (made === undefined) throw new MeshError("kernel", `the VXLAN device ${vxlan.name} vanished while it was made`);
-  const { alias, mtu } = vxlan;
-  socket.request(changeLink(`set up the VXLAN device ${vxlan.name}`, made.index, { alias, mtu, group: ourGroup, up: true }));
+  const { alias, mtu, mac } = vxlan;
+  const right = { alias, mtu, group: ourGroup, up: true, ...(mac === undefined ? {} : { mac }) };
+  socket.request(changeLink(`set up the VXLAN device ${vxlan.name}`, made.index, right));
   session.learnIndex("mesh", vxlan.name, made.index);
 }
 
@@ -32,39 +32,8 @@ export function settleVxlan(session: Session, vxlan: Vxlan): void {
 export function foundVxlan(link: Link): Vxlan {
   const { vni, udpPort, local, learning } = vxlanData(link);
   const fault = learning ? "it learns" : link.up ? undefined : "it is down";
-  const { name, alias, mtu } = link;
-  return { kind: "vxlan", name, alias, vni, udpPort, local, madeIn: madeIn(link), mtu, ...(fault === undefined ? {} : { fault }) };
-}
-
-/** Makes a place where the device sends everything. */
-export function settleRemote(session: Session, remote: VxlanRemote): void {
-  const what = `send ${remote.device} to ${remote.address} VNI ${remote.vni}`;
-  session.home.meshSocket.request(addRemote(what, session.index("mesh", remote.device), remote));
-}
-
-/** Makes it the only one. The new one is in before the others go. */
-export function replaceRemote(session: Session, remote: VxlanRemote): void {
-  settleRemote(session, remote);
-  const socket = session.home.meshSocket;
-  const link = getLink(socket, remote.device);
-  if (link === undefined) return;
-  const address = canonicalIp(remote.address);
-  const own = vxlanData(link).vni; // goes without saying in an entry
-  for (const other of dumpRemotes(socket, link.index)) {
-    if (other.address === address && (other.vni ?? own) === remote.vni) continue;
-    socket.request(deleteRemote(`stop sending ${remote.device} to ${other.address}`, link.index, other));
-  }
-}
-
-/** Not there: nothing to do. */
-export function removeRemote(session: Session, remote: VxlanRemote): void {
-  const link = getLink(session.home.meshSocket, remote.device);
-  if (link === undefined) return;
-  try {
-    session.home.meshSocket.request(deleteRemote(`stop sending ${remote.device} to ${remote.address}`, link.index, remote));
-  } catch (error) {
-    if (errnoOf(error) !== "ENOENT") throw error;
-  }
+  const { name, alias, mtu, mac } = link;
+  return { kind: "vxlan", name, alias, vni, udpPort, local, madeIn: madeIn(link), mtu, mac, ...(fault === undefined ? {} : { fault }) };
 }
 
 function create(session: Session, vxlan: Vxlan, index: number | undefined): void {

@@ -6,7 +6,6 @@ import { getLink } from "../../kernel/netlink/link.js";
 import { NETLINK_ROUTE, NetlinkSocket } from "../../kernel/netlink/socket.js";
 import { createNetns, netnsPath, removeNetns, within } from "../../kernel/netns.js";
 import { type CountingVxlanFilter, openVxlanFilter } from "../../kernel/nft.js";
-import type { WireguardDevices } from "../../kernel/parts.js";
 import { openKernel } from "../../kernel/real.js";
 import type { RedirectMode } from "../../kernel/tc.js";
 import { systemClock } from "../../program/clock.js";
@@ -44,7 +43,6 @@ export class TestNode implements AsyncDisposable {
       node: this.netns.path,
       clock: systemClock,
       log: silent,
-      wireguard: noWireguard,
       filter,
       redirects,
     });
@@ -67,16 +65,6 @@ export class TestNode implements AsyncDisposable {
     return full;
   }
 }
-
-/** For tests that have no tunnel. */
-export const noWireguard: WireguardDevices = {
-  list: async () => [],
-  find: async () => [],
-  apply: async () => {},
-  status: async () => [],
-  onChange: () => ({ [Symbol.dispose]: () => {} }),
-  [Symbol.asyncDispose]: async () => {},
-};
 
 /** The name of a namespace that `createNetns` made. */
 export function nameOf(netns: Netns): string {

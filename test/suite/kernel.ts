@@ -493,7 +493,7 @@ function planned(wanted: readonly KernelObject[], found: readonly KernelObject[]
   return [...steps, ...[...left].map(([key, old]): Step => ({ op: "delete", key, old }))];
 }
 
-async function replace(kernel: Kernel, old: KernelObject, value: KernelObject): Promise<void> {
+export async function replace(kernel: Kernel, old: KernelObject, value: KernelObject): Promise<void> {
   assert.deepEqual(await kernel.apply([{ op: "replace", key: keyOf(value), value, old }]), []);
 }
 
@@ -503,7 +503,7 @@ function isOf(object: KernelObject, device: string): boolean {
 }
 
 /** The next event of that kind about the device; subscribes at once. */
-async function next(kernel: Kernel, device: string, kind: KernelEvent["kind"]): Promise<void> {
+export async function next(kernel: Kernel, device: string, kind: KernelEvent["kind"]): Promise<void> {
   for await (const event of kernel.events(AbortSignal.timeout(5000))) {
     if (event.kind !== "resync" && event.kind === kind && event.device === device) return;
   }
@@ -511,7 +511,7 @@ async function next(kernel: Kernel, device: string, kind: KernelEvent["kind"]): 
 }
 
 /** Lets the events of what was just made go by. */
-async function quiet(kernel: Kernel): Promise<void> {
+export async function quiet(kernel: Kernel): Promise<void> {
   for await (const _ of kernel.events(AbortSignal.timeout(50))) void 0;
 }
 

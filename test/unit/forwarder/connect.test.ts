@@ -116,9 +116,11 @@ describe("forwarder: connecting", () => {
     await world.serve(2, two.pods.add("server"), { payload: "ETHERNET" });
     const conn = await world.request(1, asked(one.pods.add("client"), { mechanism: "vxlan" }));
     world.name(conn, "c");
-    const vxlan = /ip -n NODE link add isve-c1 mtu 1450 type vxlan id (\d+) local 192.0.2.1 dstport 4789/.exec(world.readable(one.text()));
+    const vxlan = /ip -n NODE link add isve-c1 mtu 1450 netns MESH type vxlan id (\d+) local 192.0.2.1 dstport 4789/.exec(
+      world.readable(one.text()),
+    );
     assert.equal(Number(vxlan?.[1]) % 2, 0, "even, as the asking address is the lower one");
-    assert.match(world.readable(two.text()), new RegExp(`isvc-c2 mtu 1450 type vxlan id ${vxlan?.[1]} local 192.0.2.2`));
+    assert.match(world.readable(two.text()), new RegExp(`isvc-c2 mtu 1450 netns MESH type vxlan id ${vxlan?.[1]} local 192.0.2.2`));
     assert.deepEqual([one.announced, two.announced], [["nsm0 172.16.1.1"], ["nsm0 172.16.1.0"]]);
   });
 });

@@ -22,10 +22,11 @@ import {
   u32,
   u64,
 } from "../../../kernel/netlink/attributes.js";
+import { decodeFdb } from "../../../kernel/netlink/fdb.js";
 import { decodeFilter } from "../../../kernel/netlink/filter.js";
 import { decodeLink, isBridgeMessage, vxlanData } from "../../../kernel/netlink/link.js";
 import { decodeError, decodeMessages, encodeMessage } from "../../../kernel/netlink/message.js";
-import { decodeNeighbour, decodeRemote } from "../../../kernel/netlink/neighbour.js";
+import { decodeNeighbour } from "../../../kernel/netlink/neighbour.js";
 import { decodeRoute } from "../../../kernel/netlink/route.js";
 import { decodeRule } from "../../../kernel/netlink/rule.js";
 import { bytes, answeredByLinux as golden } from "./netlinkBytes.js";
@@ -85,8 +86,8 @@ describe("answers of netlink", () => {
 
   it("show permanent neighbours and VXLAN remotes", () => {
     assert.deepEqual(decodeNeighbour(bytes(golden.neighbour)), { index: 2, address: "172.16.1.2", mac: "02:00:00:00:00:0b" });
-    assert.deepEqual(decodeRemote(bytes(golden.remote)), { index: 3, address: "fd00:1::2", vni: 88 });
-    assert.equal(decodeRemote(bytes(golden.forwardingOfOneMac)), undefined);
+    assert.deepEqual(decodeFdb(bytes(golden.remote)), { index: 3, mac: "00:00:00:00:00:00", address: "fd00:1::2", vni: 88 });
+    assert.equal(decodeFdb(bytes(golden.forwardingOfOneMac)), undefined);
     const passing = bytes(golden.neighbour);
     passing.writeUInt16LE(2, 8); // reachable for now
     assert.equal(decodeNeighbour(passing), undefined);

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { redirectProgram } from "../../../kernel/bpf.js";
 import { addAddress, deleteAddress } from "../../../kernel/netlink/address.js";
+import { addFdb, anyMac, deleteFdb } from "../../../kernel/netlink/fdb.js";
 import { addClsact, setBpfFilter, setMirredFilter } from "../../../kernel/netlink/filter.js";
 import { changeLink, createVeth, createVxlan, deleteGroup, deleteLink } from "../../../kernel/netlink/link.js";
 import { encodeMessage } from "../../../kernel/netlink/message.js";
-import { addNeighbour, addRemote, deleteRemote } from "../../../kernel/netlink/neighbour.js";
+import { addNeighbour } from "../../../kernel/netlink/neighbour.js";
 import { addRoute, deleteRoute } from "../../../kernel/netlink/route.js";
 import { addRule, deleteRule } from "../../../kernel/netlink/rule.js";
 import { bytes, readable, sentByIproute2 } from "./netlinkBytes.js";
@@ -104,8 +105,9 @@ describe("requests to netlink", () => {
 
   it("add neighbours and VXLAN remotes as iproute2 does", () => {
     sameAs(addNeighbour("", 2, "172.16.1.2", "02:00:00:00:00:0b").body, sentByIproute2.neighbour, 12);
-    sameAs(addRemote("", 4, { address: "fd00:1::2", vni: 88 }).body, sentByIproute2.remote, 12);
-    assert.equal(readable(deleteRemote("", 4, { address: "fd00:1::2", vni: undefined }).body, 12).length, 3);
+    const remote = { mac: anyMac, address: "fd00:1::2", vni: 88 };
+    sameAs(addFdb("", 4, remote).body, sentByIproute2.remote, 12);
+    assert.equal(readable(deleteFdb("", 4, { ...remote, vni: undefined }).body, 12).length, 3);
   });
 
   it("hang filters on a device's ingress as tc does", () => {

@@ -4,8 +4,10 @@ import { FakeMachine } from "../../../kernel/fake/machine.js";
 import { FakeKernel } from "../../../kernel/fake.js";
 import type { Netns, Port } from "../../../kernel/model.js";
 import { add, address, type KernelWorld, kernelSuite, make, port, remoteOf, route, vxlan } from "../../suite/kernel.js";
+import { routedSegmentSuite, type SegmentWorld } from "../../suite/kernelSegment.js";
 
 kernelSuite("in memory", async () => world());
+routedSegmentSuite("in memory", async () => segmentWorld());
 
 describe("the kernel in memory", () => {
   it("shows itself as the commands that an operator would type", async () => {
@@ -50,6 +52,17 @@ describe("the kernel in memory", () => {
     assert.deepEqual(await kernel.apply([add(wanted)]), []);
   });
 });
+
+function segmentWorld(): SegmentWorld {
+  const machine = new FakeMachine();
+  return {
+    open: async () => new FakeKernel(machine),
+    pod: (name) => machine.addPod(name),
+    index: (device) => machine.indexOf(device),
+    byHand: (step) => (step.op === "delete" ? machine.remove(step.old) : machine.settle(step.value)),
+    [Symbol.asyncDispose]: async () => {},
+  };
+}
 
 function world(): KernelWorld {
   const machine = new FakeMachine();

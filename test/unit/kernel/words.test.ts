@@ -120,6 +120,10 @@ describe("differences", () => {
     { kind: "rule", where: pod, device: "nsm0", family: 4, table: 2147483648, priority: 32765, sourcePorts: { first: 1, last: 9 } },
     { kind: "rule", where: pod, device: "nsm0", family: 6, table: 2147483648, priority: 32765, from: "fd00::/64", protocol: 6 },
     { ...port("p-b", pod), routeLocalnet: true },
+    { ...port("p-c", pod), mac: "02:00:00:00:00:01" },
+    { kind: "vxlan-fdb", device: "x-1", mac: "02:00:00:00:00:0b", address: "fd00::1", vni: 7 },
+    { kind: "vxlan-fdb", device: "x-1", mac: "00:00:00:00:00:00", address: "fd00::1", vni: 7 },
+    { kind: "vxlan-fdb", device: "x-1", mac: "00:00:00:00:00:00", address: "fd00::2", vni: 7 },
     { kind: "neighbour", where: pod, device: "nsm0", address: "10.0.0.2", mac: "02:00:00:00:00:0b" },
     { kind: "redirect", from: "p-a", to: "x-1", by: "device" },
     { kind: "vxlan-source", source: "fd00::1", vni: 7 },
@@ -135,6 +139,13 @@ describe("differences", () => {
     assert.equal(same({ ...wanted, via: "FE80::1" }, { ...found, via: "fe80::1" }), true);
     assert.equal(same({ ...vxlan("x", 1), local: "FD00::1" }, { ...vxlan("x", 1), local: "fd00::1" }), true);
     assert.equal(same(peer, { ...peer, allowedIps: ["FD00::1"] }), true);
+  });
+
+  it("of a device's own MAC address count only where one is wanted", () => {
+    const found = { ...vxlan("x", 1), mac: "02:00:00:00:00:02" };
+    assert.equal(same(vxlan("x", 1), found), true);
+    assert.equal(same({ ...found, mac: "02:00:00:00:00:02" }, found), true);
+    assert.equal(difference({ ...found, mac: "02:00:00:00:00:01" }, found), "mac is 02:00:00:00:00:02, wanted 02:00:00:00:00:01");
   });
 
   it("are told in words, the fault first", () => {
@@ -172,6 +183,7 @@ describe("differences", () => {
     assert.ok(lines.includes("wg set w-1 peer B allowed-ips fd00::1/128"));
     assert.ok(lines.includes("nft add element inet isthmus sources6 { fd00::1 . 7 }"));
     assert.ok(lines.includes("ip -n a route replace 10.0.0.2/32 dev nsm0 proto 105"));
+    assert.ok(lines.includes("bridge fdb replace 02:00:00:00:00:0b dev x-1 dst fd00::1 vni 7"));
     assert.ok(lines.includes("bridge fdb delete 00:00:00:00:00:00 dev x-1 dst fd00:1::2 vni 88"));
   });
 });

@@ -1,0 +1,74 @@
+/** Forwarding entries: where a VXLAN device sends frames, by their destination's MAC address. */
+import { AF_BRIDGE } from "../ffi/socket.js";
+import { errnoOf } from "../ffi/system.js";
+import { attribute, parseAttributes, readU32, u32 } from "./attributes.js";
+import { ipBytes, ipText, macBytes, macText } from "./ip.js";
+import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE, type Request } from "./message.js";
+import { NDA_DST, NDA_LLADDR, NUD_PERMANENT, ndmsg, neighbourHeader, RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH } from "./neighbour.js";
+import type { NetlinkSocket } from "./socket.js";
+
+const NDA_VNI = 7;
+const NUD_NOARP = 0x40;
+const NTF_SELF = 0x02;
+
+/** The MAC address of entries for all that no other entry is for. A device may have several of them and sends to each. */
+export const anyMac = "00:00:00:00:00:00";
+
+/** Where a VXLAN device sends frames to one MAC address. */
+export interface FdbValue {
+  readonly mac: string;
+  readonly address: string;
+  /** Absent when it is the device's own. */
+  readonly vni: number | undefined;
+}
+
+export interface FoundFdb extends FdbValue {
+  readonly index: number;
+}
+
+/** Takes the place of another entry for that MAC address; of entries for any, there may be several. */
+export function addFdb(what: string, index: number, { mac, address, vni }: FdbValue & { vni: number }): Request {
+  const flags = NLM_F_CREATE | (mac === anyMac ? NLM_F_APPEND : NLM_F_REPLACE);
+  return { what, type: RTM_NEWNEIGH, flags, body: Buffer.concat([entry(index, mac), destination(address), u32(NDA_VNI, vni)]) };
+}
+
+export function deleteFdb(what: string, index: number, { mac, address, vni }: FdbValue): Request {
+  const of = vni === undefined ? [] : [u32(NDA_VNI, vni)];
+  return { what, type: RTM_DELNEIGH, body: Buffer.concat([entry(index, mac), destination(address), ...of]) };
+}
+
+/** The (first) entry for any MAC address of one VXLAN device, read without a dump. */
+export function getAnyFdb(socket: NetlinkSocket, index: number): FoundFdb | undefined {
+  const body = Buffer.concat([ndmsg(AF_BRIDGE, index, 0, NTF_SELF), attribute(NDA_LLADDR, macBytes(anyMac))]);
+  try {
+    const [answer] = socket.request({ what: "read a VXLAN device's remote", type: RTM_GETNEIGH, body });
+    return answer === undefined ? undefined : decodeFdb(answer);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** The entries of one VXLAN device, or of all with index 0. */
+export function dumpFdb(socket: NetlinkSocket, index: number): FoundFdb[] {
+  return socket
+    .dump({ what: "list the forwarding entries", type: RTM_GETNEIGH, body: ndmsg(AF_BRIDGE, index, 0, 0) })
+    .map(decodeFdb)
+    .filter((entry) => entry !== undefined);
+}
+
+/** The body of a bridge RTM_NEWNEIGH; undefined for one that leads to no remote: a bridge's, or one of a device's own addresses. */
+export function decodeFdb(body: Buffer): FoundFdb | undefined {
+  const attributes = parseAttributes(body.subarray(neighbourHeader));
+  const [mac, address] = [attributes.get(NDA_LLADDR), attributes.get(NDA_DST)];
+  if (address === undefined || mac?.length !== 6) return undefined;
+  return { index: body.readInt32LE(4), mac: macText(mac), address: ipText(address), vni: readU32(attributes, NDA_VNI) };
+}
+
+function entry(index: number, mac: string): Buffer {
+  return Buffer.concat([ndmsg(AF_BRIDGE, index, NUD_NOARP | NUD_PERMANENT, NTF_SELF), attribute(NDA_LLADDR, macBytes(mac))]);
+}
+
+function destination(address: string): Buffer {
+  return attribute(NDA_DST, ipBytes(address));
+}

@@ -1,0 +1,86 @@
+import { execFileSync } from "node:child_process";
+import { silent } from "../../core/log.js";
+import { commandsOf } from "../../kernel/commands.js";
+import type { Kernel, Netns, SegmentLayer, Step } from "../../kernel/model.js";
+import { type CountingVxlanFilter, openVxlanFilter } from "../../kernel/nft.js";
+import { openKernel } from "../../kernel/real.js";
+import { openSegmentNetns, removeSegmentNetns } from "../../kernel/segment.js";
+import { vnisOnly } from "../../kernel/vnis.js";
+import { systemClock } from "../../program/clock.js";
+import { make } from "../suite/kernel.js";
+import type { SegmentWorld } from "../suite/kernelSegment.js";
+import { indexOf, ip, nameOf, TestNode } from "./kernelWorld.js";
+
+/** A node's part of a segment: its mesh namespace, the segment's own beside it, and pods. All are gone at the end. */
+export class SegmentNode implements AsyncDisposable {
+  readonly node: TestNode;
+  readonly netns: Netns;
+  readonly #name: string;
+  readonly #layer: SegmentLayer;
+  readonly #open: (Kernel | CountingVxlanFilter)[] = [];
+
+  constructor(prefix: string, layer: SegmentLayer) {
+    this.node = new TestNode(prefix);
+    this.#name = `${prefix}seg-s1`;
+    this.#layer = layer;
+    removeSegmentNetns(this.#name); // what a killed run left
+    this.netns = openSegmentNetns(this.#name, layer);
+  }
+
+  async open(): Promise<Kernel> {
+    const filter = openVxlanFilter(this.node.mesh.path, { from: "any" });
+    this.#open.push(filter);
+    const kernel = await openKernel({
+      mesh: this.#name,
+      segment: this.#layer,
+      node: this.node.mesh.path,
+      clock: systemClock,
+      log: silent,
+      filter: vnisOnly(filter, (vni) => vni >= 2 ** 23),
+    });
+    this.#open.push(kernel);
+    return kernel;
+  }
+
+  /** Runs the step's commands as an operator would, in the segment's namespace and its node's mesh. */
+  byHand(step: Step): void {
+    for (const line of commandsOf(step)) {
+      const filter = line.includes("inet isthmus sources");
+      const command = line.replace("-n NODE", `-n ${nameOf(this.node.mesh)}`).replace("netns MESH", `netns ${this.#name}`);
+      const where = filter ? this.node.mesh.path : this.netns.path;
+      execFileSync("nsenter", [`--net=${where}`, "--", "sh", "-c", command.replaceAll(/[{}]/g, "'$&'")], { encoding: "utf8" });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const part of this.#open.reverse()) {
+      if (Symbol.asyncDispose in part) await part[Symbol.asyncDispose]();
+      else part[Symbol.dispose]();
+    }
+    removeSegmentNetns(this.#name);
+    await this.node[Symbol.asyncDispose]();
+  }
+}
+
+/** A wire between two mesh namespaces in place of WireGuard, with the tunnel addresses fd00:1::1 and fd00:1::2. */
+export async function joinMeshes(one: SegmentNode, two: SegmentNode): Promise<void> {
+  const [here, there] = [one.node.mesh, two.node.mesh];
+  ip(here, "link", "add", "wg0", "mtu", "1500", "type", "veth", "peer", "name", "wg0", "mtu", "1500", "netns", nameOf(there));
+  for (const [at, node] of [one.node, two.node].entries()) {
+    ip(node.mesh, "link", "set", "wg0", "up");
+    const kernel = await node.open();
+    await make(kernel, [{ kind: "address", where: "mesh", device: "wg0", address: `fd00:1::${at + 1}/64` }]);
+  }
+}
+
+/** The world of the segments' suite on the real kernel. */
+export async function realSegmentWorld(layer: SegmentLayer): Promise<SegmentWorld> {
+  const segment = new SegmentNode("ka-s-", layer);
+  return {
+    open: () => segment.open(),
+    pod: (name) => segment.node.pod(name),
+    index: (device) => indexOf(segment.netns, device),
+    byHand: (step) => segment.byHand(step),
+    [Symbol.asyncDispose]: () => segment[Symbol.asyncDispose](),
+  };
+}
