@@ -37,6 +37,11 @@ export function removeSegmentNetns(name: string): void {
   removeNetns(name);
 }
 
+/** How the names of the namespaces of a node's segments begin, by the name of its mesh namespace: `isthmus-mesh`, `isthmus-seg-plant`. */
+export function segmentPrefix(mesh: string): string {
+  return `${mesh.replace(/-?mesh$/, "")}-seg-`;
+}
+
 /** The names of the namespaces that begin so. */
 export function listSegmentNetns(prefix: string): string[] {
   const folder = path.dirname(netnsPath(prefix));

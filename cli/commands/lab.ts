@@ -160,7 +160,7 @@ function execCommand({ context, exit }: Shell): Command {
     "nsmctl lab exec paris-1 -- ip -br address",
     "nsmctl lab exec paris-1/mesh -- ip -d link",
   ])
-    .argument("<node|pod>", "a node, a pod, NODE/mesh, or wan")
+    .argument("<node|pod>", "a node, a pod, NODE/mesh, NODE/SEGMENT, or wan")
     .argument("<command...>", "the command, after --")
     .action(async (where: string, words: string[], _options: unknown, self: Command) => {
       const { execIn } = await import("../lab/exec.js");

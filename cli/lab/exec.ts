@@ -2,11 +2,12 @@ import { type ChildProcess, spawn } from "node:child_process";
 import os from "node:os";
 import { MeshError } from "../../core/error.js";
 import { netnsPath, within } from "../../kernel/netns.js";
+import { segmentPrefix } from "../../kernel/segment.js";
 import type { Context } from "../context.js";
 import { listed } from "./pods.js";
 import { type LabRecord, needLab } from "./record.js";
 
-/** Runs a command in the namespace of a node, a pod, `wan` or `NODE/mesh`, with this terminal. Resolves to its exit code. */
+/** Runs a command in the namespace of a node, a pod, `wan`, `NODE/mesh` or a segment's, `NODE/SEGMENT`, with this terminal. Resolves to its exit code. */
 export async function execIn(context: Context, prefix: string, where: string, command: readonly string[]): Promise<number> {
   const namespace = namespaceOf(needLab(prefix), where);
   const [file = "", ...args] = command;
@@ -18,8 +19,9 @@ function namespaceOf(lab: LabRecord, where: string): string {
   if (where === "wan") return lab.wan;
   const pod = lab.pods.find((one) => one.name === where);
   if (pod !== undefined) return pod.namespace;
-  const node = lab.nodes.find((one) => one.name === where || `${one.name}/mesh` === where);
-  if (node !== undefined) return node.name === where ? node.namespace : node.mesh;
+  const [name, inside] = where.split("/", 2);
+  const node = lab.nodes.find((one) => one.name === name);
+  if (node !== undefined) return inside === undefined ? node.namespace : inside === "mesh" ? node.mesh : segmentPrefix(node.mesh) + inside;
   throw new MeshError(
     "not-found",
     `no node or pod ${where} in the lab ${lab.prefix}; ${listed("nodes", lab.nodes)}; ${listed("pods", lab.pods)}`,

@@ -8,6 +8,7 @@ import { addRoute } from "../../kernel/netlink/route.js";
 import { NETLINK_ROUTE, NetlinkSocket } from "../../kernel/netlink/socket.js";
 import { createNetns, netnsPath, removeNetns, within } from "../../kernel/netns.js";
 import { Nft } from "../../kernel/nft.js";
+import { listSegmentNetns, segmentPrefix } from "../../kernel/segment.js";
 import { createBridge, joinBridge } from "./bridge.js";
 import type { LabPlan, NodePlan, SitePlan } from "./layout.js";
 import { natRules } from "./nat.js";
@@ -44,9 +45,10 @@ export function removeNetwork(lab: Pick<LabRecord, "wan" | "nodes" | "pods">): v
   for (const name of namespacesOf(lab)) removeNetns(name);
 }
 
-/** Names of all namespaces that a lab may have made, mesh namespaces too. */
+/** Names of all namespaces that a lab may have made, those of meshes and of segments too. */
 export function namespacesOf(lab: Pick<LabRecord, "wan" | "nodes" | "pods">): string[] {
-  return [...lab.pods.map((pod) => pod.namespace), ...lab.nodes.flatMap((node) => [node.mesh, node.namespace]), lab.wan];
+  const ofNodes = lab.nodes.flatMap(({ mesh, namespace }) => [...listSegmentNetns(segmentPrefix(mesh)), mesh, namespace]);
+  return [...lab.pods.map((pod) => pod.namespace), ...ofNodes, lab.wan];
 }
 
 const forwarding: Sysctls = { "ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1" };

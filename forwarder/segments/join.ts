@@ -5,9 +5,10 @@ import { contextOf, ipContextOf, withContext } from "../../core/context.js";
 import { MeshError } from "../../core/error.js";
 import { firstSegment } from "../../core/path.js";
 import { membershipName } from "../../core/segment/membership.js";
+import { type JoinWishes, joinWishes } from "../../core/segment/wishes.js";
 import { UP } from "../../core/states.js";
 import { inPart } from "../../core/trace.js";
-import { host, parseAddress, parsePrefix } from "../addresses.js";
+import { parseAddress } from "../addresses.js";
 import type { Announce } from "../connect.js";
 import type { KernelSide } from "../crossConnect.js";
 import { accept, type Ways } from "../mechanisms/choice.js";
@@ -25,13 +26,6 @@ export interface JoinParts {
   readonly forwarder: string;
   readonly announce: Announce;
 }
-
-/** Prefixes behind a member, comma separated: ConnectionContext.extra_context. */
-const ANNOUNCE = "isthmus.announce";
-/** What it serves, for DNS, comma separated. */
-const SERVICE = "isthmus.service";
-/** "true": it may send with any source address. */
-const SPOOFING = "isthmus.spoofing";
 
 /**
  * Makes the client a member where the network service that it asks for is a segment: a join never leaves the node, so this is its last
@@ -57,11 +51,12 @@ export function join(parts: JoinParts): Element {
 async function joined(parts: JoinParts, segment: Segment, call: Call): Promise<Connection> {
   mustBeAllowed(segment, call.connection.labels);
   const { id } = call.connection;
+  const wishes = joinWishes(call.connection);
   const before = parts.segments.member(id)?.member;
   const side = (await accept(parts.ways, call, before?.side)) as KernelSide;
   const admit = async (local: LocalSegment): Promise<KeptMember> => {
-    const addresses = before?.addresses ?? (await local.leases.take(wishes(call.connection), excluded(call.connection), call.signal));
-    const member = memberOf(segment, call.connection, { id, side, addresses, sequence: before?.sequence ?? 1 }, local);
+    const addresses = before?.addresses ?? (await local.leases.take(wishes.addresses, excluded(call.connection), call.signal));
+    const member = memberOf(call.connection, wishes, { id, side, addresses, sequence: before?.sequence ?? 1 }, local);
     return { member, connection: answer(parts, local, call.connection, member) };
   };
   const { member, connection } = await parts.segments.join(segment, id, admit, call.signal);
@@ -70,21 +65,14 @@ async function joined(parts: JoinParts, segment: Segment, call: Call): Promise<C
 }
 
 function memberOf(
-  segment: Segment,
   conn: Connection,
+  { announces, services, spoofing }: JoinWishes,
   fixed: Pick<Member, "id" | "side" | "addresses" | "sequence">,
   local: LocalSegment,
 ): Member {
-  const { extraContext, ethernetContext } = contextOf(conn);
-  return {
-    ...fixed,
-    segment: segment.name,
-    name: nameOf(conn, fixed, local),
-    mac: ethernetContext?.srcMac || memberMac(segment.name, fixed.addresses[0] ?? fixed.id),
-    announces: words(extraContext[ANNOUNCE]).map(parsePrefix),
-    services: words(extraContext[SERVICE]),
-    spoofing: extraContext[SPOOFING] === "true",
-  };
+  const { name: segment } = local.part.segment;
+  const mac = contextOf(conn).ethernetContext?.srcMac || memberMac(segment, fixed.addresses[0] ?? fixed.id);
+  return { ...fixed, segment, name: nameOf(conn, fixed, local), mac, announces, services, spoofing };
 }
 
 /** The pod's, as far as it is a DNS label. One with a second interface in the segment has that in its name there. */
@@ -120,17 +108,8 @@ function answer({ forwarder }: JoinParts, local: LocalSegment, conn: Connection,
   };
 }
 
-/** Addresses that the client would like, or has had. */
-function wishes(conn: Connection): string[] {
-  return ipContextOf(conn).srcIpAddrs.map((address) => host(parseAddress(address)));
-}
-
 function excluded(conn: Connection): readonly string[] {
   return ipContextOf(conn).excludedPrefixes;
-}
-
-function words(list: string | undefined): string[] {
-  return (list ?? "").split(",").filter((word) => word !== "");
 }
 
 function mustBeAllowed({ name, allowLabels }: Segment, labels: Readonly<Record<string, string>>): void {

@@ -15,7 +15,7 @@ export interface KnownSegmentsParts {
 }
 
 const key = "segments";
-/** For the first word: whoever asks for some other service does not wait longer for one that is silent. */
+/** For the first word after a start: an nsmgr that is not one of ours never says it. */
 const patienceMs = 1_000;
 
 /** The segments of the site, as its registry told last; kept on disk for when that is away. */
@@ -23,10 +23,12 @@ export class KnownSegments implements Disposable {
   readonly #parts: KnownSegmentsParts;
   readonly #listening: Disposable;
   readonly #listeners = new Set<() => void>();
+  readonly #patientUntil: number;
   #segments: ReadonlyMap<string, Segment>;
 
   constructor(parts: KnownSegmentsParts) {
     this.#parts = parts;
+    this.#patientUntil = parts.clock.monotonic() + patienceMs;
     this.#segments = byName((parts.store.get<unknown[]>(key) ?? []).map((segment) => Segment.fromJSON(segment)));
     this.#listening = parts.told.listen(() => this.#take());
     this.#take();
@@ -40,8 +42,9 @@ export class KnownSegments implements Disposable {
   /** The same; a program that has just started waits a moment for the first word. */
   async find(name: string, signal: AbortSignal): Promise<Segment | undefined> {
     const known = this.named(name);
-    if (known !== undefined || this.#parts.told.current !== undefined) return known;
-    using limit = timeLimit(this.#parts.clock, patienceMs, signal);
+    const left = this.#patientUntil - this.#parts.clock.monotonic();
+    if (known !== undefined || this.#parts.told.current !== undefined || left <= 0) return known;
+    using limit = timeLimit(this.#parts.clock, left, signal);
     await new Promise<void>((resolve) => {
       const heard = this.listen(resolve);
       onAbort(limit.signal, () => {

@@ -3,7 +3,7 @@ import type { Log } from "../../core/log.js";
 import type { Netns, SegmentLayer } from "../../kernel/model.js";
 import type { VxlanFilter } from "../../kernel/parts.js";
 import { openKernel } from "../../kernel/real.js";
-import { listSegmentNetns, removeSegmentNetns } from "../../kernel/segment.js";
+import { listSegmentNetns, removeSegmentNetns, segmentPrefix } from "../../kernel/segment.js";
 import { vnisOnly } from "../../kernel/vnis.js";
 import { firstOfSegments } from "../claims.js";
 import type { Spaces } from "./space.js";
@@ -21,7 +21,7 @@ export interface RealSpacesParts {
 
 /** This machine's own. */
 export function realSpaces({ mesh, meshName, filter, clock, log }: RealSpacesParts): Spaces {
-  const prefix = `${meshName.replace(/-?mesh$/, "")}-seg-`;
+  const prefix = segmentPrefix(meshName);
   return {
     async open({ name, layer, vni }) {
       const segment = layer as SegmentLayer;

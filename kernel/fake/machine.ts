@@ -12,9 +12,14 @@ export class FakeMachine {
   readonly #indexes = new Map<string, number>();
   // Ports as they were wanted last: what is on a pod's end goes by that name, whatever the pod calls its end now.
   readonly #settled = new Map<string, Port>();
-  readonly #pods = new Map<string, { readonly netns: Netns; readonly foreign: Set<string> }>();
+  readonly #pods: Map<string, { readonly netns: Netns; readonly foreign: Set<string> }>;
   readonly #listeners = new Set<(event: KernelEvent) => void>();
   #next = 1;
+
+  /** A namespace `beside` another one has the same pods. */
+  constructor(beside?: FakeMachine) {
+    this.#pods = beside === undefined ? new Map() : beside.#pods;
+  }
 
   /** Makes a pod's namespace; `foreign` are interfaces in it that are not ours. */
   addPod(name: string, foreign: readonly string[] = ["lo", "eth0"]): Netns {

@@ -3,9 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { silent } from "../../core/log.js";
+import { firstOfSegments } from "../../forwarder/claims.js";
 import type { Underlay } from "../../forwarder/mechanisms/ends.js";
 import { ConnectionKeys } from "../../forwarder/mechanisms/keys.js";
 import { realPods } from "../../forwarder/pods.js";
+import { realSpaces } from "../../forwarder/segments/realSpaces.js";
 import { tunnelNode } from "../../forwarder/tunnel/node.js";
 import { announce } from "../../kernel/announce.js";
 import { ping } from "../../kernel/icmp.js";
@@ -15,6 +17,8 @@ import { createNetns, netnsPath, removeNetns } from "../../kernel/netns.js";
 import { openVxlanFilter } from "../../kernel/nft.js";
 import { probePathMtu } from "../../kernel/pathmtu.js";
 import { openKernel } from "../../kernel/real.js";
+import { listSegmentNetns, segmentPrefix } from "../../kernel/segment.js";
+import { vnisOnly } from "../../kernel/vnis.js";
 import { ensureKeyFile } from "../../kernel/wireguard/keys.js";
 import { detectWireguard, openWireguard } from "../../kernel/wireguard/open.js";
 import { outsideOf } from "../../kernel/wireguard/outside.js";
@@ -74,10 +78,13 @@ export class RealMachine implements Machine {
     const parts = { mesh: mesh.path, node, clock: systemClock, log: silent, logDir: path.join(this.#folder, "log") };
     const wireguard = openWireguard(parts);
     const filter = openVxlanFilter(mesh.path);
-    const kernel = await openKernel({ mesh: `kf-mesh${this.#number}`, node, clock: systemClock, log: silent, wireguard, filter });
+    const meshName = `kf-mesh${this.#number}`;
+    const own = vnisOnly(filter, (vni) => vni < firstOfSegments);
+    const kernel = await openKernel({ mesh: meshName, node, clock: systemClock, log: silent, wireguard, filter: own });
+    const spaces = realSpaces({ mesh, meshName, filter, clock: systemClock, log: silent });
     const { address, device } = this.tunnel(`spiffe://test/node-${this.#number}/forwarder`);
     return {
-      ...{ kernel, pods: realPods, keys: new ConnectionKeys(path.join(this.#folder, "keys")) },
+      ...{ kernel, spaces, pods: realPods, keys: new ConnectionKeys(path.join(this.#folder, "keys")) },
       link: {
         status: (device: string) => wireguard.status(device),
         reaches: (destination: string, signal: AbortSignal) =>
@@ -108,7 +115,7 @@ export class RealMachine implements Machine {
     for (const old of await wireguard.list("isthmus:"))
       if (old.kind === "wireguard") await wireguard.apply({ op: "delete", key: device, old });
     await wireguard[Symbol.asyncDispose]();
-    for (const name of this.#names) removeNetns(name);
+    for (const name of [...listSegmentNetns(segmentPrefix(`kf-mesh${this.#number}`)), ...this.#names]) removeNetns(name);
     rmSync(this.#folder, { recursive: true });
   }
 }

@@ -24,9 +24,11 @@ import { systemClock } from "../../../program/clock.js";
 import { MemoryNetwork } from "../../../rpc/memory.js";
 import type { PeerSet } from "../../../rpc/peers.js";
 import type { Found, Registry } from "../../../rpc/registry.js";
+import { segmentFeed } from "../../../rpc/segmentApi.js";
 import { testIdentity } from "../../lib/identities.js";
 import { MemoryAudit } from "../../lib/mesh/audit.js";
 import { Disk } from "../../lib/mesh/disk.js";
+import { FakeBlocks, FakeSegments, FakeSpaces } from "./segments/fakes.js";
 
 /** A registry that forgets nothing; who watches it is told. */
 class StaticRegistry<T extends { name: string }> implements Registry<T> {
@@ -80,7 +82,7 @@ export interface Machine {
   tunnel(subject: string): TunnelNode;
   /** For one run of the forwarder. */
   open(): Promise<
-    Pick<ForwarderParts, "kernel" | "pods" | "link" | "keys" | "ping" | "announce"> & { readonly close?: () => Promise<void> }
+    Pick<ForwarderParts, "kernel" | "pods" | "spaces" | "link" | "keys" | "ping" | "announce"> & { readonly close?: () => Promise<void> }
   >;
 }
 
@@ -183,6 +185,7 @@ export class Pretended implements Machine {
   readonly pods = new FakePods(this.kernelMachine);
   readonly underlay: Underlay;
   kernel = new FakeKernel(this.kernelMachine);
+  readonly spaces = new FakeSpaces(this.kernelMachine);
   /** Whether packets reach the other nodes. */
   reachable = true;
   /** Whether pings are answered. */
@@ -210,7 +213,12 @@ export class Pretended implements Machine {
         return [{ publicKey: object.publicKey, lastHandshake: systemClock.now(), rxBytes: 1, txBytes: 1 }];
       });
     return {
-      ...{ kernel, pods: this.pods, link: { status, pathMtu: async () => this.pathMtu, reaches: async () => this.reachable } },
+      ...{
+        kernel,
+        pods: this.pods,
+        spaces: this.spaces,
+        link: { status, pathMtu: async () => this.pathMtu, reaches: async () => this.reachable },
+      },
       keys: { offer: () => `${"K".repeat(42)}A=`, write: (id: string) => `/keys/${id}`, remove: () => {} },
       ping: async () => this.answers,
       announce: ({ name }: { name: string }, addresses: readonly string[]) => void this.announced.push(`${name} ${addresses.join(" ")}`),
@@ -316,6 +324,8 @@ export class World<M extends Machine> implements AsyncDisposable {
   readonly clock: Clock;
   readonly nodes: readonly Node<M>[];
   readonly closed: string[] = [];
+  readonly segments = new FakeSegments();
+  readonly blocks = new FakeBlocks();
   readonly #client: PeerSet;
   readonly #identities: Identities;
   readonly #services = new StaticRegistry<NetworkService>((query, { name }) => query.name === "" || query.name === name);
@@ -337,7 +347,12 @@ export class World<M extends Machine> implements AsyncDisposable {
       );
       this.#endpoints.push(endpoints);
       this.#listening.push(
-        this.network.listen(`unix:///run/node-${i}/nsmgr.sock`, { services: this.#services, endpoints }, "nsmgr", identities.nsmgr),
+        this.network.listen(
+          `unix:///run/node-${i}/nsmgr.sock`,
+          { services: this.#services, endpoints, segmentFeed: segmentFeed(this.segments), blocks: this.blocks },
+          "nsmgr",
+          identities.nsmgr,
+        ),
       );
     }
   }

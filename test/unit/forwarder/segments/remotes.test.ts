@@ -15,7 +15,14 @@ function nodeOf(node: string): SegmentNode {
   return { segment: "plant", id: idOf(node), node, site: "paris", ...ends, blocks: ["10.60.1.0/24"] };
 }
 
-const camera: SegmentMember = { name: "camera", mac: "02:00:00:00:00:01", addresses: ["10.60.1.5"], announces: [], sequence: 1 };
+const camera: SegmentMember = {
+  name: "camera",
+  mac: "02:00:00:00:00:01",
+  addresses: ["10.60.1.5"],
+  announces: [],
+  services: [],
+  sequence: 1,
+};
 
 function said(name: string, labels: Record<string, string>): NetworkServiceEndpoint {
   const networkServiceLabels = { plant: { labels } };

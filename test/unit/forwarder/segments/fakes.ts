@@ -1,0 +1,80 @@
+import { Segment } from "../../../../api/gen/isthmus/v1/segment.js";
+import type { Spaces } from "../../../../forwarder/segments/space.js";
+import { FakeMachine } from "../../../../kernel/fake/machine.js";
+import { FakeKernel } from "../../../../kernel/fake.js";
+import type { BlockAsk, BlocksApi } from "../../../../rpc/blocks.js";
+import type { SegmentSource } from "../../../../rpc/segmentApi.js";
+
+/** The segments that a site's registry tells of. */
+export class FakeSegments implements SegmentSource {
+  readonly #listeners = new Set<() => void>();
+  #current: readonly Segment[] = [];
+
+  get current(): readonly Segment[] {
+    return this.#current;
+  }
+
+  tell(...segments: readonly Partial<Segment>[]): void {
+    this.#current = segments.map((segment) => Segment.fromPartial({ layer: "l3", version: 1, ...segment }));
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  listen(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+}
+
+/** A registry that gives 10.60.1.0/24, 10.60.2.0/24 and so on, to whoever asks, and notes what comes back. */
+export class FakeBlocks implements BlocksApi {
+  readonly given: string[] = [];
+  readonly back: string[] = [];
+
+  async allocate({ prefix }: BlockAsk): Promise<string> {
+    const next = this.given.length + 1;
+    const block = prefix === "0.0.0.0/0" ? `10.60.${next}.0/24` : prefix === "::/0" ? `fd60:0:0:${next}::/64` : prefix;
+    this.given.push(block);
+    return block;
+  }
+
+  async release({ prefix }: Pick<BlockAsk, "segment" | "prefix">): Promise<void> {
+    this.back.push(prefix);
+  }
+}
+
+/** Segments' namespaces of a pretended machine. */
+export class FakeSpaces implements Spaces {
+  readonly machines = new Map<string, FakeMachine>();
+  readonly #beside: FakeMachine;
+
+  constructor(beside: FakeMachine) {
+    this.#beside = beside;
+  }
+
+  async open({ name }: { readonly name: string }): Promise<FakeKernel> {
+    const machine = this.machines.get(name) ?? new FakeMachine(this.#beside);
+    this.machines.set(name, machine);
+    return new FakeKernel(machine);
+  }
+
+  remove(segment: string): void {
+    this.machines.delete(segment);
+  }
+
+  list(): string[] {
+    return [...this.machines.keys()];
+  }
+
+  /** The VNIs that were left open last. */
+  stayOpen = new Set<number>();
+
+  close(vnis: ReadonlySet<number>): void {
+    this.stayOpen = new Set(vnis);
+  }
+
+  /** What a segment has on this machine, as commands. */
+  text(segment: string): string {
+    const machine = this.machines.get(segment);
+    return machine === undefined ? "" : new FakeKernel(machine).text();
+  }
+}
