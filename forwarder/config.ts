@@ -1,11 +1,26 @@
+import { getServers } from "node:dns";
 import { z } from "zod";
 import { auditLog } from "../program/audit.js";
 import { setting } from "../program/config.js";
 import { memberSettings } from "../program/identity.js";
 import { bool, duration, externalIp, integer, labels, list, optionalText, text } from "../program/values.js";
+import { isUpstream } from "./dns/upstream.js";
 import type { PortRange } from "./mechanisms/wireguard.js";
 
 const port = integer(1, 65_535);
+/** `node`, `none`, or addresses. */
+const upstreams = z
+  .string()
+  .refine((value) => upstreamsIn(value) !== undefined, "node, none, or addresses as 192.0.2.53 or [2001:db8::53]:5353, comma separated")
+  .transform((value): readonly string[] => upstreamsIn(value) ?? []);
+
+function upstreamsIn(value: string): readonly string[] | undefined {
+  if (value === "none") return [];
+  if (value === "node") return getServers().filter(isUpstream);
+  const named = value.split(",").map((word) => word.trim());
+  return named.every(isUpstream) ? named : undefined;
+}
+
 const portRange = "two ports, the lower one first, as 51821-55820";
 
 /** `51821-55820`. */
@@ -47,6 +62,12 @@ export const settings = {
   wireguardPorts: setting("NSM_WIREGUARD_PORTS", "UDP ports of WIREGUARD connections, one for each", ports, "51821-55820"),
   mesh: setting("NSM_MESH_NETNS", "the name of the mesh namespace", text, "isthmus-mesh"),
   allowPlain: setting("NSM_ALLOW_PLAIN", "whether plain VXLAN may be used without being asked for", bool, "false"),
+  dnsUpstreams: setting(
+    "NSM_DNS_UPSTREAMS",
+    "who is asked for names that are of no segment, as 192.0.2.53 or [2001:db8::53]:5353; node: those of /etc/resolv.conf; none: nobody",
+    upstreams,
+    "node",
+  ),
   stateDir: setting("NSM_STATE_DIR", "where this forwarder keeps its state", text, "/var/lib/isthmus/forwarder"),
   maxTokenLifetime: setting("NSM_MAX_TOKEN_LIFETIME", "how long a path's tokens last", duration, "10m"),
   dialTimeout: setting("NSM_DIAL_TIMEOUT", "how long a connection to a peer may take to come up", duration, "750ms"),

@@ -34,6 +34,7 @@ import { type PortRange, type WireguardWayParts, wireguardWay } from "./mechanis
 import type { Pods } from "./pods.js";
 import { keepRegistered } from "./registration.js";
 import { KnownSegments } from "./segments/known.js";
+import type { OpenNames } from "./segments/names.js";
 import { ownNode } from "./segments/ownNode.js";
 import { Segments } from "./segments/segments.js";
 import type { Spaces } from "./segments/space.js";
@@ -65,6 +66,8 @@ export interface ForwarderParts {
   readonly pods: Pods;
   /** The network namespaces of segments. */
   readonly spaces: Spaces;
+  /** Answers for the names of segments. */
+  readonly openNames: OpenNames;
   readonly tunnel: TunnelNode;
   readonly link: TunnelLink;
   readonly underlay: Underlay;
@@ -125,7 +128,18 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
   const told = followSegments(parts.peers, { from: [config.connectTo], clock, log });
   const known = new KnownSegments({ told, store: parts.store, clock, log });
   const segments: Segments = new Segments({
-    ...{ known, tunnel, pods, clock, log, store: parts.store, spaces: parts.spaces, claims: wanted.claims, forwarder: config.name },
+    ...{
+      known,
+      tunnel,
+      pods,
+      clock,
+      log,
+      store: parts.store,
+      spaces: parts.spaces,
+      openNames: parts.openNames,
+      claims: wanted.claims,
+      forwarder: config.name,
+    },
     ...{ blocks: parts.peers.blocks(config.connectTo), endpoints: parts.peers.endpoints(config.connectTo) },
     own: ownNode({ ...parts, ...config, id: parts.identity.id }),
     trunks: new Trunks({ tunnel, site: config.site, isReachedAbroad: parts.underlay.external !== "none", log }),

@@ -23,6 +23,7 @@ import { followPolicy } from "../rpc/policyFollower.js";
 import { serve } from "../rpc/server.js";
 import { firstOfSegments } from "./claims.js";
 import { settings } from "./config.js";
+import { openResolver } from "./dns/resolver.js";
 import { startForwarder } from "./forwarder.js";
 import { ConnectionKeys } from "./mechanisms/keys.js";
 import { realPods } from "./pods.js";
@@ -75,6 +76,8 @@ await runProgram("nsm-forwarder", settings, async ({ config, log, clock, sinks, 
         vxlanPort: config.vxlanPort || 4789,
         tokenLifetimeMs: config.maxTokenLifetime,
       },
+      openNames: ({ netns, addresses, zone }) =>
+        openResolver({ netns, addresses: addresses.map((address) => ({ address })), zone, upstreams: config.dnsUpstreams, clock, log }),
       spaces: realSpaces({ mesh, meshName: config.mesh, filter, clock, log }),
       keys: new ConnectionKeys(path.join(config.stateDir, "connections")),
       link: {

@@ -56,6 +56,8 @@ export function environmentOf(lab: LabRecord, node: NodePlan, program: OwnProgra
         NSM_CONNECT_TO: `unix://${files.socket("nsmgr")}`,
         NSM_TUNNEL_IP: node.address,
         NSM_MESH_NETNS: node.mesh,
+        // A lab has no way to the machine's resolvers.
+        NSM_DNS_UPSTREAMS: "none",
         ...outsideOf(lab, node, program),
       };
     default:

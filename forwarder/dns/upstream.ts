@@ -24,6 +24,15 @@ export function parseUpstream(text: string): Upstream {
   return { address, port: number };
 }
 
+export function isUpstream(text: string): boolean {
+  try {
+    parseUpstream(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Sends a message and returns the first that comes back and is `wanted`; from elsewhere nothing is taken. The socket is a new one each
  * time, with a port that the kernel draws. "unreachable" when the other side refuses; rejects with the signal's reason.

@@ -98,7 +98,13 @@ function answer({ forwarder }: JoinParts, local: LocalSegment, conn: Connection,
     srcRoutes: routed ? segment.prefixes.map((prefix) => ({ prefix, nextHop: gatewayFor(prefix) })) : [],
     dstRoutes: [],
   };
-  const answered = withContext(conn, { ipContext: ip, MTU: lower(contextOf(conn).MTU, local.mtu) });
+  const { name, dnsDomain } = segment;
+  const resolver = { dnsServerIps: [...local.leases.routers], searchDomains: [`${name}.${dnsDomain}`] };
+  const answered = withContext(conn, {
+    ipContext: ip,
+    MTU: lower(contextOf(conn).MTU, local.mtu),
+    ...(dnsDomain === "" ? {} : { dnsContext: { configs: [resolver] } }),
+  });
   return {
     ...answered,
     mechanism: member.side.mechanism,

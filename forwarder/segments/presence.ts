@@ -3,15 +3,16 @@ import { background } from "../../core/background.js";
 import type { Clock } from "../../core/clock.js";
 import { afresh } from "../../core/deadline.js";
 import type { Log } from "../../core/log.js";
-import type { Kernel } from "../../kernel/model.js";
 import type { StateStore } from "../../program/state.js";
 import type { BlocksApi } from "../../rpc/blocks.js";
 import type { EndpointRegistry } from "../../rpc/registry.js";
 import { onAbort, timeLimit } from "../../rpc/signals.js";
 import { type KeptMember, type LocalParts, LocalSegment } from "./local.js";
+import { Names, type OpenNames } from "./names.js";
 import { type Part, partKey, type Remote } from "./part.js";
 import type { Pulse } from "./pulse.js";
 import { Remotes } from "./remotes.js";
+import type { Space } from "./space.js";
 import { Telling, type TellingParts } from "./telling.js";
 import type { Trunks } from "./trunks.js";
 
@@ -19,6 +20,7 @@ export interface PresenceParts extends Omit<LocalParts, "kernel" | "allocate" | 
   readonly trunks: Trunks;
   readonly pulse: Pick<Pulse, "answers">;
   readonly blocks: BlocksApi;
+  readonly openNames: OpenNames;
   readonly endpoints: EndpointRegistry;
   readonly store: StateStore;
   readonly clock: Clock;
@@ -41,12 +43,13 @@ export class Presence implements AsyncDisposable {
   readonly #parts: PresenceParts;
   readonly #remotes: Remotes;
   readonly #telling: Telling;
+  readonly #names: Names;
   /** Nodes that were met, by tunnel address and key. */
   readonly #met = new Set<string>();
   readonly #stop = new AbortController();
   #announced: Promise<void> | undefined;
 
-  constructor(part: Part, kernel: Kernel, parts: PresenceParts) {
+  constructor(part: Part, { kernel, netns }: Space, parts: PresenceParts) {
     const { blocks, endpoints, pulse, own, clock, log } = parts;
     const { name } = part.segment;
     this.#parts = parts;
@@ -57,6 +60,7 @@ export class Presence implements AsyncDisposable {
       onBlocks: () => this.#telling.again(),
     });
     this.#telling = new Telling(this.local, parts);
+    this.#names = new Names({ ...parts, netns });
     this.#remotes = new Remotes({
       ...{ segment: name, own: own.id, endpoints, clock, log },
       answers: (tunnel) => pulse.answers(tunnel),
@@ -79,6 +83,7 @@ export class Presence implements AsyncDisposable {
     for (const { tunnel, publicKey } of remotes) this.#met.add(`${tunnel} ${publicKey}`);
     await this.local.start(kept, remotes);
     for (const { member } of kept) this.#telling.add(member.id);
+    await this.#name();
     this.#announced = Promise.resolve();
     background(this.#parts.log, "saying that this node is in a segment", this.#telling.begin(), { segment: this.name });
   }
@@ -89,6 +94,7 @@ export class Presence implements AsyncDisposable {
     await this.local.leases.begin(signal);
     await this.#patiently(signal, () => this.#remotes.listed);
     await this.local.know(this.#living(), signal);
+    await this.#name();
   }
 
   /** Resolves when the kernel has the member, and the others know of this node. */
@@ -102,6 +108,7 @@ export class Presence implements AsyncDisposable {
     });
     await this.#announced;
     this.#telling.add(kept.member.id);
+    this.#tellNames();
   }
 
   /** Resolves when nothing of the member is left. */
@@ -109,6 +116,7 @@ export class Presence implements AsyncDisposable {
     const announces = this.local.member(id)?.member.announces ?? [];
     for (const block of await this.local.remove(id)) this.#giveBack(block);
     this.#telling.remove(id);
+    this.#tellNames();
     if (announces.length > 0) this.local.again();
   }
 
@@ -132,12 +140,14 @@ export class Presence implements AsyncDisposable {
   /** What the site's registry says of the segment has changed. */
   describe(segment: Segment): void {
     if (segment.version === this.local.part.segment.version && segment.createdMs === this.local.part.segment.createdMs) return;
-    background(this.#parts.log, "taking over a segment's description", this.local.describe(segment), { segment: this.name });
+    const described = this.local.describe(segment).then(() => this.#name());
+    background(this.#parts.log, "taking over a segment's description", described, { segment: this.name });
   }
 
   /** Stops looking. What is in the kernel stays, and so does what was said. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
+    await this.#names[Symbol.asyncDispose]();
     await this.#remotes[Symbol.asyncDispose]();
     await this.local[Symbol.asyncDispose]();
   }
@@ -169,7 +179,17 @@ export class Presence implements AsyncDisposable {
     const living = this.#living();
     if (this.#announced !== undefined) for (const remote of living) if (this.#isNews(remote)) trunks.meet(remote, this.#stop.signal);
     const known = store.put(remotesKey(this.name), remotes).then(() => this.local.know(living));
+    this.#tellNames(living);
     background(log, "taking over the nodes of a segment", known, { segment: this.name });
+  }
+
+  #tellNames(remotes: readonly Remote[] = this.local.remotes): void {
+    this.#names.tell(this.local.part, [...this.local.members.map(({ member }) => member), ...remotes.flatMap(({ members }) => members)]);
+  }
+
+  async #name(): Promise<void> {
+    this.#tellNames();
+    await this.#names.begin(this.local.part, this.local.leases.routers);
   }
 
   #isNews({ tunnel, publicKey }: Remote): boolean {

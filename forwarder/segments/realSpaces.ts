@@ -3,7 +3,7 @@ import type { Log } from "../../core/log.js";
 import type { Netns, SegmentLayer } from "../../kernel/model.js";
 import type { VxlanFilter } from "../../kernel/parts.js";
 import { openKernel } from "../../kernel/real.js";
-import { listSegmentNetns, removeSegmentNetns, segmentPrefix } from "../../kernel/segment.js";
+import { listSegmentNetns, openSegmentNetns, removeSegmentNetns, segmentPrefix } from "../../kernel/segment.js";
 import { vnisOnly } from "../../kernel/vnis.js";
 import { firstOfSegments } from "../claims.js";
 import type { Spaces } from "./space.js";
@@ -26,7 +26,8 @@ export function realSpaces({ mesh, meshName, filter, clock, log }: RealSpacesPar
     async open({ name, layer, vni }) {
       const segment = layer as SegmentLayer;
       const own = vnisOnly(filter, (other) => other === vni);
-      return await openKernel({ mesh: prefix + name, segment, node: mesh.path, filter: own, clock, log });
+      const netns = openSegmentNetns(prefix + name, segment);
+      return { netns, kernel: await openKernel({ mesh: prefix + name, segment, node: mesh.path, filter: own, clock, log }) };
     },
     remove: (name) => removeSegmentNetns(prefix + name),
     list: () => listSegmentNetns(prefix).map((name) => name.slice(prefix.length)),

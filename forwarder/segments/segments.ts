@@ -154,8 +154,8 @@ export class Segments implements AsyncDisposable {
     const { name, layer } = part.segment;
     claims.take(vniClaim("segment", part.vni), partKey(name));
     await store.put(partKey(name), part);
-    const kernel = await spaces.open({ name, layer, vni: part.vni });
-    const presence = new Presence(part, kernel, { ...this.#parts, publications: this.#publications, pulse: this.#pulse });
+    const space = await spaces.open({ name, layer, vni: part.vni });
+    const presence = new Presence(part, space, { ...this.#parts, publications: this.#publications, pulse: this.#pulse });
     this.#present.set(name, presence);
     return presence;
   }

@@ -1,9 +1,16 @@
-import type { Kernel } from "../../kernel/model.js";
+import type { Kernel, Netns } from "../../kernel/model.js";
 
-/** Segments' network namespaces on this node, and what programs them. */
+/** A segment's network namespace on this node, and what programs it. */
+export interface Space {
+  readonly netns: Netns;
+  /** Disposing of it leaves the namespace as it is. */
+  readonly kernel: Kernel;
+}
+
+/** Segments' network namespaces. */
 export interface Spaces {
-  /** Makes it where it is absent. `vni`: on which this node receives. Disposing of the kernel leaves the namespace as it is. */
-  open(segment: { readonly name: string; readonly layer: string; readonly vni: number }): Promise<Kernel>;
+  /** Makes it where it is absent. `vni`: on which this node receives. */
+  open(segment: { readonly name: string; readonly layer: string; readonly vni: number }): Promise<Space>;
   /** Deletes a namespace with all that is in it; fine for one that is not there. */
   remove(segment: string): void;
   /** The segments whose namespaces are there, whoever made them. */

@@ -118,6 +118,7 @@ export class Node<M extends Machine> {
       underlay: this.machine.underlay,
       store: this.disk,
       policy: new HeldPolicy(builtIn("test")),
+      openNames: async () => ({ [Symbol.asyncDispose]: async () => {} }),
       audit: new MemoryAudit(clock),
       identity,
       peers: network.peers({ identity, clock }),

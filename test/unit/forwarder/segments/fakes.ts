@@ -1,5 +1,5 @@
 import { Segment } from "../../../../api/gen/isthmus/v1/segment.js";
-import type { Spaces } from "../../../../forwarder/segments/space.js";
+import type { Space, Spaces } from "../../../../forwarder/segments/space.js";
 import { FakeMachine } from "../../../../kernel/fake/machine.js";
 import { FakeKernel } from "../../../../kernel/fake.js";
 import type { BlockAsk, BlocksApi } from "../../../../rpc/blocks.js";
@@ -51,10 +51,10 @@ export class FakeSpaces implements Spaces {
     this.#beside = beside;
   }
 
-  async open({ name }: { readonly name: string }): Promise<FakeKernel> {
+  async open({ name }: { readonly name: string }): Promise<Space> {
     const machine = this.machines.get(name) ?? new FakeMachine(this.#beside);
     this.machines.set(name, machine);
-    return new FakeKernel(machine);
+    return { netns: { path: `/run/netns/seg-${name}`, cookie: name }, kernel: new FakeKernel(machine) };
   }
 
   remove(segment: string): void {

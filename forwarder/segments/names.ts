@@ -1,0 +1,59 @@
+import { background } from "../../core/background.js";
+import type { Log } from "../../core/log.js";
+import type { SegmentMember } from "../../core/segment/membership.js";
+import type { Netns } from "../../kernel/model.js";
+import { Zone } from "../dns/zone.js";
+import type { Part } from "./part.js";
+
+/** Answers questions for names in a network namespace, at these addresses of it, until disposed. */
+export type OpenNames = (place: {
+  readonly netns: Netns;
+  readonly addresses: readonly string[];
+  readonly zone: () => Zone;
+}) => Promise<AsyncDisposable>;
+
+export interface NamesParts {
+  readonly netns: Netns;
+  readonly openNames: OpenNames;
+  readonly log: Log;
+}
+
+/** The names of a segment as its members on this node can ask for them; none where the segment has no domain. */
+export class Names implements AsyncDisposable {
+  readonly #parts: NamesParts;
+  #zone: Zone | undefined;
+  #open: { readonly domain: string; readonly resolver: AsyncDisposable } | undefined;
+
+  constructor(parts: NamesParts) {
+    this.#parts = parts;
+  }
+
+  /** From now on these are the members, of all nodes. */
+  tell({ segment }: Part, members: readonly SegmentMember[]): void {
+    const { name, dnsDomain: domain, prefixes } = segment;
+    this.#zone = domain === "" ? undefined : new Zone({ domain, segment: name, members, prefixes });
+  }
+
+  /** Answers at the node's own addresses in the segment, which are there by now. A segment without names is no reason not to join it. */
+  async begin({ segment }: Part, addresses: readonly string[]): Promise<void> {
+    const { dnsDomain: domain, name } = segment;
+    if (this.#open?.domain === domain || addresses.length === 0) return;
+    await this.#end();
+    if (domain === "") return;
+    const { netns, openNames, log } = this.#parts;
+    const opening = openNames({ netns, addresses, zone: () => this.#zone ?? new Zone({ domain, segment: name, members: [] }) });
+    background(log, "answering for a segment's names", opening, { segment: name, domain });
+    const resolver = await opening.catch(() => undefined);
+    if (resolver !== undefined) this.#open = { domain, resolver };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#end();
+  }
+
+  async #end(): Promise<void> {
+    const open = this.#open;
+    this.#open = undefined;
+    await open?.resolver[Symbol.asyncDispose]();
+  }
+}
