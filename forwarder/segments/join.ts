@@ -3,7 +3,8 @@ import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { Call, Element } from "../../core/chain.js";
 import { contextOf, ipContextOf, withContext } from "../../core/context.js";
 import { MeshError } from "../../core/error.js";
-import { firstSegment } from "../../core/path.js";
+import { mechanismName, NODE_TUNNEL } from "../../core/mechanism.js";
+import { firstSegment, withOwnMetrics } from "../../core/path.js";
 import { membershipName } from "../../core/segment/membership.js";
 import { type JoinWishes, joinWishes } from "../../core/segment/wishes.js";
 import { UP } from "../../core/states.js";
@@ -14,7 +15,7 @@ import type { KernelSide } from "../crossConnect.js";
 import { accept, type Ways } from "../mechanisms/choice.js";
 import { lower } from "../mtu.js";
 import { gatewayFor, memberMac } from "./addressing.js";
-import { isL2 } from "./devices.js";
+import { isL2, trunkDevice } from "./devices.js";
 import type { KeptMember, LocalSegment } from "./local.js";
 import type { Member } from "./part.js";
 import type { Segments } from "./segments.js";
@@ -105,12 +106,24 @@ function answer({ forwarder }: JoinParts, local: LocalSegment, conn: Connection,
     MTU: lower(contextOf(conn).MTU, local.mtu),
     ...(dnsDomain === "" ? {} : { dnsContext: { configs: [resolver] } }),
   });
-  return {
+  const named = {
     ...answered,
     mechanism: member.side.mechanism,
     payload: routed ? "IP" : "ETHERNET",
     networkServiceEndpointName: membershipName(segment.name, forwarder),
     state: UP,
+  };
+  return withOwnMetrics(named, sideMetrics(member.side));
+}
+
+/** What this hop says of the two sides: a pod's interface, and the way to all other nodes, which is encrypted. */
+function sideMetrics({ mechanism, name }: KernelSide): Record<string, string> {
+  return {
+    "isthmus.server_mechanism": mechanismName(mechanism),
+    "isthmus.client_mechanism": "node-tunnel",
+    server_interface: `${mechanism.type}/${name}`,
+    client_interface: `${NODE_TUNNEL}/${trunkDevice}`,
+    "isthmus.encrypted": "true",
   };
 }
 
