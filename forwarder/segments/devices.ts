@@ -1,6 +1,7 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { Port, Vxlan } from "../../kernel/model.js";
 import { deviceName } from "../../kernel/names.js";
+import { contains, hostPrefix } from "../addresses.js";
 import type { TunnelNode } from "../desired.js";
 import { aliasPrefix } from "../names.js";
 import { gatewayMac, trunkMac } from "./addressing.js";
@@ -33,6 +34,12 @@ export function portOf({ id, mac, side }: Member, { mtu }: Pick<SegmentView, "mt
     ...{ pod: side.pod, podInterface: side.name, podMac: mac },
     ...(side.routeLocalnet === true ? { routeLocalnet: true } : {}),
   };
+}
+
+/** A member's address as its pod has it: L2 with the length of the segment's prefix, all of which is on the link; L3 with its own. */
+export function podAddress(segment: Segment, address: string): string {
+  const prefix = isL2(segment) ? segment.prefixes.find((candidate) => contains(candidate, address)) : undefined;
+  return prefix === undefined ? hostPrefix(address) : `${address}${prefix.slice(prefix.indexOf("/"))}`;
 }
 
 export function isL2({ layer }: Pick<Segment, "layer">): boolean {

@@ -15,7 +15,7 @@ import type { KernelSide } from "../crossConnect.js";
 import { accept, type Ways } from "../mechanisms/choice.js";
 import { lower } from "../mtu.js";
 import { gatewayFor, memberMac } from "./addressing.js";
-import { isL2, trunkDevice } from "./devices.js";
+import { isL2, podAddress, trunkDevice } from "./devices.js";
 import type { KeptMember, LocalSegment } from "./local.js";
 import type { Member } from "./part.js";
 import type { Segments } from "./segments.js";
@@ -94,7 +94,7 @@ function answer({ forwarder }: JoinParts, local: LocalSegment, conn: Connection,
   const routed = !isL2(segment);
   const ip = {
     ...ipContextOf(conn),
-    srcIpAddrs: member.addresses.map(parseAddress),
+    srcIpAddrs: member.addresses.map((address) => podAddress(segment, address)),
     dstIpAddrs: routed ? local.leases.routers.map(parseAddress) : [],
     srcRoutes: routed ? segment.prefixes.map((prefix) => ({ prefix, nextHop: gatewayFor(prefix) })) : [],
     dstRoutes: [],

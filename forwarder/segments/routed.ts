@@ -2,7 +2,7 @@ import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { KernelObject } from "../../kernel/model.js";
 import { contains, hostPrefix, isV6 } from "../addresses.js";
 import { gatewayFor, gatewayMac, trunkAddress, trunkMac } from "./addressing.js";
-import { portOf, type SegmentView, trunkDevice } from "./devices.js";
+import { portOf, type SegmentView, trunk, trunkDevice } from "./devices.js";
 import type { Member, Part, Remote } from "./part.js";
 
 /** L3: the node's own addresses, a next hop for each other node, and a route for each prefix that others have. */
@@ -17,7 +17,7 @@ export function routedTrunk(part: Part, remotes: readonly Remote[], view: Segmen
       { kind: "vxlan-fdb", device: trunkDevice, mac, address: tunnel, vni },
     ];
   });
-  return [...own, ...nodes, ...routes(part, remotes, view)];
+  return [trunk(part, view), ...own, ...nodes, ...routes(part, remotes, view)];
 }
 
 /** L3: in the pod all goes to the gateway, which no packet ever asks for; in the segment each address has its port. */
