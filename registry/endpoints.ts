@@ -12,6 +12,7 @@ import { found } from "./find.js";
 import { type Hops, hopsOf, mustOwn } from "./hops.js";
 import { endpointKind } from "./kind.js";
 import { mustBeOurs, mustHaveName } from "./names.js";
+import { mustSayItself } from "./segments/registrant.js";
 import type { LeaseId, Store } from "./store.js";
 import type { View } from "./view.js";
 
@@ -25,6 +26,8 @@ export interface EndpointsParts {
   readonly prover?: Prover | undefined;
   readonly clock: Clock;
   readonly log: Log;
+  /** Whether a network service is that of a segment. */
+  readonly isSegment: (service: string) => boolean;
   /** The longest life of an endpoint that is not registered again, milliseconds. */
   readonly expirePeriodMs: number;
 }
@@ -43,6 +46,7 @@ export class Endpoints implements EndpointRegistry {
     const now = clock.now();
     checkEndpoint(value, now);
     const hops = await hopsOf(context, this.#parts, now);
+    mustSayItself(value, hops, this.#parts.isSegment);
     const wish = value.expirationTime === undefined ? Number.POSITIVE_INFINITY : fromTimestamp(value.expirationTime);
     const expires = Math.min(now + this.#parts.expirePeriodMs, hops.expires, wish);
     const lease = await store.grant(expires - now);

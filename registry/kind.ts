@@ -46,7 +46,7 @@ export const endpointKind: Kind<NetworkServiceEndpoint> = {
 };
 
 /** Other programs can write to a store that is shared: what is not readable, or has another's name, is not touched. */
-function record<T extends { readonly name: string }>(word: string, { key }: Entry, decode: () => T): T {
+export function record<T extends { readonly name: string }>(word: string, { key }: Entry, decode: () => T): T {
   const unreadable = (cause?: unknown) =>
     new MeshError("exists", `what the store has under ${key} is no ${word} that this registry can read; remove it there`, { cause });
   let value: T;

@@ -43,12 +43,12 @@ export class OwnSite {
     this.#urls = urls;
   }
 
-  async open({ services, endpoints }: Registries, policy: SitePolicy): Promise<FederatedSite> {
+  async open({ services, endpoints, segments }: Registries, policy: SitePolicy): Promise<FederatedSite> {
     const { identity, authority, store, log, clock } = this.#parts;
     await checkAuthority(store, authority);
     const { site: name, export: exports, forwarderService } = this.#config;
     return await openFederatedSite({
-      ...{ ...this.#parts, services, endpoints, exports, name, trustDomain: authority.trustDomain },
+      ...{ ...this.#parts, services, endpoints, segments, exports, name, registryId: identity.id, trustDomain: authority.trustDomain },
       home: [forwarderService],
       policySettled: (revision) => policy.settled(revision),
       own: () => this.#own(),

@@ -21,6 +21,10 @@ import { OwnSite } from "./ownSite.js";
 import { siteNodes } from "./policy/nodes.js";
 import { offered } from "./policy/offered.js";
 import { SitePolicy } from "./policy/sitePolicy.js";
+import { SegmentsAdmin } from "./segments/admin.js";
+import { SegmentBlocks } from "./segments/blocks.js";
+import { SegmentBook } from "./segments/book.js";
+import { sweepBlocks } from "./segments/writing.js";
 import { Services } from "./services.js";
 import type { Store } from "./store.js";
 import { View } from "./view.js";
@@ -60,11 +64,15 @@ export async function start(config: RegistryConfig, parts: RegistryParts): Promi
     const site = own && new OwnSite(config, { ...parts, ...own, store, identity });
     const federated = site && keep(opened, await site.open(registries, policy));
     const { services, endpoints } = federated ?? registries;
-    const inside = { services, endpoints, identity: site?.members, federation: federated?.api };
+    const { segments } = registries;
+    const blocks = new SegmentBlocks({ ...parts, store, site: config.site });
+    const inside = { services, endpoints, segments, blocks, identity: site?.members, federation: federated?.api };
     const shown = offered({ ...inside, policy, site: config.site, audit, prover, clock: parts.clock });
     const server = keep(opened, await serve({ urls: config.listenOn, services: shown, identity, timing, ...shared }));
     site?.listens(server.urls);
-    const administered = { site: federated ? site?.api(federated) : noAuthority, policy };
+    const joined = () => federated?.federation.sites.list().map(({ name }) => name) ?? [];
+    const made = new SegmentsAdmin({ ...parts, store, registryId: id, site: config.site, book: segments, joined, endpoints, audit });
+    const administered = { site: federated ? site?.api(federated) : noAuthority, policy, segments: made };
     keep(opened, await serve({ urls: [config.adminSocket], services: administered, ...shared }));
     parts.log.info("registry serves", { id, site: config.site, urls: server.urls, store: config.store, ...registries.counts() });
     return { urls: server.urls, id, [Symbol.asyncDispose]: () => closeAll(opened) };
@@ -78,6 +86,7 @@ export async function start(config: RegistryConfig, parts: RegistryParts): Promi
 export interface Registries extends AsyncDisposable {
   readonly services: ServiceRegistry;
   readonly endpoints: EndpointRegistry;
+  readonly segments: SegmentBook;
   /** How many of each there are. */
   counts(): { readonly networkServices: number; readonly endpoints: number };
 }
@@ -95,10 +104,13 @@ export async function openRegistries(
   try {
     const services = keep(opened, await View.open({ ...parts, kind: serviceKind }));
     const endpoints = keep(opened, await View.open({ ...parts, kind: endpointKind }));
+    const segments = keep(opened, await SegmentBook.open(parts));
+    await sweepBlocks(parts.store);
     registryGauges((parts.sinks ?? noSinks).meter, [services, endpoints]);
     return {
       services: new Services({ ...parts, view: services }),
-      endpoints: new Endpoints({ ...parts, view: endpoints }),
+      endpoints: new Endpoints({ ...parts, view: endpoints, isSegment: (service) => segments.has(service) }),
+      segments,
       counts: () => ({ networkServices: services.size, endpoints: endpoints.size }),
       [Symbol.asyncDispose]: () => closeAll(opened),
     };

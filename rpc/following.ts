@@ -5,7 +5,8 @@ import type { Log } from "../core/log.js";
 export interface FollowingParts<T> {
   /** Begins with what holds now, and tells every change. */
   readonly watch: (signal: AbortSignal) => AsyncIterable<T>;
-  readonly take: (told: T) => void;
+  /** The next is heard when this is done with. */
+  readonly take: (told: T) => void | Promise<void>;
   /** For messages: what is told, and by whom. */
   readonly what: string;
   readonly from: string;
@@ -25,7 +26,7 @@ export async function following<T>({ watch, take, what, from, clock, log }: Foll
     try {
       for await (const told of watch(signal)) {
         pause = firstPauseMs;
-        take(told);
+        await take(told);
       }
     } catch (error) {
       const { code, message } = asMeshError(error);

@@ -1,8 +1,11 @@
+import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { JoinedSite, ListSitesResponse, SiteInfo } from "../../api/gen/isthmus/v1/site.js";
 import type { Clock } from "../../core/clock.js";
-import { MeshError } from "../../core/error.js";
+import { sitesOf } from "../../core/segment/spec.js";
 import { fingerprintOf } from "../../identity/certificate.js";
 import type { FederationApi, SiteApi } from "../../rpc/identityApi.js";
+import { latest } from "../../rpc/latest.js";
+import type { SegmentSource } from "../../rpc/segmentApi.js";
 import { linked, onAbort } from "../../rpc/signals.js";
 import type { Federation } from "./federation.js";
 import type { Joining } from "./joining.js";
@@ -13,11 +16,12 @@ export interface FederationApiParts {
   readonly joining: Joining;
   /** What this site says of itself. */
   readonly own: () => Site;
+  readonly segments: SegmentSource;
   readonly clock: Clock;
 }
 
 /** isthmus.v1.Federation, for the registries of other sites. */
-export function federationApi({ federation, joining, own, clock }: FederationApiParts): FederationApi {
+export function federationApi({ federation, joining, own, segments, clock }: FederationApiParts): FederationApi {
   return {
     join: (request) => joining.admit(request),
     async *follow(peer, signal): AsyncGenerator<SiteInfo> {
@@ -30,11 +34,24 @@ export function federationApi({ federation, joining, own, clock }: FederationApi
         if (!life.signal.aborted) yield beat;
       }
     },
-    // biome-ignore lint/correctness/useYield: it has nothing to tell.
-    async *segments() {
-      throw new MeshError("unsupported", "this registry has no segments");
+    async *segments(peer, signal) {
+      const caller = federation.registryOf(peer);
+      using life = linked(signal);
+      using _left = onAbort(caller.signal, () => life.abort());
+      yield* latest(sharedWith(caller.site.name, own().name, segments), life.signal, versions);
     },
   };
+}
+
+/** The segments that were made in `home` and that the other site takes part in. */
+function sharedWith(site: string, home: string, segments: SegmentSource) {
+  const isShared = (segment: Segment) => segment.home === home && sitesOf(segment).includes(site);
+  return { current: () => segments.current?.filter(isShared), listen: (listener: () => void) => segments.listen(listener) };
+}
+
+/** What changes with every change of one of them. */
+function versions(segments: readonly Segment[]): string {
+  return segments.map(({ name, version, createdMs }) => `${name} ${version} ${createdMs}`).join();
 }
 
 /** The part of isthmus.v1.Site that is about other sites. */

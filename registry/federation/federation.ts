@@ -10,6 +10,8 @@ import { stale } from "../../core/stale.js";
 import { parseSpiffeId } from "../../identity/spiffe.js";
 import type { PeerSet } from "../../rpc/peers.js";
 import { endpointKind, serviceKind } from "../kind.js";
+import type { SegmentBook } from "../segments/book.js";
+import type { Copies } from "../segments/copies.js";
 import { Shown } from "../shown.js";
 import { endpointFrom, serviceFrom } from "./fromAbroad.js";
 import { Imported } from "./imported.js";
@@ -18,10 +20,14 @@ import { wishKey } from "./interest.js";
 import { Peer } from "./peer.js";
 import { type Site, siteOf } from "./site.js";
 import { notJoined, type Sites } from "./sites.js";
+import { TakingPart } from "./takingPart.js";
 
 export interface FederationParts {
   readonly sites: Sites;
   readonly dial: (site: Site) => PeerSet;
+  /** The segments of this site, and those of others. */
+  readonly segments: SegmentBook;
+  readonly copies: Pick<Copies, "follow" | "keepOnly">;
   /** Hears whom this site trusts besides itself, at once and after each change. */
   readonly trust: (sites: readonly Site[]) => void;
   readonly random: () => number;
@@ -49,12 +55,16 @@ export class Federation implements AsyncDisposable {
   readonly #everywhere = new Map<string, Everywhere>();
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
+  readonly #listening: Disposable;
+  readonly #takingPart: TakingPart;
 
   constructor(parts: FederationParts) {
     this.#parts = parts;
     this.sites = parts.sites;
+    this.#takingPart = new TakingPart(parts.segments);
     this.#adopt();
     this.#running = this.#follow();
+    this.#listening = parts.segments.listen(() => this.#showAgain());
   }
 
   /** By name. */
@@ -104,8 +114,14 @@ export class Federation implements AsyncDisposable {
     throw new MeshError("denied", `${caller.id} is of the site ${name}; of that only its registry, ${registryId}, may ask for this`);
   }
 
+  /** An endpoint of another site as it is called here; undefined for one that is no good here, or of a segment that the site has no part in. */
+  endpointFrom(endpoint: NetworkServiceEndpoint, site: Site): NetworkServiceEndpoint | undefined {
+    return this.#takingPart.admits(endpoint, site.name) ? endpointFrom(endpoint, site) : undefined;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
+    this.#listening[Symbol.dispose]();
     await this.#running;
     await Promise.all([...this.#peers.values()].map((peer) => peer[Symbol.asyncDispose]()));
     for (const shown of [this.services, this.plainServices, this.endpoints]) shown.close();
@@ -120,6 +136,7 @@ export class Federation implements AsyncDisposable {
     const joined = this.sites.list();
     this.#parts.trust(joined);
     const names = new Set(joined.map(({ name }) => name));
+    background(this.#parts.log, "forgetting the segments of sites that were left", this.#parts.copies.keepOnly([...names]));
     for (const [name, peer] of this.#peers) if (!names.has(name)) this.#leave(name, peer);
     for (const site of joined) {
       const known = this.#peers.get(site.name);
@@ -129,7 +146,12 @@ export class Federation implements AsyncDisposable {
   }
 
   #enter(site: Site): void {
-    const peer = new Peer(site, { ...this.#parts, ...this.#shelves(site), told: (info) => this.#told(site.name, info) });
+    const peer = new Peer(site, {
+      ...this.#parts,
+      ...this.#shelves(site),
+      told: (info) => this.#told(site.name, info),
+      segments: (watch, signal) => this.#parts.copies.follow(site.name, watch, signal),
+    });
     this.#peers.set(site.name, peer);
     for (const { wish, byPeer } of this.#everywhere.values()) byPeer.set(peer, peer.want(wish));
   }
@@ -176,7 +198,7 @@ export class Federation implements AsyncDisposable {
       endpoints: new Imported<NetworkServiceEndpoint>({
         bytes: (endpoint) => endpointKind.encode(endpoint).length,
         show: (endpoint, isStale) => {
-          const named = endpointFrom(endpoint, site);
+          const named = this.endpointFrom(endpoint, site);
           if (named !== undefined) this.endpoints.put(isStale ? stale(named) : named);
           else if (!this.endpoints.delete(inSite(endpoint.name, site.name)))
             this.#parts.log.debug("endpoint of another site left out", { site: site.name, endpoint: endpoint.name, url: endpoint.url });
@@ -184,6 +206,12 @@ export class Federation implements AsyncDisposable {
         hide: (name) => void this.endpoints.delete(inSite(name, site.name)),
       }),
     };
+  }
+
+  /** Who takes part in a segment may be others now. */
+  #showAgain(): void {
+    const changed = this.#takingPart.changed();
+    for (const peer of this.peers) peer.showAgain(({ networkServiceNames }) => networkServiceNames.some((name) => changed.has(name)));
   }
 
   #showPlain(name: string): void {

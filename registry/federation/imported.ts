@@ -52,6 +52,10 @@ export class Imported<T extends { readonly name: string }> {
     }
   }
 
+  showAgain(isMeant: (value: T) => boolean): void {
+    for (const { value, stale } of this.#known.values()) if (isMeant(value)) this.#parts.show(value, stale);
+  }
+
   /** The site was left: nothing is known of it from now on. */
   close(): void {
     this.#closed = true;

@@ -2,6 +2,8 @@ import type { Clock } from "../../core/clock.js";
 import type { Log } from "../../core/log.js";
 import type { FederationApi, SiteApi } from "../../rpc/identityApi.js";
 import type { EndpointRegistry, ServiceRegistry } from "../../rpc/registry.js";
+import type { SegmentBook } from "../segments/book.js";
+import { Copies } from "../segments/copies.js";
 import type { Store } from "../store.js";
 import { federationApi, sitesApi } from "./apis.js";
 import { Federation, type FederationParts } from "./federation.js";
@@ -14,6 +16,8 @@ import { Sites } from "./sites.js";
 export interface FederatedSiteParts {
   readonly name: string;
   readonly trustDomain: string;
+  /** The SPIFFE id of its registry. */
+  readonly registryId: string;
   /** What this site says of itself. */
   readonly own: () => Site;
   /** The own site's registries. */
@@ -24,6 +28,8 @@ export interface FederatedSiteParts {
   readonly policySettled: RulesParts["settled"];
   /** Services that stay within their site, and that no other site is asked for. */
   readonly home: readonly string[];
+  /** Of this site, and copies of those that it takes part in. */
+  readonly segments: SegmentBook;
   readonly store: Store;
   readonly dial: FederationParts["dial"];
   readonly ask: JoiningParts["ask"];
@@ -44,18 +50,20 @@ export interface FederatedSite extends AsyncDisposable {
 
 /** Goes on with the sites that the store knows. Disposing ends the watches there; what was joined stays joined. */
 export async function openFederatedSite(parts: FederatedSiteParts): Promise<FederatedSite> {
-  const { own, clock } = parts;
+  const { own, clock, segments } = parts;
   const sites = await Sites.open({ ...parts, rules: { ...parts, settled: parts.policySettled } });
-  const federation = new Federation({ ...parts, sites });
+  const copies = new Copies({ ...parts, site: parts.name, book: segments, registryId: parts.registryId });
+  const federation = new Federation({ ...parts, sites, copies });
   const joining = new Joining({ ...parts, sites });
   const registries = federatedRegistries({ ...parts, federation });
   return {
     ...registries,
-    api: federationApi({ federation, joining, own, clock }),
+    api: federationApi({ federation, joining, own, segments, clock }),
     admin: sitesApi({ federation, joining }),
     federation,
     async [Symbol.asyncDispose]() {
       await federation[Symbol.asyncDispose]();
+      await copies[Symbol.asyncDispose]();
       await sites[Symbol.asyncDispose]();
     },
   };

@@ -1,3 +1,4 @@
+import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { SiteInfo } from "../../api/gen/isthmus/v1/site.js";
 import type { NetworkService, NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import { background } from "../../core/background.js";
@@ -27,6 +28,8 @@ export interface PeerParts {
   readonly endpoints: Imported<NetworkServiceEndpoint>;
   /** Hears what the site says of itself. */
   readonly told: (info: SiteInfo) => Promise<void>;
+  /** Follows the segments that the site tells, as long as it is reached. Never rejects. */
+  readonly segments: (watch: (signal: AbortSignal) => AsyncIterable<readonly Segment[]>, signal: AbortSignal) => Promise<void>;
   /** 0 (inclusive) to 1 (exclusive). */
   readonly random: () => number;
   readonly clock: Clock;
@@ -99,6 +102,11 @@ export class Peer implements AsyncDisposable {
   async list<T>(registry: (peers: PeerSet, url: string) => Parameters<typeof list<T>>[0], query: T, signal: AbortSignal): Promise<T[]> {
     if (this.#session === undefined) throw new MeshError("unreachable", `the site ${this.site.name} does not answer: ${this.reason}`);
     return await list(registry(this.#session.peers, this.#session.url), query, signal);
+  }
+
+  /** What is known of these endpoints may look different here now. */
+  showAgain(isMeant: (endpoint: NetworkServiceEndpoint) => boolean): void {
+    this.#parts.endpoints.showAgain(isMeant);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -191,6 +199,8 @@ export class Peer implements AsyncDisposable {
     this.reason = "";
     this.#parts.log.info("other site reached", { site: this.site.name, url: session.url });
     for (const wanted of this.#wanted.values()) this.#follow(wanted, session);
+    const following = this.#parts.segments((signal) => session.peers.segmentsOfSite(session.url, signal), session.signal);
+    background(this.#parts.log, "following the segments of another site", following);
   }
 
   #away(reason: string): void {

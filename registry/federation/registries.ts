@@ -5,7 +5,7 @@ import { askedEndpoint, askedService } from "./asked.js";
 import { endpointAbroad, serviceAbroad } from "./exported.js";
 import { Federated } from "./federated.js";
 import type { Federation } from "./federation.js";
-import { endpointFrom, serviceFrom } from "./fromAbroad.js";
+import { serviceFrom } from "./fromAbroad.js";
 
 export interface FederatedRegistriesParts {
   /** The own site's. */
@@ -40,7 +40,7 @@ export function federatedRegistries(parts: FederatedRegistriesParts): {
         query.networkServiceNames.some(isHome) ? { of: "own", query, back: (endpoint) => endpoint } : askedEndpoint(query, own),
       known: () => federation.endpoints,
       abroad: endpointAbroad,
-      imported: endpointFrom,
+      imported: (endpoint, site) => federation.endpointFrom(endpoint, site),
       there: (peers, url) => peers.endpoints(url),
     }),
   };

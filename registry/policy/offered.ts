@@ -4,10 +4,12 @@ import type { Clock } from "../../core/clock.js";
 import { Gate } from "../../identity/policy/gate.js";
 import type { PolicySource } from "../../identity/policy/inForce.js";
 import { audited } from "../../rpc/audited.js";
+import type { BlocksApi } from "../../rpc/blocks.js";
 import type { FederationApi, IdentityApi } from "../../rpc/identityApi.js";
 import { policedEndpoints, policedServices } from "../../rpc/policed.js";
 import { policyFeed } from "../../rpc/policyApi.js";
 import type { EndpointRegistry, ServiceRegistry } from "../../rpc/registry.js";
+import { type SegmentSource, segmentFeed } from "../../rpc/segmentApi.js";
 import type { Services } from "../../rpc/services.js";
 
 export interface OfferedParts {
@@ -15,6 +17,8 @@ export interface OfferedParts {
   readonly endpoints: EndpointRegistry;
   readonly identity?: IdentityApi | undefined;
   readonly federation?: FederationApi | undefined;
+  readonly segments: SegmentSource;
+  readonly blocks?: BlocksApi | undefined;
   readonly policy: PolicySource;
   /** The own one's name. */
   readonly site: string;
@@ -24,7 +28,8 @@ export interface OfferedParts {
 }
 
 /** What a registry offers to others: as its policy allows it, with every denial in the audit log. */
-export function offered({ services, endpoints, identity, federation, policy, site, audit, prover, clock }: OfferedParts): Services {
+export function offered(parts: OfferedParts): Services {
+  const { services, endpoints, identity, federation, blocks, policy, site, audit, prover, clock } = parts;
   const policed = { gate: new Gate({ source: policy, audit, site }), prover, clock };
   return audited(
     {
@@ -33,6 +38,8 @@ export function offered({ services, endpoints, identity, federation, policy, sit
       identity,
       federation,
       policyFeed: policyFeed(policy),
+      segmentFeed: segmentFeed(parts.segments),
+      blocks,
     },
     audit,
   );

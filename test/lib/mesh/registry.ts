@@ -2,6 +2,7 @@ import { openMemoryStore } from "../../../registry/memory.js";
 import { siteNodes } from "../../../registry/policy/nodes.js";
 import { offered } from "../../../registry/policy/offered.js";
 import { SitePolicy } from "../../../registry/policy/sitePolicy.js";
+import { SegmentBlocks } from "../../../registry/segments/blocks.js";
 import { openRegistries, type Registries } from "../../../registry/start.js";
 import type { Store } from "../../../registry/store.js";
 import type { MeshWorld } from "../mesh.js";
@@ -43,7 +44,8 @@ export class MeshRegistry implements AsyncDisposable {
       siteNodes({ store: this.#store, trustDomain: "test", endpoints: registries.endpoints, forwarderService: "forwarder" });
     const { audit } = this.#world;
     const policy = await SitePolicy.open({ store: this.#store, trustDomain: "test", nodes, audit, clock, log });
-    mortal.listen([registryUrl], offered({ ...registries, policy, site: "test", audit, prover, clock }), "registry");
+    const blocks = new SegmentBlocks({ store: this.#store, site: "test", clock, log });
+    mortal.listen([registryUrl], offered({ ...registries, blocks, policy, site: "test", audit, prover, clock }), "registry");
     this.#run = { mortal, registries, policy };
   }
 

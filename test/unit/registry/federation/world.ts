@@ -6,6 +6,7 @@ import type { Site } from "../../../../registry/federation/site.js";
 import { openMemoryStore } from "../../../../registry/memory.js";
 import { offered } from "../../../../registry/policy/offered.js";
 import { SitePolicy } from "../../../../registry/policy/sitePolicy.js";
+import type { SegmentBook } from "../../../../registry/segments/book.js";
 import { openRegistries, type Registries } from "../../../../registry/start.js";
 import type { Store } from "../../../../registry/store.js";
 import { MemoryNetwork } from "../../../../rpc/memory.js";
@@ -14,7 +15,7 @@ import { authority, identified, type Made } from "../../../lib/certificates.js";
 import { FakeClock } from "../../../lib/fakeClock.js";
 import { GivenSource } from "../../../lib/identities.js";
 import { MemoryAudit } from "../../../lib/mesh/audit.js";
-import { service, serving } from "../site.js";
+import { by, service, serving } from "../site.js";
 
 export const forever = new AbortController().signal;
 
@@ -148,6 +149,7 @@ export class TestSite implements AsyncDisposable {
       ...{ name: this.name, trustDomain: this.trustDomain, exports: this.#exports, home: ["forwarder"] },
       ...{ clock, log: silent, store: this.store, random: () => 0.5 },
       policySettled: (revision) => this.policy.settled(revision),
+      ...{ registryId: this.registryId, segments: this.#registries.segments },
       services: this.#counted(this.#registries.services),
       endpoints: this.#counted(this.#registries.endpoints),
       own: () => this.says(),
@@ -164,6 +166,10 @@ export class TestSite implements AsyncDisposable {
     this.answer();
   }
 
+  get segments(): SegmentBook {
+    return this.#registries.segments;
+  }
+
   says(): Site {
     return { name: this.name, trustDomain: this.trustDomain, registryId: this.registryId, urls: [this.url], bundle: this.bundle };
   }
@@ -177,7 +183,9 @@ export class TestSite implements AsyncDisposable {
   answer(): void {
     const { services, endpoints, api: federation } = this.federated;
     const { policy, audit, identity } = this;
+    const { segments } = this.#registries;
     const shown = offered({
+      segments,
       services,
       endpoints,
       federation,
@@ -226,6 +234,11 @@ export class TestSite implements AsyncDisposable {
       { ...serving(name, first, { color: "red" }), url, networkServiceNames: [...services] },
       { signal: forever },
     );
+  }
+
+  /** What the program with that SPIFFE id registers, as it does by its nsmgr. */
+  async serveLabelled(name: string, service: string, labels: Record<string, string>, id: string): Promise<void> {
+    await this.#registries.endpoints.register(serving(name, service, labels), { ...by(id), signal: forever });
   }
 
   unserve(name: string): Promise<void> {

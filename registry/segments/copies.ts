@@ -1,0 +1,132 @@
+import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import type { Clock } from "../../core/clock.js";
+import { sameMessage } from "../../core/equal.js";
+import { asMeshError, MeshError } from "../../core/error.js";
+import type { Log } from "../../core/log.js";
+import { checkCuts } from "../../core/segment/cut.js";
+import { checkedSpec, sitesOf } from "../../core/segment/spec.js";
+import { Serial } from "../../core/serial.js";
+import { following } from "../../rpc/following.js";
+import { siteKind } from "../federation/site.js";
+import type { Revision } from "../store.js";
+import type { SegmentBook } from "./book.js";
+import { type WritingParts, writeSegment } from "./writing.js";
+
+export interface CopiesParts extends WritingParts {
+  /** Whose registry this is. */
+  readonly site: string;
+  readonly book: SegmentBook;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/**
+ * The segments of other sites that this one takes part in, as those tell them: copied into the own store, so that they stay while their
+ * home is away. What the home does not tell any more while it is there is deleted here too.
+ */
+export class Copies implements AsyncDisposable {
+  readonly #parts: CopiesParts;
+  readonly #serial = new Serial();
+  readonly #stop = new AbortController();
+  readonly #running = new Set<Promise<void>>();
+  /** Why one was refused, so that it is not said again with every change of another. */
+  readonly #refused = new Map<string, string>();
+
+  constructor(parts: CopiesParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes over what the site says until the signal ends. Never rejects. */
+  async follow(home: string, watch: (signal: AbortSignal) => AsyncIterable<readonly Segment[]>, signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#parts;
+    // What a site said before it was left is not taken after that.
+    const take = (told: readonly Segment[]) => this.#serial.run(home, async () => void (signal.aborted || (await this.#take(home, told))));
+    await this.#tracked(following({ watch, take, what: "segments", from: home, clock, log }, signal));
+  }
+
+  /** Only these are joined: of others nothing is kept. */
+  async keepOnly(joined: readonly string[]): Promise<void> {
+    const { book, site } = this.#parts;
+    const homes = new Set(book.current.map(({ home }) => home).filter((home) => home !== site && !joined.includes(home)));
+    for (const home of homes) await this.#tracked(this.#serial.run(home, () => this.#leave(home)));
+  }
+
+  /** Waits for what is being written. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await Promise.allSettled(this.#running);
+  }
+
+  /** The store knows better than a view of it: another registry of this site may have joined it just now. */
+  async #leave(home: string): Promise<void> {
+    if ((await this.#parts.store.get(siteKind.prefix + home)) === undefined) await this.#take(home, []);
+  }
+
+  async #tracked(task: Promise<void>): Promise<void> {
+    this.#running.add(task);
+    await task.finally(() => this.#running.delete(task));
+  }
+
+  async #take(home: string, told: readonly Segment[]): Promise<void> {
+    for (const segment of told) await this.#adopt(home, segment);
+    const names = new Set(told.map(({ name }) => name));
+    for (const { name, home: whose } of this.#parts.book.current) if (whose === home && !names.has(name)) await this.#end(home, name);
+  }
+
+  async #adopt(home: string, segment: Segment): Promise<void> {
+    const { log, site } = this.#parts;
+    try {
+      checkCopy(segment, home, site);
+      await this.#write(home, segment);
+      this.#refused.delete(segment.name);
+    } catch (error) {
+      const { code, message } = asMeshError(error);
+      if (code !== "invalid" && code !== "exists") throw error;
+      if (this.#refused.get(segment.name) !== message)
+        log.warn("segment of another site refused", { home, segment: segment.name, reason: message });
+      this.#refused.set(segment.name, message);
+    }
+  }
+
+  async #write(home: string, segment: Segment): Promise<void> {
+    const { log } = this.#parts;
+    // Made anew under its name: what nodes had of the one before is not theirs any more.
+    const before = this.#parts.book.get(segment.name);
+    if (before?.home === home && before.createdMs !== segment.createdMs) await this.#end(home, segment.name);
+    const revision = await writeSegment(segment.name, this.#parts, (known, service) => {
+      if (known === undefined && service !== undefined)
+        throw new MeshError("exists", `${segment.name} is a network service here already, of ${service.pathIds[0] || "nobody known"}`);
+      if (known !== undefined && known.home !== home)
+        throw new MeshError("exists", `there is a segment ${segment.name} of ${known.home} here already`);
+      // One of several registries of its home may be a little behind another.
+      const older = known !== undefined && known.createdMs === segment.createdMs && known.version > segment.version;
+      return older || sameMessage(known, segment) ? undefined : segment;
+    });
+    if (revision === undefined) return;
+    log.info("segment copied", { home, segment: segment.name, version: segment.version });
+    await this.#settled(revision);
+  }
+
+  async #end(home: string, name: string): Promise<void> {
+    const revision = await writeSegment(name, this.#parts, (known) => (known?.home === home ? "nothing" : undefined));
+    if (revision === undefined) return;
+    this.#parts.log.info("copy of a segment deleted, its home has it no more", { home, segment: name });
+    await this.#settled(revision);
+  }
+
+  async #settled(revision: Revision): Promise<void> {
+    await this.#parts.book.settled(revision, this.#stop.signal);
+  }
+}
+
+/** Throws "invalid" for what another site may not tell us. */
+function checkCopy(segment: Segment, home: string, site: string): void {
+  const { name, siteBlocks } = segment;
+  if (segment.home !== home) throw new MeshError("invalid", `it says that it was made in ${segment.home}`);
+  if (!sitesOf(segment).includes(site)) throw new MeshError("invalid", `${site} is none of its sites`);
+  const { prefixes, exclude } = checkedSpec(segment, home);
+  if (!sameMessage([prefixes, exclude], [segment.prefixes, segment.exclude]))
+    throw new MeshError("invalid", `the prefixes of the segment ${name} are not in their shortest form`);
+  checkCuts(segment);
+  if (!siteBlocks.some((blocks) => blocks.site === site)) throw new MeshError("invalid", `it says nothing of what ${site} may give out`);
+}

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Segment } from "../../../../api/gen/isthmus/v1/segment.js";
+import { silent } from "../../../../core/log.js";
+import { Identity } from "../../../../identity/identity.js";
+import { systemClock } from "../../../../program/clock.js";
+import { loadConfig } from "../../../../program/config.js";
+import { type RegistryConfig, registrySettings } from "../../../../registry/config.js";
+import { start } from "../../../../registry/start.js";
+import { Peers } from "../../../../rpc/client.js";
+import { authority, identified } from "../../../lib/certificates.js";
+import { newFolder } from "../../../lib/folder.js";
+import { GivenSource } from "../../../lib/identities.js";
+import { anybody, siteIdentity } from "../../../lib/siteIdentity.js";
+import { refused } from "../site.js";
+
+const nsmgr = "spiffe://paris/node/paris-1/nsmgr";
+const plant = Segment.fromPartial({ name: "plant", layer: "l3", prefixes: ["10.60.0.0/16"] });
+const patience = () => AbortSignal.timeout(10_000);
+
+function config(folder: string, env: Record<string, string> = {}): RegistryConfig {
+  const argv = ["--site=paris", `--state-dir=${join(folder, "state")}`, `--admin-socket=unix://${folder}/admin.sock`];
+  return { ...loadConfig(registrySettings, { env, argv, programName: "test" }), listenOn: ["tcp://127.0.0.1:0"] };
+}
+
+/** Paris by itself: a segment is made at the admin socket, told to a program of the site, and gives it addresses. */
+async function lives(folder: string, config: RegistryConfig, identityOf: () => Promise<Identity>): Promise<void> {
+  await using registry = await start(config, { clock: systemClock, log: silent });
+  await using admin = new Peers({ log: silent, clock: systemClock, dialTimeoutMs: 2_000 });
+  await using peers = new Peers({ identity: await identityOf(), expect: anybody, log: silent, clock: systemClock, dialTimeoutMs: 2_000 });
+  const [segments, url] = [admin.segments(`unix://${folder}/admin.sock`), registry.urls[0] ?? ""];
+  const told = peers.segmentFeed(url).watch(patience())[Symbol.asyncIterator]();
+  assert.deepEqual((await told.next()).value, []);
+  const made = await segments.apply(plant, patience());
+  assert.deepEqual([made.home, made.siteBlocks[0]?.prefixes], ["paris", ["10.60.0.0/18"]]);
+  assert.deepEqual((await told.next()).value, [made]);
+  assert.deepEqual(await segments.list(patience()), [made]);
+  const elsewhere = { ...plant, sites: ["paris", "tokyo"] };
+  await refused(
+    "invalid",
+    () => segments.apply(elsewhere, patience()),
+    /names tokyo, which paris is not joined with; it is joined with none;/,
+  );
+  assert.equal(await peers.blocks(url).allocate({ segment: "plant", prefix: "0.0.0.0/0", exclude: [] }, patience()), "10.60.0.0/24");
+  await refused("denied", () => peers.blocks(url).release({ segment: "plant", prefix: "10.60.0.0/24", holder: `${nsmgr}/x` }, patience()));
+  await peers.blocks(url).release({ segment: "plant", prefix: "10.60.0.0/24" }, patience());
+  await segments.delete({ name: "plant", force: false }, patience());
+  assert.deepEqual((await told.next()).value, []);
+  await told.return?.();
+}
+
+describe("segments of a registry that runs", () => {
+  it("are made, told, and give addresses", async () => {
+    using folder = newFolder();
+    await lives(folder.path, config(folder.path), () => siteIdentity(join(folder.path, "state"), nsmgr));
+  });
+
+  it("need no authority of the site's own", async () => {
+    using folder = newFolder();
+    const ca = await authority(Date.now());
+    const { svid } = await identified(ca, "spiffe://paris/registry", Date.now());
+    const file = (name: string, content: string) => {
+      writeFileSync(join(folder.path, name), content, { mode: 0o600 });
+      return join(folder.path, name);
+    };
+    const env = {
+      NSM_IDENTITY: "files",
+      NSM_SVID_CERT_FILE: file("c.pem", svid.chain.join("")),
+      NSM_SVID_KEY_FILE: file("k.pem", svid.privateKey.export({ format: "pem", type: "pkcs8" }) as string),
+      NSM_SVID_BUNDLE_FILE: file("b.pem", ca.certificate.toString()),
+    };
+    await lives(folder.path, config(folder.path, env), async () => {
+      const own = await identified(ca, nsmgr, Date.now());
+      return new Identity({ source: new GivenSource(own), clock: systemClock, tokenLifetimeMs: 600_000 });
+    });
+  });
+});
