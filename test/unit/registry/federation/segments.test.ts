@@ -140,7 +140,7 @@ describe("a segment of several sites", () => {
     await apply(site(paris));
     await until("it is in tokyo", site(tokyo), "plant paris 1");
     const id = "spiffe://tokyo.test/node/tokyo-1/forwarder";
-    const camera = { name: "camera", mac: "02:00:00:00:00:01", addresses: ["10.60.1.1"], announces: [], sequence: 1 };
+    const camera = { name: "camera", mac: "02:00:00:00:00:01", addresses: ["10.60.1.1"], announces: [], services: [], sequence: 1 };
     await site(tokyo).serveLabelled(membershipName("plant", "forwarder-1", 0), "plant", memberLabels(id, [camera]), id);
     await sites.until("paris sees it", 2_000, async () => (await site(paris).find("plant")).length === 1);
     await refused("conflict", () => remove(site(paris)), /^the segment plant has 1 member: camera in tokyo; let them leave/);
