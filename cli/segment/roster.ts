@@ -36,7 +36,7 @@ export function rosterOf(endpoints: readonly NetworkServiceEndpoint[], segment: 
   for (const endpoint of endpoints) {
     const membership = membershipOf(endpoint, segment);
     if (membership?.kind === "node") nodes.set(membership.node.id, membership.node);
-    else if (membership !== undefined)
+    else if (membership?.kind === "members")
       for (const member of membership.members)
         if (member.sequence >= (members.get(member.name)?.sequence ?? 0))
           members.set(member.name, { ...member, id: membership.id, site: siteName(endpoint.name).site });

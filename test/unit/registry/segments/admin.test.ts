@@ -15,7 +15,14 @@ const forever = new AbortController().signal;
 const forwarder = "spiffe://paris/node/paris-1/forwarder";
 const plant = (more: Partial<Segment> = {}) =>
   Segment.fromPartial({ name: "plant", layer: "l3", prefixes: ["10.60.0.0/16", "fd60::/48"], ...more });
-const member = (name: string): SegmentMember => ({ name, mac: "02:00:00:00:00:01", addresses: [], announces: [], services: [], sequence: 1 });
+const member = (name: string): SegmentMember => ({
+  name,
+  mac: "02:00:00:00:00:01",
+  addresses: [],
+  announces: [],
+  services: [],
+  sequence: 1,
+});
 
 describe("the segments of a site", () => {
   let site: Site;
