@@ -146,6 +146,7 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
     reaches: (address, signal) => parts.link.reaches(address, signal),
     url: config.listenOn[0] ?? "",
     onPodGone: (id) => background(log, "closing the connection of a pod that is gone", letGo(id), { connection: id }),
+    onDeleted: (id) => background(log, "closing the connection of a segment that is gone", connections.end(id), { connection: id }),
   });
   const liveness = new Liveness({ kernel, ping: patientPing(parts.ping, log), wanted, monitor, clock, log });
   const directory = new WatchedDirectory({

@@ -2,7 +2,7 @@ import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { Bridge, BridgePort, KernelObject } from "../../kernel/model.js";
 import { macOf } from "../addresses.js";
 import { aliasPrefix } from "../names.js";
-import { podAddress, portOf, type SegmentView, trunk, trunkDevice } from "./devices.js";
+import { podAddress, podRoutes, portOf, type SegmentView, trunk, trunkDevice } from "./devices.js";
 import type { Member, Part, Remote } from "./part.js";
 
 const bridgeDevice = "isthmus-bridge";
@@ -44,6 +44,14 @@ export function bridgedMember(segment: Segment, member: Member, view: SegmentVie
     ...addresses.map((address): KernelObject => {
       return { kind: "address", where: side.pod, device: side.name, address: podAddress(segment, address) };
     }),
+    // The kernel itself makes the routes that go with addresses.
+    ...(member.beside
+      ? podRoutes(
+          member,
+          port,
+          segment.prefixes.map((prefix) => ({ prefix })),
+        )
+      : []),
   ];
 }
 

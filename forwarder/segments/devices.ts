@@ -1,9 +1,11 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
-import type { Port, Vxlan } from "../../kernel/model.js";
+import type { KernelObject, Port, Route, Vxlan } from "../../kernel/model.js";
 import { deviceName } from "../../kernel/names.js";
-import { contains, hostPrefix } from "../addresses.js";
+import { contains, hostPrefix, isV6 } from "../addresses.js";
+import type { NextHop } from "../crossConnect.js";
 import type { TunnelNode } from "../desired.js";
 import { aliasPrefix } from "../names.js";
+import { policyObjects } from "../policies.js";
 import { gatewayMac, trunkMac } from "./addressing.js";
 import type { Member, Part } from "./part.js";
 
@@ -40,6 +42,16 @@ export function portOf({ id, mac, side }: Member, { mtu }: Pick<SegmentView, "mt
 export function podAddress(segment: Segment, address: string): string {
   const prefix = isL2(segment) ? segment.prefixes.find((candidate) => contains(candidate, address)) : undefined;
   return prefix === undefined ? hostPrefix(address) : `${address}${prefix.slice(prefix.indexOf("/"))}`;
+}
+
+/** Routes of a pod over its interface, of the families that it has; where another interface has the same, for what is sent from here only. */
+export function podRoutes(member: Member, port: Port, routes: readonly NextHop[]): KernelObject[] {
+  const { addresses, beside, side } = member;
+  const at = { where: side.pod, device: side.name } as const;
+  const usable = (v6: boolean) => routes.filter(({ prefix }) => isV6(prefix) === v6);
+  if (!beside) return [...new Set(addresses.map(isV6))].flatMap(usable).map((route): Route => ({ kind: "route", ...at, ...route }));
+  const policies = addresses.map((address) => ({ from: hostPrefix(address), routes: usable(isV6(address)) }));
+  return policyObjects(policies, { ...at, port: port.name }, (route) => route);
 }
 
 export function isL2({ layer }: Pick<Segment, "layer">): boolean {

@@ -3,6 +3,7 @@ import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { Call, Element } from "../../core/chain.js";
 import { contextOf, ipContextOf, withContext } from "../../core/context.js";
 import { MeshError } from "../../core/error.js";
+import { parseRange, type Range } from "../../core/ipam/address.js";
 import { mechanismName, NODE_TUNNEL } from "../../core/mechanism.js";
 import { firstSegment, withOwnMetrics } from "../../core/path.js";
 import { membershipName } from "../../core/segment/membership.js";
@@ -56,8 +57,9 @@ async function joined(parts: JoinParts, segment: Segment, call: Call): Promise<C
   const before = parts.segments.member(id)?.member;
   const side = (await accept(parts.ways, call, before?.side)) as KernelSide;
   const admit = async (local: LocalSegment): Promise<KeptMember> => {
-    const addresses = before?.addresses ?? (await local.leases.take(wishes.addresses, excluded(call.connection), call.signal));
-    const member = memberOf(call.connection, wishes, { id, side, addresses, sequence: before?.sequence ?? 1 }, local);
+    const addresses = before?.addresses ?? (await local.leases.take(wishes.addresses, excluded(call.connection, segment), call.signal));
+    const beside = before?.beside ?? parts.segments.meets(side.pod, segment.prefixes, id);
+    const member = memberOf(call.connection, wishes, { id, side, addresses, beside, sequence: before?.sequence ?? 1 }, local);
     return { member, connection: answer(parts, local, call.connection, member) };
   };
   const { member, connection } = await parts.segments.join(segment, id, admit, call.signal);
@@ -68,7 +70,7 @@ async function joined(parts: JoinParts, segment: Segment, call: Call): Promise<C
 function memberOf(
   conn: Connection,
   { announces, services, spoofing }: JoinWishes,
-  fixed: Pick<Member, "id" | "side" | "addresses" | "sequence">,
+  fixed: Pick<Member, "id" | "side" | "addresses" | "beside" | "sequence">,
   local: LocalSegment,
 ): Member {
   const { name: segment } = local.part.segment;
@@ -127,8 +129,14 @@ function sideMetrics({ mechanism, name }: KernelSide): Record<string, string> {
   };
 }
 
-function excluded(conn: Connection): readonly string[] {
-  return ipContextOf(conn).excludedPrefixes;
+/** Addresses that mean something else to the client. Where all of the segment does, it is asked for by name all the same. */
+function excluded(conn: Connection, { prefixes }: Segment): string[] {
+  const isAll = (excludes: string) => prefixes.some((prefix) => covers(parseRange(excludes), parseRange(prefix)));
+  return ipContextOf(conn).excludedPrefixes.filter((prefix) => !isAll(prefix));
+}
+
+function covers(a: Range, b: Range): boolean {
+  return a.family === b.family && a.first <= b.first && b.last <= a.last;
 }
 
 function mustBeAllowed({ name, allowLabels }: Segment, labels: Readonly<Record<string, string>>): void {

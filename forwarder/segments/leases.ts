@@ -83,14 +83,18 @@ export class Leases {
   async #any(prefix: string, excluded: readonly string[], signal: AbortSignal): Promise<string> {
     const out = [...this.#parts.segment.exclude, ...edgesOf(prefix), ...excluded];
     const take = ({ prefix: block, pool }: Block) => pool.take([...out, ...oddOf(block)]) ?? pool.take(out);
-    for (;;) {
-      for (const block of this.#blocks) {
-        // A single address was asked for by name, and is given to nobody else.
-        const address = contains(prefix, block.prefix) && !isHost(block.prefix) ? take(block) : undefined;
-        if (address !== undefined) return address;
-      }
-      await this.#another(prefix, signal);
-    }
+    // A single address was asked for by name, and is given to nobody else.
+    const free = () =>
+      firstOf(this.#blocks, (block) => (contains(prefix, block.prefix) && !isHost(block.prefix) ? take(block) : undefined));
+    const known = free();
+    if (known !== undefined) return known;
+    await this.#another(prefix, signal);
+    const fresh = free();
+    if (fresh !== undefined) return fresh;
+    throw new MeshError(
+      "exhausted",
+      `no address of ${prefix} is left for this client, to whom ${excluded.join(", ")} means something else`,
+    );
   }
 
   async #this(address: string, signal: AbortSignal): Promise<string> {
@@ -143,6 +147,14 @@ function edgesOf(prefix: string): string[] {
   const { family, first, last } = parseRange(prefix);
   const edges = family === 4 ? [first, last] : [first];
   return edges.map((value) => hostPrefix(formatAddress(family, value)));
+}
+
+function firstOf<T, R>(values: readonly T[], find: (value: T) => R | undefined): R | undefined {
+  for (const value of values) {
+    const found = find(value);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** Addresses of a block that look as if they were a network's own; nobody gets them while there are others. */

@@ -29,6 +29,8 @@ export interface Member {
   readonly services: readonly string[];
   /** Whether it may send with any source address: it bridges or routes for others. */
   readonly spoofing: boolean;
+  /** The pod had another interface with addresses of these prefixes before: only what is sent from this one's address takes this one. */
+  readonly beside: boolean;
   /** Higher than that of whoever had its address before. */
   readonly sequence: number;
 }

@@ -139,7 +139,7 @@ export class Presence implements AsyncDisposable {
 
   /** What the site's registry says of the segment has changed. */
   describe(segment: Segment): void {
-    if (segment.version === this.local.part.segment.version && segment.createdMs === this.local.part.segment.createdMs) return;
+    if (segment.version === this.local.part.segment.version) return;
     const described = this.local.describe(segment).then(() => this.#name());
     background(this.#parts.log, "taking over a segment's description", described, { segment: this.name });
   }

@@ -2,7 +2,7 @@ import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { KernelObject } from "../../kernel/model.js";
 import { contains, hostPrefix, isV6 } from "../addresses.js";
 import { gatewayFor, gatewayMac, trunkAddress, trunkMac } from "./addressing.js";
-import { portOf, type SegmentView, trunk, trunkDevice } from "./devices.js";
+import { podRoutes, portOf, type SegmentView, trunk, trunkDevice } from "./devices.js";
 import type { Member, Part, Remote } from "./part.js";
 
 /** L3: the node's own addresses, a next hop for each other node, and a route for each prefix that others have. */
@@ -36,10 +36,8 @@ export function routedMember(segment: Segment, member: Member, view: SegmentView
     return via === undefined ? [] : [{ kind: "route", ...here, prefix, via }];
   });
   const others = [...new Set([...segment.prefixes, ...reached])].filter((prefix) => !member.announces.includes(prefix));
-  const toGateway = others.flatMap((prefix): KernelObject[] =>
-    sameFamily(member, prefix) === undefined ? [] : [{ kind: "route", ...pod, prefix, via: gatewayFor(prefix) }],
-  );
-  return [port, ...own, ...behind, ...toGateway];
+  const toGateway = others.map((prefix) => ({ prefix, via: gatewayFor(prefix) }));
+  return [port, ...own, ...behind, ...podRoutes(member, port, toGateway)];
 }
 
 /** One route for each prefix; where several nodes have it, over all of them. */

@@ -1,6 +1,8 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import { parseRange, rangesMeet } from "../../core/ipam/address.js";
 import { Serial } from "../../core/serial.js";
 import { siteName } from "../../core/siteNames.js";
+import type { Netns } from "../../kernel/model.js";
 import { type Claims, claimVni, interfaceClaim, vniClaim } from "../claims.js";
 import type { KnownSegments } from "./known.js";
 import { type KeptMember, type LocalSegment, restoredMembers } from "./local.js";
@@ -18,6 +20,8 @@ export interface SegmentsParts extends Omit<PresenceParts, "publications" | "pul
   /** Whether an echo comes back from a tunnel address in a moment. */
   readonly reaches: (tunnel: string, signal: AbortSignal) => Promise<boolean>;
   readonly claims: Claims;
+  /** A member's segment is not there any more: whoever holds the connection lets go of it. */
+  readonly onDeleted: (id: string) => void;
 }
 
 /** The segments in which this node takes part: each from its first member's coming until its last one's going. */
@@ -72,6 +76,16 @@ export class Segments implements AsyncDisposable {
 
   member(id: string): KeptMember | undefined {
     return this.#present.get(this.#of.get(id) ?? "")?.local.member(id);
+  }
+
+  /** Whether a pod is a member, other than this one, of a segment that has addresses in common with these prefixes. */
+  meets(pod: Netns, prefixes: readonly string[], id: string): boolean {
+    return [...this.#present.values()].some(({ local }) => {
+      const overlaps = local.part.segment.prefixes.some((prefix) =>
+        prefixes.some((other) => rangesMeet(parseRange(prefix), parseRange(other))),
+      );
+      return overlaps && local.members.some(({ member }) => member.id !== id && member.side.pod.cookie === pod.cookie);
+    });
   }
 
   /** Whether packets of a segment go to that tunnel address. */
@@ -175,7 +189,10 @@ export class Segments implements AsyncDisposable {
   #retold(): void {
     for (const [name, presence] of this.#present) {
       const segment = this.#parts.known.named(name);
-      if (segment !== undefined) presence.describe(segment);
+      const { createdMs } = presence.local.part.segment;
+      if (segment !== undefined && segment.createdMs === createdMs) presence.describe(segment);
+      // Another one of that name is another one: its members ask for it again.
+      else for (const { member } of presence.local.members) this.#parts.onDeleted(member.id);
     }
   }
 }
