@@ -33,6 +33,8 @@ export interface SegmentMember {
   readonly addresses: readonly string[];
   /** Prefixes behind it. */
   readonly announces: readonly string[];
+  /** What it serves, each `NAME` or `NAME:PORT/tcp` (see service.ts). */
+  readonly services: readonly string[];
   /** Of two who say that they are one member, or have one address, the one with the higher number does. */
   readonly sequence: number;
 }
@@ -86,15 +88,18 @@ function nodeOf(segment: string, id: string, labels: Readonly<Record<string, str
   };
 }
 
-/** `MAC SEQUENCE ADDRESS,ADDRESS PREFIX,PREFIX` */
-function memberText({ mac, sequence, addresses, announces }: SegmentMember): string {
-  return [mac, sequence, addresses.join(","), announces.join(",")].join(" ").trimEnd();
+/** `MAC SEQUENCE ADDRESS,ADDRESS PREFIX,PREFIX SERVICE,SERVICE` */
+function memberText({ mac, sequence, addresses, announces, services }: SegmentMember): string {
+  return [mac, sequence, addresses.join(","), announces.join(","), services.join(",")].join(" ").trimEnd();
 }
 
 function parseMember(name: string, text: string): SegmentMember | undefined {
-  const [mac = "", sequence = "", addresses = "", announces = ""] = text.split(" ");
+  const [mac = "", sequence = "", addresses = "", announces = "", services = ""] = text.split(" ");
   if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(mac) || !/^\d{1,15}$/.test(sequence)) return undefined;
-  return { name, mac, sequence: Number(sequence), addresses: words(addresses), announces: words(announces) };
+  return {
+    ...{ name, mac, sequence: Number(sequence) },
+    ...{ addresses: words(addresses), announces: words(announces), services: words(services) },
+  };
 }
 
 function words(list: string): string[] {

@@ -20,8 +20,12 @@ const node: SegmentNode = {
   abroad: undefined,
   blocks: ["10.60.0.0/24", "fd60::/64"],
 };
-const camera: SegmentMember = { name: "camera", mac: "02:00:00:00:00:01", addresses: ["10.60.0.5", "fd60::5"], announces: [], sequence: 3 };
+const camera: SegmentMember = {
+  ...{ name: "camera", mac: "02:00:00:00:00:01", addresses: ["10.60.0.5", "fd60::5"], announces: [], sequence: 3 },
+  services: [],
+};
 const gateway: SegmentMember = { ...camera, name: "gw", addresses: [], announces: ["192.168.10.0/24"] };
+const web: SegmentMember = { ...camera, name: "web", services: ["http:80/tcp", "http:443/tcp", "chat"] };
 
 function endpoint(labels: Record<string, string>) {
   return NetworkServiceEndpoint.fromPartial({ name: "x", networkServiceNames: ["plant"], networkServiceLabels: { plant: { labels } } });
@@ -34,9 +38,9 @@ describe("membership in a segment", () => {
     assert.deepEqual(membershipOf(endpoint(nodeLabels(reached)), "plant"), { kind: "node", node: reached });
   });
 
-  it("says of members what was said, with and without addresses", () => {
-    const said = membershipOf(endpoint(memberLabels(node.id, [camera, gateway])), "plant");
-    assert.deepEqual(said, { kind: "members", segment: "plant", id: node.id, members: [camera, gateway] });
+  it("says of members what was said, with and without addresses and services", () => {
+    const said = membershipOf(endpoint(memberLabels(node.id, [camera, gateway, web])), "plant");
+    assert.deepEqual(said, { kind: "members", segment: "plant", id: node.id, members: [camera, gateway, web] });
   });
 
   it("leaves out what it does not understand", () => {
