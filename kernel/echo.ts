@@ -121,8 +121,8 @@ export class EchoSocket implements Disposable {
   }
 }
 
-// What a path that does not work answers to a send; anything else is a mistake of ours.
-const unanswerable = new Set([
+/** What a path that does not work answers to a send; anything else is a mistake of ours. */
+export const unanswerable: ReadonlySet<string> = new Set([
   "EMSGSIZE",
   "ENETUNREACH",
   "EHOSTUNREACH",

@@ -42,6 +42,7 @@ const c = {
   sendto: libc.func("long sendto(int, void*, size_t, int, void*, uint32)"),
   recv: libc.func("long recv(int, void*, size_t, int)"),
   recvmsg: libc.func("recvmsg", "long", ["int", koffi.inout(koffi.pointer(msghdr)), "int"]),
+  sendmsg: libc.func("sendmsg", "long", ["int", koffi.pointer(msghdr), "int"]),
   getsockopt: libc.func("int getsockopt(int, int, int, void*, _Inout_ uint32*)"),
   setsockopt: libc.func("int setsockopt(int, int, int, void*, uint32)"),
 };
@@ -116,6 +117,15 @@ export function receiveMessage(fd: number, data: Uint8Array, flags = 0): Receive
     control: control.subarray(0, header.controllen),
     truncated: (header.flags & MSG_TRUNC) !== 0,
   };
+}
+
+/** Bytes sent, to a whole sockaddr and with control messages, as `receiveMessage` gave both. */
+export function sendMessage(fd: number, bytes: Uint8Array, to: Pick<Received, "address" | "control">, flags = 0): number {
+  const header = {
+    ...{ name: to.address, namelen: to.address.length, iov: [{ base: bytes, len: bytes.length }], iovlen: 1 },
+    ...{ control: to.control.length === 0 ? null : to.control, controllen: to.control.length, flags: 0 },
+  };
+  return call("sendmsg", () => c.sendmsg(fd, header, flags));
 }
 
 /** Sets an option to a 32 bit number or to the given bytes. */
