@@ -51,6 +51,10 @@ export function checkAttach(request: AttachRequest): void {
   checkTextMap("the labels", request.labels);
   checkName("the mechanism", request.mechanism);
   checkName("the endpoint's name", request.endpoint);
+  checkTexts("the list of addresses", request.ips, limits.cidrs, limits.ipText);
+  checkName("the sticky name", request.sticky);
+  checkTexts("the list of announced prefixes", request.announces, limits.routes, limits.ipText);
+  checkTexts("the list of services", request.services, limits.services, limits.name);
 }
 
 export function checkDetach(request: DetachRequest): void {

@@ -1,5 +1,6 @@
 import { Connection } from "../../api/gen/connection/connection.js";
 import type { Attachment } from "../../api/gen/isthmus/v1/node.js";
+import type { JoinWishes } from "../../core/segment/wishes.js";
 import type { StateStore } from "../../program/state.js";
 import { type Form, messageText, type Persisted, persisted } from "../persisted.js";
 
@@ -26,6 +27,8 @@ export interface AttachmentRecord {
   readonly mechanism: string;
   /** As asked for, "" for any. */
   readonly endpoint: string;
+  /** As asked for; absent in what older versions wrote. */
+  readonly wishes?: JoinWishes | undefined;
   readonly state: AttachmentState;
   readonly establishedMs: number;
   readonly heals: number;

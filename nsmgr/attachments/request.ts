@@ -4,6 +4,7 @@ import type { AttachRequest } from "../../api/gen/isthmus/v1/node.js";
 import type { Call } from "../../core/chain.js";
 import { MeshError } from "../../core/error.js";
 import { checkInterfaceName, KERNEL, LOCAL, PREFERRED } from "../../core/mechanism.js";
+import { checkWishes, type JoinWishes, noWishes, wishContext } from "../../core/segment/wishes.js";
 import { selectorContext } from "../../core/selector.js";
 import { UP } from "../../core/states.js";
 import { checkLabels, checkName, checkPodLabels } from "../check.js";
@@ -35,6 +36,7 @@ export function newRecord(request: AttachRequest, namespaces: Namespaces): Attac
     labels: request.labels,
     mechanism: mechanismOf(request.mechanism),
     endpoint: request.endpoint,
+    wishes: wishesOf(request),
     state: "requesting",
     establishedMs: 0,
     heals: 0,
@@ -47,15 +49,26 @@ function mechanismOf(name: string): string {
   throw new MeshError("invalid", `the mechanism must be one of ${mechanisms.join(", ")}, got "${name}"`);
 }
 
+function wishesOf({ ips: addresses, sticky, announces, services, allowSpoofing: spoofing }: AttachRequest): JoinWishes {
+  const wishes = { addresses, sticky, announces, services, spoofing };
+  checkWishes(wishes);
+  return wishes;
+}
+
 /** The connection to ask for: the last one that worked, else the first wish. Its path starts here. */
 export function toConnection(record: AttachmentRecord): Connection {
   if (record.connection !== undefined) return record.connection;
+  const { srcIpAddrs, extraContext } = wishContext(record.wishes ?? noWishes);
+  const preferred = record.mechanism === "auto" ? {} : { [PREFERRED]: record.mechanism };
   return Connection.fromPartial({
     id: record.id,
     networkService: record.service,
     networkServiceEndpointName: record.endpoint,
     labels: record.podName === "" ? record.labels : { podName: record.podName, ...record.labels },
-    context: { extraContext: { ...(record.mechanism !== "auto" && { [PREFERRED]: record.mechanism }), ...selectorContext(record.labels) } },
+    context: {
+      extraContext: { ...preferred, ...selectorContext(record.labels), ...extraContext },
+      ...(srcIpAddrs.length > 0 && { ipContext: { srcIpAddrs } }),
+    },
     path: { index: 0, pathSegments: [{ id: record.id, name: record.segment }] },
   });
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { MeshError } from "../../../core/error.js";
+import { joinWishes } from "../../../core/segment/wishes.js";
 import { namesOf, nothingLeft, patience } from "../../lib/mesh/look.js";
 import { Mesh } from "../../lib/mesh.js";
 
@@ -80,6 +81,31 @@ describe("an attachment", () => {
     assert.equal(attachment.connection?.context?.extraContext["isthmus.mechanism"], "wireguard");
     assert.equal(attachment.requestedMechanism, "wireguard");
     assert.deepEqual(Object.keys(attachment.connection?.labels ?? {}).sort(), ["nodeName", "podName"]);
+  });
+
+  it("carries what it wants of a segment along, also after nsmgr was killed", async () => {
+    await using mesh = await Mesh.start();
+    const node = mesh.node(1);
+    await node.serve("web", "server");
+    const wished = { ips: ["172.16.1.9"], sticky: "cam", announces: ["10.9.0.0/24", "fd09::/64"], services: ["http:80/tcp"] };
+    await node.attach("web", "client", { ...wished, allowSpoofing: true });
+    const wishes = async () => {
+      const [attachment] = await node.client.listAttachments(patience);
+      return attachment?.state === "up" && attachment.connection && joinWishes(attachment.connection);
+    };
+    const expected = {
+      ...{ addresses: ["172.16.1.9"], sticky: "cam", announces: ["10.9.0.0/24", "fd09::/64"] },
+      ...{ services: ["http:80/tcp"], spoofing: true },
+    };
+    assert.deepEqual(await wishes(), expected);
+    await node.killNsmgr();
+    await node.startNsmgr();
+    assert.deepEqual(await mesh.until("it is up again", 3_000, wishes), expected);
+    assert.deepEqual(
+      (await node.client.listConnections(patience)).map((conn) => joinWishes(conn)),
+      [expected],
+      "what the next hop was asked for after the restart",
+    );
   });
 
   it("asks for the endpoint that was named", async () => {

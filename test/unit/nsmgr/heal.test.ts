@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { NetworkService } from "../../../api/gen/registry/registry.js";
+import { joinWishes } from "../../../core/segment/wishes.js";
 import { nothingLeft, patience } from "../../lib/mesh/look.js";
 import { Mesh } from "../../lib/mesh.js";
 
@@ -36,6 +37,20 @@ describe("a connection heals", () => {
     await mesh.until("the old node has nothing left", 1_000, () => mesh.node(2).forwarder.interfaces.list().length === 0);
     await mesh.node(1).client.detach({ id: attachment.id }, patience);
     await nothingLeft(mesh);
+  });
+
+  it("with what it wanted of a segment", async () => {
+    const { mesh } = await twoEndpoints();
+    await using _ = mesh;
+    await mesh.node(1).attach("web", "other", { endpoint: "web-2", sticky: "cam", services: ["http"] });
+    await mesh.node(2).client.unserve({ name: "web-2" }, patience);
+    const healed = await mesh.until("it heals", 3_000, async () => {
+      const all = await mesh.node(1).client.listAttachments(patience);
+      return all.find(({ pod, state, heals }) => pod?.name === "other" && state === "up" && heals > 0)?.connection;
+    });
+    assert.equal(healed.networkServiceEndpointName, "web-3");
+    const { sticky, services } = joinWishes(healed);
+    assert.deepEqual([sticky, services], ["cam", ["http"]]);
   });
 
   it("to another endpoint when the pod of its own is gone", async () => {

@@ -17,6 +17,10 @@ describe("a request that cannot be", () => {
     ["with a long interface name", { interface: "sixteen-letters-" }, /interface/],
     ["with a slash in the interface name", { interface: "a/b" }, /interface/],
     ["by a mechanism that is none", { mechanism: "carrier-pigeon" }, /one of auto, node-tunnel, wireguard, vxlan, got "carrier-pigeon"/],
+    ["with an address that is none", { ips: ["10.60.0.300"] }, /"10\.60\.0\.300" is no IP address/],
+    ["with an announced prefix that has host bits", { announces: ["192.168.1.5/24"] }, /192\.168\.1\.0\/24; got 192\.168\.1\.5\/24/],
+    ["with a service that is none", { services: ["HTTP"] }, /http:8080\/tcp`; got "HTTP"/],
+    ["with a sticky name that is none", { sticky: "A b" }, /camera-1; got "A b"/],
     ["with a label without a key", { labels: { "": "x" } }, /label needs a key/],
   ];
   for (const [what, request, message] of wrong)

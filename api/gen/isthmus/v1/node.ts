@@ -60,6 +60,16 @@ export interface AttachRequest {
   /** Empty for any; else the endpoint's name. */
   endpoint: string;
   timeoutMs: number;
+  /** Addresses that the pod wants to have, without length; empty for any. */
+  ips: string[];
+  /** The rest is for segments. Who joins by the same name again has the same addresses; empty for none. */
+  sticky: string;
+  /** Prefixes behind the pod. */
+  announces: string[];
+  /** What it serves, as "http" or "http:8080/tcp". */
+  services: string[];
+  /** Whether it may send from other addresses than its own. */
+  allowSpoofing: boolean;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -656,6 +666,11 @@ function createBaseAttachRequest(): AttachRequest {
     mechanism: "",
     endpoint: "",
     timeoutMs: 0,
+    ips: [],
+    sticky: "",
+    announces: [],
+    services: [],
+    allowSpoofing: false,
     _unknownFields: {},
   };
 }
@@ -682,6 +697,21 @@ export const AttachRequest: MessageFns<AttachRequest> = {
     }
     if (message.timeoutMs !== 0) {
       writer.uint32(56).uint32(message.timeoutMs);
+    }
+    for (const v of message.ips) {
+      writer.uint32(66).string(v!);
+    }
+    if (message.sticky !== "") {
+      writer.uint32(74).string(message.sticky);
+    }
+    for (const v of message.announces) {
+      writer.uint32(82).string(v!);
+    }
+    for (const v of message.services) {
+      writer.uint32(90).string(v!);
+    }
+    if (message.allowSpoofing !== false) {
+      writer.uint32(96).bool(message.allowSpoofing);
     }
     if (message._unknownFields !== undefined) {
       for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
@@ -766,6 +796,46 @@ export const AttachRequest: MessageFns<AttachRequest> = {
             message.timeoutMs = reader.uint32();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.ips.push(reader.string());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.sticky = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.announces.push(reader.string());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.services.push(reader.string());
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.allowSpoofing = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -816,6 +886,19 @@ export const AttachRequest: MessageFns<AttachRequest> = {
         : isSet(object.timeout_ms)
         ? globalThis.Number(object.timeout_ms)
         : 0,
+      ips: globalThis.Array.isArray(object?.ips)
+        ? object.ips.map((e: any) => globalThis.String(e))
+        : [],
+      sticky: isSet(object.sticky) ? globalThis.String(object.sticky) : "",
+      announces: globalThis.Array.isArray(object?.announces)
+        ? object.announces.map((e: any) => globalThis.String(e))
+        : [],
+      services: globalThis.Array.isArray(object?.services) ? object.services.map((e: any) => globalThis.String(e)) : [],
+      allowSpoofing: isSet(object.allowSpoofing)
+        ? globalThis.Boolean(object.allowSpoofing)
+        : isSet(object.allow_spoofing)
+        ? globalThis.Boolean(object.allow_spoofing)
+        : false,
     };
   },
 
@@ -848,6 +931,21 @@ export const AttachRequest: MessageFns<AttachRequest> = {
     if (message.timeoutMs !== 0) {
       obj.timeoutMs = Math.round(message.timeoutMs);
     }
+    if (message.ips?.length) {
+      obj.ips = message.ips;
+    }
+    if (message.sticky !== "") {
+      obj.sticky = message.sticky;
+    }
+    if (message.announces?.length) {
+      obj.announces = message.announces;
+    }
+    if (message.services?.length) {
+      obj.services = message.services;
+    }
+    if (message.allowSpoofing !== false) {
+      obj.allowSpoofing = message.allowSpoofing;
+    }
     return obj;
   },
 
@@ -871,6 +969,11 @@ export const AttachRequest: MessageFns<AttachRequest> = {
     message.mechanism = object.mechanism ?? "";
     message.endpoint = object.endpoint ?? "";
     message.timeoutMs = object.timeoutMs ?? 0;
+    message.ips = object.ips?.map((e) => e) || [];
+    message.sticky = object.sticky ?? "";
+    message.announces = object.announces?.map((e) => e) || [];
+    message.services = object.services?.map((e) => e) || [];
+    message.allowSpoofing = object.allowSpoofing ?? false;
     return message;
   },
 };
