@@ -24,22 +24,29 @@ export function parseLabels(words: readonly string[], option = "--label"): Recor
 }
 
 /** `172.16.1.0/24[,2001:db8:1::/112]`: one prefix per family, without host bits. */
-export function parseCidrs(text: string): string[] {
-  const cidrs = text.split(",").map((word) => parseCidr(word.trim()));
+export function parseCidrs(text: string, option = "--cidr"): string[] {
+  const cidrs = text.split(",").map((word) => parseCidr(word.trim(), option));
   const families = cidrs.map((cidr) => isIP(cidr.split("/")[0] ?? ""));
-  if (new Set(families).size !== families.length) throw usage(`--cidr takes one prefix per family, got "${text}"`);
+  if (new Set(families).size !== families.length) throw usage(`${option} takes one prefix per family, got "${text}"`);
   return cidrs;
 }
 
-function parseCidr(word: string): string {
+/** A prefix without host bits, in its shortest form. */
+export function parseCidr(word: string, option: string): string {
   const [address = "", length = "", ...rest] = word.split("/");
   const family = isIP(address);
   const bits = Number(length);
   if (family === 0 || rest.length > 0 || !/^\d{1,3}$/.test(length) || bits > (family === 4 ? 32 : 128))
-    throw usage(`--cidr takes ADDRESS/LENGTH such as 172.16.1.0/24 or 2001:db8:1::/112, got "${word}"`);
+    throw usage(`${option} takes ADDRESS/LENGTH such as 172.16.1.0/24 or 2001:db8:1::/112, got "${word}"`);
   const network = (family === 4 ? ipaddr.IPv4 : ipaddr.IPv6).networkAddressFromCIDR(word).toString();
-  if (ipaddr.parse(address).toString() !== network) throw usage(`--cidr ${word} has bits beyond its length; write ${network}/${bits}`);
+  if (ipaddr.parse(address).toString() !== network) throw usage(`${option} ${word} has bits beyond its length; write ${network}/${bits}`);
   return `${network}/${bits}`;
+}
+
+/** An address without length, in its shortest form. */
+export function parseIp(word: string, option: string): string {
+  if (isIP(word) === 0 || word.includes("%")) throw usage(`${option} takes an address such as 10.60.0.5 or fd60::5, got "${word}"`);
+  return ipaddr.parse(word).toString();
 }
 
 /** A name that the kernel takes for a link. */

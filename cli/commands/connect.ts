@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
+import { checkWishes } from "../../core/segment/wishes.js";
 import { timeLimit } from "../../rpc/signals.js";
-import { parseDuration, parseInterface, parseLabels, parseName } from "../check.js";
+import { parseCidr, parseDuration, parseInterface, parseIp, parseLabels, parseName } from "../check.js";
 import { command, optionsOf, type Shell, several } from "../command.js";
 import type { GlobalOptions } from "../context.js";
 import { type Format, outputOption, print } from "../output.js";
@@ -15,6 +16,11 @@ interface RequestOptions extends GlobalOptions, PodOptions {
   readonly label?: string[];
   readonly mechanism: string;
   readonly endpoint?: string;
+  readonly ip?: string[];
+  readonly sticky?: string;
+  readonly announce?: string[];
+  readonly service?: string[];
+  readonly allowSpoofing?: true;
   readonly timeout: string;
   readonly output: Format;
 }
@@ -27,6 +33,7 @@ export function requestCommand(shell: Shell): Command {
   const made = command("request-connection", "ask for a network service on behalf of a pod; the node keeps the connection", [
     "nsmctl --node paris-1 request-connection icmp --pod client",
     "nsmctl --connect-to unix:///run/isthmus/node.sock request-connection icmp --netns /run/netns/web --interface nsm0",
+    "nsmctl --node paris-1 request-connection plant --pod camera --ip 10.60.0.5 --service rtsp:554/tcp",
   ]).argument("<service>", "the network service's name");
   return withPodOptions(made)
     .option("--interface <name>", "the interface's name in the pod (default: the first free nsmN)")
@@ -37,6 +44,11 @@ export function requestCommand(shell: Shell): Command {
         .default("auto"),
     )
     .option("--endpoint <name>", "only this endpoint")
+    .option("--ip <address>", "an address that the pod wants to have; may be given several times", several)
+    .option("--sticky <name>", "in a segment: who joins by this name again has the same addresses")
+    .option("--announce <prefix>", "in a segment: a network behind the pod; may be given several times", several)
+    .option("--service <name[:port/tcp]>", "in a segment: what the pod serves, for DNS; may be given several times", several)
+    .option("--allow-spoofing", "in a segment: let the pod send from addresses that are not its own")
     .option("--timeout <duration>", "how long to wait", "15s")
     .addOption(outputOption())
     .action(async (service: string, _options: unknown, self: Command) => request(shell, service, optionsOf<RequestOptions>(self)));
@@ -67,6 +79,7 @@ async function request({ context }: Shell, service: string, options: RequestOpti
     labels: parseLabels(options.label ?? []),
     mechanism: options.mechanism,
     endpoint: options.endpoint === undefined ? "" : parseName("--endpoint", options.endpoint),
+    ...wishesOf(options),
     pod: podOf(options),
     timeoutMs,
   };
@@ -76,6 +89,14 @@ async function request({ context }: Shell, service: string, options: RequestOpti
     withNode(context.clock, url, (node) => node.attach(asked, limit.signal)),
   );
   await print(context, options.output, attachmentView(attachment), describe);
+}
+
+function wishesOf({ ip = [], sticky = "", announce = [], service = [], allowSpoofing }: RequestOptions) {
+  const ips = ip.map((word) => parseIp(word, "--ip"));
+  const announces = announce.map((word) => parseCidr(word, "--announce"));
+  const spoofing = allowSpoofing === true;
+  checkWishes({ addresses: ips, sticky, announces, services: service, spoofing });
+  return { ips, sticky, announces, services: service, allowSpoofing: spoofing };
 }
 
 function describe(view: ConnectionView): string {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { netnsUrl, parseCidrs, parseDuration, parseInterface, parseLabels, parseName } from "../../../cli/check.js";
+import { netnsUrl, parseCidr, parseCidrs, parseDuration, parseInterface, parseIp, parseLabels, parseName } from "../../../cli/check.js";
 import type { MeshError } from "../../../core/error.js";
 
 const refused = (code: string, words: RegExp) => (error: MeshError) => error.code === code && words.test(error.message);
@@ -33,6 +33,16 @@ describe("what the command line takes", () => {
     ["", /ADDRESS\/LENGTH/],
   ] as const)
     it(`no range "${text}"`, () => assert.throws(() => parseCidrs(text), refused("invalid", words)));
+
+  it("addresses", () => assert.deepEqual([parseIp("10.60.0.5", "--ip"), parseIp("FD60:0::5", "--ip")], ["10.60.0.5", "fd60::5"]));
+
+  for (const text of ["10.60.0.5/32", "10.60.0", "fe80::1%eth0", ""])
+    it(`no address "${text}"`, () => assert.throws(() => parseIp(text, "--ip"), refused("invalid", /--ip takes an address/)));
+
+  it("prefixes by the name of their option", () => {
+    assert.equal(parseCidr("192.168.10.0/24", "--announce"), "192.168.10.0/24");
+    assert.throws(() => parseCidr("192.168.10.1/24", "--announce"), refused("invalid", /--announce.*192\.168\.10\.0\/24/));
+  });
 
   it("interface names", () => assert.equal(parseInterface("nsm0"), "nsm0"));
 
