@@ -1,10 +1,12 @@
 import type { Command, Option } from "commander";
+import { kindOf } from "./kinds.js";
 
 /** What can be asked of the world outside the command line, each quick and never failing. */
 export interface Names {
   nodes(): string[];
   pods(): string[];
   services(): Promise<string[]>;
+  segments(): Promise<string[]>;
 }
 
 /** Words that may come next; `words` is the line after `nsmctl`, its last word is the one being typed, perhaps empty. */
@@ -23,18 +25,18 @@ export async function complete(program: Command, words: readonly string[], names
   return [...new Set(candidates)].filter((word) => word.startsWith(typed)).sort();
 }
 
-/** The command that the line has come to, and how many words of it are its arguments. */
-function walk(program: Command, words: readonly string[]): { readonly command: Command; readonly operands: number } {
+/** The command that the line has come to, and those of its words that are its arguments. */
+function walk(program: Command, words: readonly string[]): { readonly command: Command; readonly operands: readonly string[] } {
   let command = program;
-  let operands = 0;
+  const operands: string[] = [];
   for (let at = 0; at < words.length; at++) {
     const word = words[at] ?? "";
     if (word.startsWith("-")) {
       if (optionBefore(program, command, word) !== undefined) at++;
       continue;
     }
-    const sub = operands === 0 ? command.commands.find((one) => one.name() === word) : undefined;
-    if (sub === undefined) operands++;
+    const sub = operands.length === 0 ? command.commands.find((one) => one.name() === word) : undefined;
+    if (sub === undefined) operands.push(word);
     else command = sub;
   }
   return { command, operands };
@@ -53,22 +55,29 @@ function flags(program: Command, command: Command): string[] {
 async function valuesOf(option: Option, names: Names): Promise<string[]> {
   if (option.argChoices !== undefined) return option.argChoices;
   if (option.long === "--node") return names.nodes();
-  if (option.long === "--pod") return names.pods();
+  if (option.long === "--pod" || option.long === "--from") return names.pods();
+  if (option.long === "--segment") return await names.segments();
   return [];
 }
 
-async function next(command: Command, operands: number, names: Names): Promise<string[]> {
+async function next(command: Command, operands: readonly string[], names: Names): Promise<string[]> {
   const subs = command.commands.filter((sub) => !sub.name().startsWith("__")).map((sub) => sub.name());
   const all = command.registeredArguments;
-  const argument = all[operands] ?? (all.at(-1)?.variadic ? all.at(-1) : undefined);
+  const argument = all[operands.length] ?? (all.at(-1)?.variadic ? all.at(-1) : undefined);
   if (argument === undefined) return subs;
   if (argument.argChoices !== undefined) return argument.argChoices.filter((word, at, choices) => choices.indexOf(word) === at);
   const name = argument.name();
+  if (name === "segment") return wantsSegment(operands) ? await names.segments() : subs;
   if (name === "service") return [...subs, ...(await names.services())];
   if (name.startsWith("node|pod")) return [...subs, ...names.nodes(), ...names.pods()];
   if (name.startsWith("node|")) return [...subs, ...names.nodes()];
   if (name === "name" && command.parent?.name() === "pod") return [...subs, ...names.pods()];
   return subs;
+}
+
+/** `get members` goes on with a segment, `get nodes` does not. */
+function wantsSegment([kind]: readonly string[]): boolean {
+  return kind === undefined || kindOf(kind)?.of === "segment";
 }
 
 /** The script that a shell sources. */

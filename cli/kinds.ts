@@ -1,6 +1,15 @@
 import type { NodeClient } from "../rpc/node.js";
+import { type MemberView, rosterOf } from "./segment/roster.js";
+import { describedSegment, type SegmentView, segmentView } from "./segment/view.js";
+import type { RegistryClient } from "./session.js";
 import type { Row } from "./table.js";
 import { attachmentState, connectionView, endpointView, serviceView } from "./view.js";
+
+/** Whom a kind can ask; each is connected to only when it is asked. */
+export interface Sources {
+  node<T>(use: (node: NodeClient) => Promise<T>): Promise<T>;
+  registry<T>(use: (registry: RegistryClient) => Promise<T>): Promise<T>;
+}
 
 /** Something that `get` lists and `describe` shows. */
 export interface Kind {
@@ -8,8 +17,12 @@ export interface Kind {
   readonly plural: string;
   /** Whether every node of a site gives the same answer, so that any will do. */
   readonly siteWide: boolean;
+  /** What those listed are of, a word that follows; undefined where it is the whole node or site. */
+  readonly of?: "segment";
   readonly columns: readonly string[];
-  list(node: NodeClient, signal: AbortSignal): Promise<readonly object[]>;
+  list(from: Sources, signal: AbortSignal, of: string): Promise<readonly object[]>;
+  /** What `describe` shows of one, where that is more than is listed. */
+  describe?(item: never, from: Sources, signal: AbortSignal): Promise<object>;
   row(item: never): Row;
   /** What `describe` finds it by. */
   key(item: never): string;
@@ -36,7 +49,7 @@ export const kinds: readonly Kind[] = [
     plural: "services",
     siteWide: true,
     columns: ["name", "payload", "matches"],
-    list: async (node, signal) => (await node.listServices(signal)).map(serviceView),
+    list: ({ node }, signal) => node(async (one) => (await one.listServices(signal)).map(serviceView)),
     row: (item: ReturnType<typeof serviceView>) => ({ name: item.name, payload: item.payload, matches: item.matches.length }),
     key: (item: ReturnType<typeof serviceView>) => item.name,
   },
@@ -45,7 +58,7 @@ export const kinds: readonly Kind[] = [
     plural: "endpoints",
     siteWide: true,
     columns: ["name", "services", "labels", "url", "expires"],
-    list: async (node, signal) => (await node.listEndpoints(signal)).map(endpointView),
+    list: ({ node }, signal) => node(async (one) => (await one.listEndpoints(signal)).map(endpointView)),
     row: endpointRow,
     key: (item: ReturnType<typeof endpointView>) => item.name,
   },
@@ -54,7 +67,7 @@ export const kinds: readonly Kind[] = [
     plural: "connections",
     siteWide: false,
     columns: ["id", "service", "endpoint", "state", "mechanism", "encrypted", "path"],
-    list: async (node, signal) => (await node.listConnections(signal)).map(connectionView),
+    list: ({ node }, signal) => node(async (one) => (await one.listConnections(signal)).map(connectionView)),
     row: (item: ReturnType<typeof connectionView>) => ({ ...item, ...flat(item) }),
     key: (item: ReturnType<typeof connectionView>) => item.id,
   },
@@ -63,7 +76,7 @@ export const kinds: readonly Kind[] = [
     plural: "attachments",
     siteWide: false,
     columns: ["id", "pod", "service", "endpoint", "interface", "addresses", "mechanism", "encrypted", "state", "heals"],
-    list: async (node, signal) => (await node.listAttachments(signal)).map(attachmentState),
+    list: ({ node }, signal) => node(async (one) => (await one.listAttachments(signal)).map(attachmentState)),
     row: (item: ReturnType<typeof attachmentState>) => ({ ...item, ...flat(item) }),
     key: (item: ReturnType<typeof attachmentState>) => item.id,
   },
@@ -72,7 +85,7 @@ export const kinds: readonly Kind[] = [
     plural: "forwarders",
     siteWide: false,
     columns: ["name", "services", "labels", "url", "expires"],
-    list: async (node, signal) => (await node.listForwarders(signal)).map(endpointView),
+    list: ({ node }, signal) => node(async (one) => (await one.listForwarders(signal)).map(endpointView)),
     row: endpointRow,
     key: (item: ReturnType<typeof endpointView>) => item.name,
   },
@@ -81,10 +94,39 @@ export const kinds: readonly Kind[] = [
     plural: "nodes",
     siteWide: true,
     columns: ["name", "site", "url", "forwarders"],
-    list: async (node, signal) =>
-      (await node.listNodes(signal)).map(({ name, site, nsmgrUrl, forwarders }) => ({ name, site, url: nsmgrUrl, forwarders })),
+    list: ({ node }, signal) =>
+      node(async (one) =>
+        (await one.listNodes(signal)).map(({ name, site, nsmgrUrl, forwarders }) => ({ name, site, url: nsmgrUrl, forwarders })),
+      ),
     row: (item: { name: string; site: string; url: string; forwarders: string[] }) => ({ ...item, forwarders: item.forwarders.join(",") }),
     key: (item: { name: string }) => item.name,
+  },
+  {
+    name: "segment",
+    plural: "segments",
+    siteWide: true,
+    columns: ["name", "layer", "prefixes", "sites", "mtu", "dnsDomain", "home", "version"],
+    list: ({ registry }, signal) => registry(async ({ segments }) => (await segments.list(signal)).map(segmentView)),
+    row: (item: SegmentView) => ({
+      ...{ name: item.name, layer: item.layer, prefixes: item.prefixes.join(","), sites: item.sites.join(",") },
+      ...{ mtu: item.mtu, dnsDomain: item.dnsDomain, home: item.home, version: item.version },
+    }),
+    key: (item: SegmentView) => item.name,
+    describe: (item: SegmentView, { node }, signal) =>
+      node(async (one) => describedSegment(item, rosterOf(await one.listEndpoints(signal), item.name))),
+  },
+  {
+    name: "member",
+    plural: "members",
+    siteWide: true,
+    of: "segment",
+    columns: ["name", "node", "site", "addresses", "mac", "announces", "services"],
+    list: ({ node }, signal, of) => node(async (one) => rosterOf(await one.listEndpoints(signal), of).members),
+    row: ({ addresses, announces, services, ...rest }: MemberView) => ({
+      ...{ name: rest.name, node: rest.node, site: rest.site, mac: rest.mac },
+      ...{ addresses: addresses.join(","), announces: announces.join(","), services: services.join(",") },
+    }),
+    key: (item: MemberView) => item.name,
   },
 ];
 

@@ -3,14 +3,18 @@ import type { Shell } from "./command.js";
 import { completeCommand, completionCommand } from "./commands/completion.js";
 import { closeCommand, requestCommand } from "./commands/connect.js";
 import { describeCommand, getCommand } from "./commands/get.js";
+import { graphCommand } from "./commands/graph.js";
 import { labCommand } from "./commands/lab.js";
 import { nodeCommand } from "./commands/node.js";
+import { pingCommand } from "./commands/ping.js";
 import { policyCommand } from "./commands/policy.js";
+import { applyCommand, createCommand, deleteCommand } from "./commands/segment.js";
 import { serveCommand, unserveCommand } from "./commands/serve.js";
 import { siteCommand } from "./commands/site.js";
 import { traceCommand } from "./commands/trace.js";
 import type { Context } from "./context.js";
 import { exitCode, explain } from "./errors.js";
+import { withLabPrefix } from "./labPrefix.js";
 
 /** Runs one command line to its exit code: 0 done, 1 failed, 2 wrong use (`lab exec`: what the command gave). */
 export async function run(context: Context, words: readonly string[]): Promise<number> {
@@ -38,9 +42,8 @@ export async function run(context: Context, words: readonly string[]): Promise<n
 
 /** The whole command tree. */
 export function build(shell: Shell): Command {
-  const program = new Command("nsmctl")
+  const program = withLabPrefix(new Command("nsmctl"))
     .description("Isthmus on the command line: ask for network services, serve them, look inside, raise a lab")
-    .option("--prefix <name>", "the lab's prefix", "nsm")
     .option("--node <name>", "a node of the lab")
     .option("--connect-to <url>", "an nsmgr's isthmus.v1 socket, unix:///PATH (default: NSM_CONNECT_TO)")
     .version(version, "--version", "print the version")
@@ -53,6 +56,11 @@ export function build(shell: Shell): Command {
     getCommand,
     describeCommand,
     traceCommand,
+    applyCommand,
+    createCommand,
+    deleteCommand,
+    pingCommand,
+    graphCommand,
     nodeCommand,
     siteCommand,
     policyCommand,

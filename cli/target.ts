@@ -40,16 +40,22 @@ export function targetOf(context: Context, options: GlobalOptions, preferred?: (
   return inLab(lab, name);
 }
 
+/** A node of the lab for what every node of a site knows: of the site that --registry names, else the first. */
+export function anyNode({ registry }: { readonly registry?: string }): (lab: LabRecord) => string | undefined {
+  return ({ nodes }) => (nodes.find(({ site }) => site === registry) ?? nodes[0])?.name;
+}
+
 /** What `--registry` says of itself. */
 export const registryOption =
-  "the registry's isthmus.v1 socket, or a site of the lab (default: the lab's first, else that of this machine)";
+  "the registry's isthmus.v1 socket, or a site of the lab (default: that of --node, else the lab's first, else that of this machine)";
 
-/** The isthmus.v1 socket of a registry: the one that is named by its socket or a lab's site, else the first of the lab, else that of this machine. */
+/** The isthmus.v1 socket of a registry: named by its socket or a lab's site, else that of the lab's node, else the lab's first. */
 export function registryTarget(options: GlobalOptions & { readonly registry?: string }): string {
   const { registry, prefix } = options;
   const lab = readLab(prefix);
   const sites = lab?.sites ?? [];
-  const site = registry === undefined ? sites[0] : sites.find(({ name }) => name === registry);
+  const wanted = registry ?? lab?.nodes.find(({ name }) => name === options.node)?.site;
+  const site = wanted === undefined ? sites[0] : sites.find(({ name }) => name === wanted);
   if (lab !== undefined && site !== undefined) return `unix://${nodeFiles(prefix, registryOf(lab, site.name).name).admin("registry")}`;
   if (registry === undefined) return "unix:///run/isthmus/registry-admin.sock";
   if (/^[/:]|:\/\//.test(registry)) return socketUrl(registry);
@@ -64,9 +70,13 @@ export function podOf(options: GlobalOptions & PodOptions): PodReference {
   return { ...placeOf(options), labels };
 }
 
-function placeOf(options: GlobalOptions & PodOptions): { readonly name: string; readonly netnsUrl: string } {
+/** Where the pod is that the options name; `flag` is the one for a lab's pod. */
+export function placeOf(
+  options: GlobalOptions & { readonly [key in "pod" | "netns" | "pid"]?: string | undefined },
+  flag = "--pod",
+): { readonly name: string; readonly netnsUrl: string } {
   const given = [options.pod, options.netns, options.pid].filter((one) => one !== undefined);
-  if (given.length !== 1) throw usage("name the pod with one of --pod NAME, --netns PATH or --pid N");
+  if (given.length !== 1) throw usage(`name the pod with one of ${flag} NAME, --netns PATH or --pid N`);
   if (options.pod !== undefined) return labPod(options, options.pod);
   if (options.pid === undefined) return { name: "", netnsUrl: netnsUrl(options.netns ?? "") };
   if (!/^[1-9]\d{0,9}$/.test(options.pid)) throw usage(`--pid takes the number of a process, got "${options.pid}"`);

@@ -4,8 +4,8 @@ import { command, optionsOf, type Shell } from "../command.js";
 import { complete, scripts } from "../completion.js";
 import type { Context, GlobalOptions } from "../context.js";
 import { type LabRecord, readLab } from "../lab/record.js";
-import { withNode } from "../session.js";
-import { targetOf } from "../target.js";
+import { withNode, withSite } from "../session.js";
+import { registryTarget, targetOf } from "../target.js";
 
 const answerWithinMs = 1_000;
 
@@ -32,6 +32,7 @@ export function completeCommand({ context }: Shell): Command {
         nodes: () => lab?.nodes.map(({ name }) => name) ?? [],
         pods: () => lab?.pods.map(({ name }) => name) ?? [],
         services: () => services(context, options),
+        segments: () => segments(context, options),
       });
       context.out(found.map((word) => `${word}\n`).join(""));
     });
@@ -61,6 +62,16 @@ async function services(context: Context, options: GlobalOptions): Promise<strin
     const { url } = targetOf(context, options, (lab) => lab.nodes[0]?.name);
     using limit = timeLimit(context.clock, answerWithinMs, context.signal);
     const found = await withNode(context.clock, url, (node) => node.listServices(limit.signal));
+    return found.map(({ name }) => name);
+  } catch {
+    return [];
+  }
+}
+
+async function segments(context: Context, options: GlobalOptions): Promise<string[]> {
+  try {
+    using limit = timeLimit(context.clock, answerWithinMs, context.signal);
+    const found = await withSite(context.clock, registryTarget(options), (registry) => registry.segments.list(limit.signal));
     return found.map(({ name }) => name);
   } catch {
     return [];

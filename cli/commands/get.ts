@@ -3,28 +3,39 @@ import { MeshError } from "../../core/error.js";
 import { command, optionsOf, type Shell } from "../command.js";
 import type { Context, GlobalOptions } from "../context.js";
 import { usage } from "../errors.js";
-import { type Kind, kindOf, kinds } from "../kinds.js";
+import { type Kind, kindOf, kinds, type Sources } from "../kinds.js";
 import { type Format, outputOption, print, yaml } from "../output.js";
 import { withProgress } from "../progress.js";
-import { withNode } from "../session.js";
+import { withNode, withSite } from "../session.js";
 import { type Row, table } from "../table.js";
-import { targetOf } from "../target.js";
+import { anyNode, registryOption, registryTarget, targetOf } from "../target.js";
 
 interface ReadOptions extends GlobalOptions {
+  readonly registry?: string;
   readonly output: Format;
 }
 
-const words = kinds.flatMap((kind) => [kind.plural, kind.name]);
+const words = (some: readonly Kind[]) => some.flatMap((kind) => [kind.plural, kind.name]);
+/** Of which each has a name of its own in the whole site. */
+const described = kinds.filter((kind) => kind.of === undefined);
 
 /** `get KIND`. */
 export function getCommand(shell: Shell): Command {
-  return command("get", "list what a node knows", ["nsmctl --node paris-1 get connections", "nsmctl --node paris-1 get services -o json"])
-    .addArgument(new Argument("<kind>", "what to list").choices(words))
+  return command("get", "list what a node knows", [
+    "nsmctl --node paris-1 get connections",
+    "nsmctl --node paris-1 get services -o json",
+    "nsmctl get segments",
+    "nsmctl get members plant",
+  ])
+    .addArgument(new Argument("<kind>", "what to list").choices(words(kinds)))
+    .argument("[segment]", "for members: of which segment")
+    .option("--registry <url|site>", registryOption)
     .addOption(outputOption())
-    .action(async (word: string, _options: unknown, self: Command) => {
+    .action(async (word: string, of: string | undefined, _options: unknown, self: Command) => {
       const options = optionsOf<ReadOptions>(self);
-      const kind = need(word);
-      await print(shell.context, options.output, await list(shell.context, kind, options), (items) => rows(kind, items));
+      const kind = need(word, of);
+      const items = await asked(shell.context, kind, options, (from) => kind.list(from, shell.context.signal, of ?? ""));
+      await print(shell.context, options.output, items, (found) => rows(kind, found));
     });
 }
 
@@ -33,27 +44,38 @@ export function describeCommand(shell: Shell): Command {
   return command("describe", "show one thing with all that is known of it", [
     "nsmctl --node paris-1 describe service icmp",
     "nsmctl --node paris-1 describe node paris-1 -o json",
+    "nsmctl describe segment plant",
   ])
-    .addArgument(new Argument("<kind>", "what it is").choices(words))
+    .addArgument(new Argument("<kind>", "what it is").choices(words(described)))
     .argument("<name>", "its name, or its id or the beginning of it")
+    .option("--registry <url|site>", registryOption)
     .addOption(outputOption())
     .action(async (word: string, name: string, _options: unknown, self: Command) => {
       const options = optionsOf<ReadOptions>(self);
       const kind = need(word);
-      await print(shell.context, options.output, one(kind, await list(shell.context, kind, options), name), yaml);
+      const { signal } = shell.context;
+      const item = await asked(shell.context, kind, options, async (from) => {
+        const found = one(kind, await kind.list(from, signal, ""), name);
+        return kind.describe === undefined ? found : await kind.describe(found as never, from, signal);
+      });
+      await print(shell.context, options.output, item, yaml);
     });
 }
 
-async function list(context: Context, kind: Kind, options: GlobalOptions): Promise<readonly object[]> {
-  const { url } = targetOf(context, options, kind.siteWide ? (lab) => lab.nodes[0]?.name : undefined);
-  return await withProgress(context, `asking for ${kind.plural}`, () =>
-    withNode(context.clock, url, (node) => kind.list(node, context.signal)),
-  );
+function asked<T>(context: Context, kind: Kind, options: ReadOptions, ask: (from: Sources) => Promise<T>): Promise<T> {
+  const from: Sources = {
+    node: (use) => withNode(context.clock, targetOf(context, options, kind.siteWide ? anyNode(options) : undefined).url, use),
+    registry: (use) => withSite(context.clock, registryTarget(options), use),
+  };
+  return withProgress(context, `asking for ${kind.plural}`, () => ask(from));
 }
 
-function need(word: string): Kind {
+function need(word: string, of?: string): Kind {
   const kind = kindOf(word);
-  if (kind === undefined) throw usage(`"${word}" is none of ${words.join(", ")}`);
+  if (kind === undefined) throw usage(`"${word}" is none of ${words(kinds).join(", ")}`);
+  if (kind.of !== undefined && of === undefined) throw usage(`say of which ${kind.of}: \`nsmctl get ${kind.plural} NAME\``);
+  if (kind.of === undefined && of !== undefined)
+    throw usage(`\`nsmctl get ${kind.plural}\` takes no name, got "${of}"; see \`nsmctl describe\``);
   return kind;
 }
 

@@ -8,9 +8,13 @@ import { type LabRecord, needLab } from "./record.js";
 
 /** Runs a command in the namespace of a node, a pod, `wan` or `NODE/mesh`, with this terminal. Resolves to its exit code. */
 export async function execIn(context: Context, prefix: string, where: string, command: readonly string[]): Promise<number> {
-  const namespace = namespaceOf(needLab(prefix), where);
+  return await execAt(context, netnsPath(namespaceOf(needLab(prefix), where)), command);
+}
+
+/** The same in the network namespace at that path. */
+export async function execAt(context: Context, path: string, command: readonly string[]): Promise<number> {
   const [file = "", ...args] = command;
-  const child = within(netnsPath(namespace), () => spawn(file, args, { stdio: "inherit" }));
+  const child = within(path, () => spawn(file, args, { stdio: "inherit" }));
   return await ended(child, file, context.signal);
 }
 

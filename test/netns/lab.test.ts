@@ -119,6 +119,29 @@ describe("a lab", function () {
     assert.match(missing.stderr, /no-such-command/);
   });
 
+  it("pings from a pod, and passes on how it ended", async () => {
+    await lab.pod("pinger", "tokyo-1");
+    await lab.exec("pod-pinger", "ip", "link", "set", "lo", "up");
+    assert.match(await lab.ctl("ping", "127.0.0.1", "--from", "pinger", "--count", "2"), /2 packets transmitted, 2 received/);
+    assert.match(await lab.ctl("ping", "127.0.0.1", "--netns", lab.netns("pod-pinger"), "--count", "1"), /1 received/);
+    const nowhere = await lab.tryCtl("ping", "10.99.0.1", "--from", "pinger", "--count", "1");
+    assert.equal(nowhere.code, 2, "as ping ends where there is no way");
+    const nobody = await lab.tryCtl("ping", "camera", "--from", "pinger");
+    assert.equal(nobody.code, 1);
+    assert.match(nobody.stderr, /no member camera in any segment; nobody is there/);
+    await lab.ctl("lab", "pod", "remove", "pinger");
+  });
+
+  it("is drawn with all of its sites", async () => {
+    const { sites } = await lab.json<{ readonly sites: unknown }>("graph");
+    assert.deepEqual(sites, [
+      { name: "paris", nodes: ["paris-1"] },
+      { name: "tokyo", nodes: ["tokyo-1"] },
+    ]);
+    assert.match(await lab.ctl("graph"), /^flowchart LR\n {2}subgraph site1\["paris"\]\n {4}node2\["paris-1"\]\n {2}end\n/);
+    assert.doesNotMatch(await lab.ctl("--node", "tokyo-1", "graph"), /paris/);
+  });
+
   it("kills one program, a node's, a site's registry, and starts them again", async () => {
     const stopped = async () =>
       (await status()).programs.filter((one) => one.state === "stopped").map((one) => `${one.node} ${one.program}`);

@@ -80,6 +80,28 @@ describe("nsmctl", () => {
     ["request-connection x --pid 1 --announce 10.60.0.1/16", /--announce 10\.60\.0\.1\/16 has bits beyond its length/],
     ["request-connection x --pid 1 --service http:80", /http:8080\/tcp`; got "http:80"/],
     ["request-connection x --pid 1 --sticky A", /camera-1; got "A"/],
+    ["get members", /say of which segment: `nsmctl get members NAME`/],
+    ["get nodes paris-1", /takes no name, got "paris-1"/],
+    ["describe member camera", /services/],
+    ["apply", /--file/],
+    ["apply -f /nowhere/segment.yaml", /\/nowhere\/segment.yaml cannot be read/],
+    ["apply -f package.json", /package.json, line 3: the key "version" is not known; a segment has kind, name/],
+    ["create segment plant", /--layer/],
+    ["create segment plant --layer l4", /l2, l3/],
+    [
+      "create segment plant --layer l3 --prefix 10.60.0.1/16",
+      /--prefix 10\.60\.0\.1\/16 has bits beyond its length; write 10\.60\.0\.0\/16/,
+    ],
+    ["create segment plant --layer l3 --prefix 10.60.0.0/16,10.61.0.0/16", /--prefix takes one prefix per family/],
+    ["create segment plant --layer l3 --mtu big", /--mtu takes auto or a number of bytes/],
+    ["create segment plant --layer l3 --allow-label role", /--allow-label takes key=value/],
+    ["create segment plant --layer l3 --registry rome", /--registry takes unix:\/\/\/PATH or a site of the lab/],
+    ["get nodes --prefix 10.60.0.0/16", /--prefix takes the name of a lab here, which has no slash, got "10\.60\.0\.0\/16"/],
+    ["delete segment a/b", /a segment's name/],
+    ["ping camera", /--from NAME, --netns PATH or --pid N/],
+    ["ping camera --pid 1 --count 0", /--count takes a number/],
+    ["graph -o dot", /mermaid, json/],
+    ["graph --connect-to ftp://x", /ftp/],
     ["policy apply", /--file/],
     ["policy apply -f /nowhere/policy.yaml", /\/nowhere\/policy.yaml cannot be read/],
     ["policy apply -f package.json", /package.json, line 2: the key "name" is not known; a policy has allow/],
@@ -166,7 +188,12 @@ describe("progress", () => {
 });
 
 describe("completion", () => {
-  const names = { nodes: () => ["paris-1", "tokyo-1"], pods: () => ["client", "server"], services: async () => ["icmp"] };
+  const names = {
+    nodes: () => ["paris-1", "tokyo-1"],
+    pods: () => ["client", "server"],
+    services: async () => ["icmp"],
+    segments: async () => ["plant"],
+  };
   const after = (line: string) => complete(tree, line.split(" "), names);
 
   for (const [line, expected] of [
@@ -184,6 +211,17 @@ describe("completion", () => {
     ["request-connection icmp --pod c", ["client"]],
     ["request-connection icmp --mechanism ", ["auto", "node-tunnel", "vxlan", "wireguard"]],
     ["get nodes -o ", ["json", "table", "yaml"]],
+    ["get mem", ["member", "members"]],
+    ["get members ", ["plant"]],
+    ["get nodes ", []],
+    ["describe seg", ["segment", "segments"]],
+    ["describe mem", []],
+    ["create ", ["segment"]],
+    ["create segment plant --layer ", ["l2", "l3"]],
+    ["delete segment ", ["plant"]],
+    ["ping camera --segment ", ["plant"]],
+    ["ping camera --from c", ["client"]],
+    ["graph -o ", ["json", "mermaid"]],
     ["lab up --und", ["--underlay"]],
     ["completion ", ["bash", "fish", "zsh"]],
   ] as const)

@@ -1,0 +1,48 @@
+import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import type { Roster } from "./roster.js";
+
+/** What was applied, and what the registry has added. */
+export interface SegmentView {
+  readonly name: string;
+  readonly layer: string;
+  readonly prefixes: readonly string[];
+  readonly sites: readonly string[];
+  /** "auto": the least that all ways between its nodes carry. */
+  readonly mtu: number | "auto";
+  readonly dnsDomain: string;
+  readonly allowLabels: Readonly<Record<string, string>>;
+  readonly exclude: readonly string[];
+  readonly floodUnknown: boolean;
+  /** The site where it was made. */
+  readonly home: string;
+  readonly version: number;
+  readonly created: string;
+  /** What each site may give out. */
+  readonly siteBlocks: Readonly<Record<string, readonly string[]>>;
+}
+
+export function segmentView(segment: Segment): SegmentView {
+  const { name, layer, prefixes, sites, mtu, dnsDomain, allowLabels, exclude, floodUnknown, home, version, createdMs } = segment;
+  return {
+    ...{ name, layer, prefixes, sites: sites.length === 0 ? [home] : sites, mtu: mtu === 0 ? "auto" : mtu, dnsDomain },
+    ...{ allowLabels, exclude, floodUnknown, home, version, created: new Date(createdMs).toISOString() },
+    siteBlocks: Object.fromEntries(segment.siteBlocks.map((blocks) => [blocks.site, blocks.prefixes])),
+  };
+}
+
+/** All that is known of a segment; its members by number, for they may be many. */
+export function describedSegment(view: SegmentView, { nodes, members }: Roster): object {
+  return {
+    ...view,
+    nodes: nodes.map(({ node, site, blocks, at, abroad, vni, members: here, id, publicKey }) => ({
+      ...{ name: node, site, members: here, blocks, tunnel: at, tunnelFromOtherSites: abroad, vni, id, publicKey },
+    })),
+    members: members.length,
+  };
+}
+
+/** In a few words, for one line. */
+export function segmentWords({ name, layer, prefixes, sites, version }: SegmentView): string {
+  const addresses = prefixes.length === 0 ? "without addresses" : prefixes.join(" and ");
+  return `${name}: version ${version}, ${layer}, ${addresses}, in ${sites.join(", ")}`;
+}
