@@ -49,7 +49,7 @@ export function anyNode({ registry }: { readonly registry?: string }): (lab: Lab
 export const registryOption =
   "the registry's isthmus.v1 socket, or a site of the lab (default: that of --node, else the lab's first, else that of this machine)";
 
-/** The isthmus.v1 socket of a registry: the one that is named by its socket or a lab's site, else that of the lab's node, else its first. */
+/** The isthmus.v1 socket of a registry: named by its socket or a lab's site, else that of the lab's node, else the lab's first. */
 export function registryTarget(options: GlobalOptions & { readonly registry?: string }): string {
   const { registry, prefix } = options;
   const lab = readLab(prefix);

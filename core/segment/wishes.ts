@@ -58,7 +58,7 @@ export function wishContext({ addresses, sticky, announces, services, spoofing }
   };
 }
 
-/** What a connection, or the request for one, wants of a segment; its addresses are those that it has, once it has them. Throws "invalid". */
+/** What a connection, or the request for one, wants of a segment: addresses that it has already, once it has some. Throws "invalid". */
 export function joinWishes(conn: Connection): JoinWishes {
   const { extraContext }: Pick<ConnectionContext, "extraContext"> = contextOf(conn);
   const text = (key: string) => (Object.hasOwn(extraContext, key) ? (extraContext[key] ?? "") : "");
