@@ -1,6 +1,6 @@
 import type { Connection } from "../api/gen/connection/connection.js";
 import type { Element } from "./chain.js";
-import { ipContextOf, withIpContext } from "./context.js";
+import { contextOf, ipContextOf, withIpContext } from "./context.js";
 import { MeshError } from "./error.js";
 import type { UsedPrefixes } from "./ipam/prefixBag.js";
 
@@ -13,6 +13,12 @@ export function excludedPrefixes(prefixes: () => readonly string[]): Element {
 }
 
 /**
+ * Where an answer says that it overlaps with the client's other connections on purpose ("true"): only what is sent from its own address
+ * takes its routes. So a pod is in two segments with the same addresses. ConnectionContext.extra_context.
+ */
+export const BESIDE = "isthmus.beside";
+
+/**
  * Excludes what the client's other connections use, and refuses ("conflict") an answer that uses it all the same.
  * For the client's side: two services whose ranges overlap then give one pod addresses that do not.
  */
@@ -22,6 +28,7 @@ export function excludedByOthers(others: (conn: Connection) => UsedPrefixes): El
     async request(call, next) {
       const used = others(call.connection);
       const conn = await next.request({ ...call, connection: excluding(call.connection, used.prefixes) });
+      if (contextOf(conn).extraContext[BESIDE] === "true") return conn;
       for (const given of usedPrefixes(conn))
         if (used.meets(given))
           throw new MeshError("conflict", `${conn.networkService} gave ${given}, which another connection of the client has already`);

@@ -3,14 +3,15 @@ import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { Call, Element } from "../../core/chain.js";
 import { contextOf, ipContextOf, withContext } from "../../core/context.js";
 import { MeshError } from "../../core/error.js";
-import { parseRange, type Range } from "../../core/ipam/address.js";
+import { BESIDE } from "../../core/excluded.js";
+import { parseRange, type Range, rangesMeet } from "../../core/ipam/address.js";
 import { mechanismName, NODE_TUNNEL } from "../../core/mechanism.js";
 import { firstSegment, withOwnMetrics } from "../../core/path.js";
 import { membershipName } from "../../core/segment/membership.js";
 import { type JoinWishes, joinWishes } from "../../core/segment/wishes.js";
 import { UP } from "../../core/states.js";
 import { inPart } from "../../core/trace.js";
-import { parseAddress } from "../addresses.js";
+import { hostPrefix, parseAddress } from "../addresses.js";
 import type { Announce } from "../connect.js";
 import type { KernelSide } from "../crossConnect.js";
 import { accept, type Ways } from "../mechanisms/choice.js";
@@ -57,8 +58,10 @@ async function joined(parts: JoinParts, segment: Segment, call: Call): Promise<C
   const before = parts.segments.member(id)?.member;
   const side = (await accept(parts.ways, call, before?.side)) as KernelSide;
   const admit = async (local: LocalSegment): Promise<KeptMember> => {
-    const addresses = before?.addresses ?? (await local.leases.take(wishes.addresses, excluded(call.connection, segment), call.signal));
-    const beside = before?.beside ?? parts.segments.meets(side.pod, segment.prefixes, id);
+    const others = parts.segments.of(side.pod, id);
+    const out = [...excluded(call.connection, segment), ...others.addresses.map(hostPrefix)];
+    const addresses = before?.addresses ?? (await local.leases.take(wishes.addresses, out, call.signal));
+    const beside = before?.beside ?? anyMeet(segment.prefixes, others.prefixes);
     const member = memberOf(call.connection, wishes, { id, side, addresses, beside, sequence: before?.sequence ?? 1 }, local);
     return { member, connection: answer(parts, local, call.connection, member) };
   };
@@ -107,6 +110,7 @@ function answer({ forwarder }: JoinParts, local: LocalSegment, conn: Connection,
     ipContext: ip,
     MTU: lower(contextOf(conn).MTU, local.mtu),
     ...(dnsDomain === "" ? {} : { dnsContext: { configs: [resolver] } }),
+    ...(member.beside ? { extraContext: { ...contextOf(conn).extraContext, [BESIDE]: "true" } } : {}),
   });
   const named = {
     ...answered,
@@ -133,6 +137,10 @@ function sideMetrics({ mechanism, name }: KernelSide): Record<string, string> {
 function excluded(conn: Connection, { prefixes }: Segment): string[] {
   const isAll = (excludes: string) => prefixes.some((prefix) => covers(parseRange(excludes), parseRange(prefix)));
   return ipContextOf(conn).excludedPrefixes.filter((prefix) => !isAll(prefix));
+}
+
+function anyMeet(some: readonly string[], others: readonly string[]): boolean {
+  return some.some((prefix) => others.some((other) => rangesMeet(parseRange(prefix), parseRange(other))));
 }
 
 function covers(a: Range, b: Range): boolean {

@@ -11,7 +11,7 @@ import { type KeptMember, type LocalParts, LocalSegment } from "./local.js";
 import { Names, type OpenNames } from "./names.js";
 import { type Part, partKey, type Remote } from "./part.js";
 import type { Pulse } from "./pulse.js";
-import { Remotes } from "./remotes.js";
+import { type Remembered, Remotes } from "./remotes.js";
 import type { Space } from "./space.js";
 import { Telling, type TellingParts } from "./telling.js";
 import type { Trunks } from "./trunks.js";
@@ -50,7 +50,7 @@ export class Presence implements AsyncDisposable {
   #announced: Promise<void> | undefined;
 
   constructor(part: Part, { kernel, netns }: Space, parts: PresenceParts) {
-    const { blocks, endpoints, pulse, own, clock, log } = parts;
+    const { blocks, endpoints, pulse, own, store, clock, log } = parts;
     const { name } = part.segment;
     this.#parts = parts;
     this.local = new LocalSegment(part, {
@@ -62,9 +62,9 @@ export class Presence implements AsyncDisposable {
     this.#telling = new Telling(this.local, parts);
     this.#names = new Names({ ...parts, netns });
     this.#remotes = new Remotes({
-      ...{ segment: name, own: own.id, endpoints, clock, log },
+      ...{ segment: name, own: own.id, endpoints, clock, log, restored: store.get<Remembered>(remotesKey(name)) ?? [] },
       answers: (tunnel) => pulse.answers(tunnel),
-      onChange: (remotes) => this.#heard(remotes),
+      onChange: () => this.#heard(),
       onLost: (lost) => parts.publications.again(lost),
     });
   }
@@ -79,8 +79,9 @@ export class Presence implements AsyncDisposable {
   }
 
   /** Goes on with the members that an earlier run left. */
-  async resume(kept: readonly KeptMember[], remotes: readonly Remote[]): Promise<void> {
-    for (const { tunnel, publicKey } of remotes) this.#met.add(`${tunnel} ${publicKey}`);
+  async resume(kept: readonly KeptMember[]): Promise<void> {
+    const remotes = this.#remotes.list();
+    for (const remote of remotes) this.#isNews(remote);
     await this.local.start(kept, remotes);
     for (const { member } of kept) this.#telling.add(member.id);
     await this.#name();
@@ -173,12 +174,12 @@ export class Presence implements AsyncDisposable {
     return this.#remotes.list().filter(({ tunnel }) => this.#parts.pulse.answers(tunnel));
   }
 
-  #heard(remotes: readonly Remote[]): void {
+  #heard(): void {
     if (this.#stop.signal.aborted) return;
     const { log, store, trunks } = this.#parts;
     const living = this.#living();
     if (this.#announced !== undefined) for (const remote of living) if (this.#isNews(remote)) trunks.meet(remote, this.#stop.signal);
-    const known = store.put(remotesKey(this.name), remotes).then(() => this.local.know(living));
+    const known = store.put(remotesKey(this.name), this.#remotes.remembered).then(() => this.local.know(living));
     this.#tellNames(living);
     background(log, "taking over the nodes of a segment", known, { segment: this.name });
   }

@@ -15,6 +15,8 @@ export interface RemotesParts {
   /** The SPIFFE id of this node's forwarder: what it said itself is no news. */
   readonly own: string;
   readonly endpoints: EndpointRegistry;
+  /** What an earlier run knew last. It holds as long as those nodes answer, until they say it again. */
+  readonly restored: Remembered;
   /** Whether a node that is not registered any more still answers in the node tunnel. */
   readonly answers: (tunnel: string) => boolean;
   readonly onChange: (remotes: readonly Remote[]) => void;
@@ -28,6 +30,9 @@ export interface RemotesParts {
 const gatherMs = 10;
 /** A node whose registration ended without a farewell is kept so long while it answers: only its programs may be away. */
 const lingerMs = 600_000;
+
+/** What was said last, by the name of the endpoint. JSON: it is kept on disk. */
+export type Remembered = readonly (readonly [name: string, membership: Membership])[];
 
 interface Known {
   readonly membership: Membership;
@@ -49,6 +54,7 @@ export class Remotes implements AsyncDisposable {
 
   constructor(parts: RemotesParts) {
     this.#parts = parts;
+    for (const [name, membership] of parts.restored) this.#known.set(name, { membership, endedAt: parts.clock.monotonic() });
     this.listed = new Promise((resolve) => {
       this.#first = resolve;
     });
@@ -65,6 +71,10 @@ export class Remotes implements AsyncDisposable {
     }
     const sorted = [...nodes.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
     return sorted.map((node) => ({ ...node, tunnel: tunnelAddress(node.id), members: members.get(node.id) ?? [] }));
+  }
+
+  get remembered(): Remembered {
+    return [...this.#known].map(([name, { membership }]) => [name, membership]);
   }
 
   /** Tells of them again, as after somebody stopped answering. */

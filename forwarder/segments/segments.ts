@@ -1,13 +1,12 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
-import { parseRange, rangesMeet } from "../../core/ipam/address.js";
 import { Serial } from "../../core/serial.js";
 import { siteName } from "../../core/siteNames.js";
 import type { Netns } from "../../kernel/model.js";
 import { type Claims, claimVni, interfaceClaim, vniClaim } from "../claims.js";
 import type { KnownSegments } from "./known.js";
 import { type KeptMember, type LocalSegment, restoredMembers } from "./local.js";
-import { type Part, partKey, type Remote } from "./part.js";
-import { Presence, type PresenceParts, remotesKey } from "./presence.js";
+import { type Part, partKey } from "./part.js";
+import { Presence, type PresenceParts } from "./presence.js";
 import { Publications } from "./publications.js";
 import { Pulse } from "./pulse.js";
 import type { Spaces } from "./space.js";
@@ -62,7 +61,7 @@ export class Segments implements AsyncDisposable {
         this.#of.set(member.id, name);
       }
       const presence = await this.#enter(part);
-      await presence.resume(kept, store.get<Remote[]>(remotesKey(name)) ?? []);
+      await presence.resume(kept);
     }
     spaces.close(new Set([...this.#present.values()].map(({ local }) => local.part.vni)));
     this.#listening = known.listen(() => this.#retold());
@@ -78,14 +77,13 @@ export class Segments implements AsyncDisposable {
     return this.#present.get(this.#of.get(id) ?? "")?.local.member(id);
   }
 
-  /** Whether a pod is a member, other than this one, of a segment that has addresses in common with these prefixes. */
-  meets(pod: Netns, prefixes: readonly string[], id: string): boolean {
-    return [...this.#present.values()].some(({ local }) => {
-      const overlaps = local.part.segment.prefixes.some((prefix) =>
-        prefixes.some((other) => rangesMeet(parseRange(prefix), parseRange(other))),
-      );
-      return overlaps && local.members.some(({ member }) => member.id !== id && member.side.pod.cookie === pod.cookie);
+  /** What a pod has by other memberships than this one. */
+  of(pod: Netns, id: string): { readonly addresses: readonly string[]; readonly prefixes: readonly string[] } {
+    const others = [...this.#present.values()].flatMap(({ local }) => {
+      const own = local.members.filter(({ member }) => member.id !== id && member.side.pod.cookie === pod.cookie);
+      return own.map(({ member }) => ({ addresses: member.addresses, prefixes: local.part.segment.prefixes }));
     });
+    return { addresses: others.flatMap(({ addresses }) => addresses), prefixes: others.flatMap(({ prefixes }) => prefixes) };
   }
 
   /** Whether packets of a segment go to that tunnel address. */
