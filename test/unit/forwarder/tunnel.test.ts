@@ -126,7 +126,7 @@ describe("forwarder: node tunnel", () => {
     it("waits for the peer, and has on disk where it was seen as soon as it has come", async () => {
       await using bench = await new Bench().start();
       await bench.tunnel.use(peer, signal);
-      bench.tunnel.expect(peer.address, { endpoint, begins: false });
+      void bench.tunnel.expect(peer.address, { endpoint, begins: false });
       await bench.pass(500);
       bench.lastHandshake = bench.clock.now();
       bench.endpoint = "198.51.100.7:40000";
@@ -139,7 +139,7 @@ describe("forwarder: node tunnel", () => {
     it("goes to a peer that does not come for a second", async () => {
       await using bench = await new Bench().start();
       await bench.tunnel.use(peer, signal);
-      bench.tunnel.expect(peer.address, { endpoint, begins: false });
+      void bench.tunnel.expect(peer.address, { endpoint, begins: false });
       await bench.pass(900);
       assert.equal(begun(bench), 0);
       await bench.pass(200);
@@ -149,7 +149,7 @@ describe("forwarder: node tunnel", () => {
     it("goes there at once where it is to begin, again and again until the peer has its answer", async () => {
       await using bench = await new Bench().start();
       await bench.tunnel.use(peer, signal);
-      bench.tunnel.expect(peer.address, { endpoint, begins: true });
+      void bench.tunnel.expect(peer.address, { endpoint, begins: true });
       await bench.pass(10);
       const first = begun(bench);
       assert.ok(first > 0);
@@ -167,12 +167,12 @@ describe("forwarder: node tunnel", () => {
     it("gives up after 13 s, and tries again for the next request", async () => {
       await using bench = await new Bench().start();
       await bench.tunnel.use(peer, signal);
-      bench.tunnel.expect(peer.address, { endpoint, begins: true });
+      void bench.tunnel.expect(peer.address, { endpoint, begins: true });
       await bench.pass(13_000);
       const last = begun(bench);
       await bench.pass(60_000);
       assert.equal(begun(bench), last);
-      bench.tunnel.expect(peer.address, { endpoint, begins: true });
+      void bench.tunnel.expect(peer.address, { endpoint, begins: true });
       await bench.pass(100);
       assert.ok(begun(bench) > last);
     });
@@ -180,7 +180,7 @@ describe("forwarder: node tunnel", () => {
     it("goes nowhere for a peer that nobody reaches, however long it takes", async () => {
       await using bench = await new Bench().start();
       await bench.tunnel.use(peer, signal);
-      bench.tunnel.expect(peer.address, { endpoint: undefined, begins: false });
+      void bench.tunnel.expect(peer.address, { endpoint: undefined, begins: false });
       await bench.pass(20_000);
       assert.doesNotMatch(bench.kernel.commands.join("\n"), /endpoint|remove/);
     });
@@ -190,7 +190,7 @@ describe("forwarder: node tunnel", () => {
       await bench.tunnel.use(peer, signal);
       bench.lastHandshake = bench.clock.now() - 60_000;
       bench.reaches = false;
-      bench.tunnel.expect(peer.address, { endpoint, begins: true });
+      void bench.tunnel.expect(peer.address, { endpoint, begins: true });
       await bench.pass(100);
       assert.equal(bench.echoes.length, 3);
       assert.ok(begun(bench) > 0);
@@ -201,12 +201,12 @@ describe("forwarder: node tunnel", () => {
       await bench.tunnel.use(peer, signal);
       bench.lastHandshake = bench.clock.now() - 60_000;
       for (let turn = 0; turn < 5; turn++) {
-        bench.tunnel.expect(peer.address, { endpoint, begins: true });
+        void bench.tunnel.expect(peer.address, { endpoint, begins: true });
         await bench.pass(1_000);
       }
       assert.deepEqual([bench.echoes.length, begun(bench)], [1, 0]);
       await bench.pass(30_000);
-      bench.tunnel.expect(peer.address, { endpoint, begins: true });
+      void bench.tunnel.expect(peer.address, { endpoint, begins: true });
       await bench.pass(1_000);
       assert.equal(bench.echoes.length, 2);
     });
