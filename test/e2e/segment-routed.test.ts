@@ -24,6 +24,16 @@ describe("an L3 segment of three sites", function () {
   };
   const routes = (node: string): Promise<string> => lab.exec(`${node}-seg-plant`, "ip", "route");
 
+  /** What a pod is answered by the resolver of its node; the code of an error. */
+  const resolve = async (from: Pod, how: string, name: string): Promise<readonly unknown[]> => {
+    const servers = JSON.stringify(
+      joined[from].peerAddresses.map(bare).map((address) => (address.includes(":") ? `[${address}]` : address)),
+    );
+    const script = `const r = new (require("node:dns").promises.Resolver)({ timeout: 1000, tries: 2 }); r.setServers(${servers});
+      r.${how}(${JSON.stringify(name)}).then((found) => found, (error) => [error.code]).then((found) => console.log(JSON.stringify(found)))`;
+    return JSON.parse(await lab.exec(`pod-${from}`, process.execPath, "-e", script)) as unknown[];
+  };
+
   before(async () => {
     lab = await Lab.up("te-seg3", { sites: "paris=2,tokyo=1,lima=1" });
     await lab.ctl(
@@ -111,6 +121,26 @@ describe("an L3 segment of three sites", function () {
     await lab.close("lima-1", gate.id);
     await until("the route is withdrawn", 3_000, async () => !(await routes("paris-1")).includes("192.168.10.0/24"));
     assert.equal((await ping("d", "192.168.10.1")).received, 0);
+  });
+
+  it("knows members and what they serve by name, from every member, and forgets one that has gone within a second", async () => {
+    await lab.pod("web", "tokyo-1");
+    const web = await lab.request("tokyo-1", "plant", "web", "--service", "shop:8080/tcp");
+    const [four = "", six = ""] = web.addresses.map(bare);
+    for (const from of names) {
+      await until(`${from} knows the newcomer`, 5_000, async () => (await resolve(from, "resolve4", "web.plant.mesh")).includes(four));
+      assert.deepEqual(await resolve(from, "resolve6", "web.plant.mesh"), [six]);
+      assert.deepEqual(await resolve(from, "reverse", four), ["web.plant.mesh"]);
+      assert.deepEqual(await resolve(from, "resolve4", "shop.plant.mesh"), [four]);
+      assert.deepEqual(await resolve(from, "resolveSrv", "_shop._tcp.plant.mesh"), [
+        { name: "web.plant.mesh", port: 8080, priority: 0, weight: 0 },
+      ]);
+      assert.deepEqual(await resolve(from, "resolve4", `${from === "a" ? "c" : "a"}.plant.mesh`), [first(from === "a" ? "c" : "a")]);
+    }
+    await lab.close("tokyo-1", web.id);
+    const closed = performance.now();
+    await until("nobody knows it any more", 3_000, async () => (await resolve("d", "resolve4", "web.plant.mesh")).includes("ENOTFOUND"));
+    assert.ok(performance.now() - closed < 1_000, `${Math.round(performance.now() - closed)} ms`);
   });
 
   it("never meets another segment, though that has the same addresses and the same pod", async () => {
