@@ -3,18 +3,21 @@ import type { KernelObject, Step, Where } from "../kernel/model.js";
 
 /** Links first, then what hangs on them; a delete goes the other way. */
 const ranks = {
-  wireguard: 0,
-  vxlan: 0,
-  port: 0,
-  "wireguard-peer": 1,
-  "vxlan-remote": 1,
-  "vxlan-fdb": 1,
-  address: 2,
-  neighbour: 3,
-  route: 4,
-  rule: 5,
-  redirect: 5,
-  "vxlan-source": 5,
+  guard: 0, // by its name, before a port of that name is there and as long as it is
+  bridge: 1,
+  wireguard: 2,
+  vxlan: 2,
+  port: 2,
+  "wireguard-peer": 3,
+  "vxlan-remote": 3,
+  "vxlan-fdb": 3,
+  "bridge-fdb": 3,
+  address: 4,
+  neighbour: 5,
+  route: 6,
+  rule: 7,
+  redirect: 7,
+  "vxlan-source": 7,
 } as const satisfies Record<KernelObject["kind"], number>;
 
 /** The objects by key; of two with one key the last stands. */
@@ -47,13 +50,13 @@ function rank(step: Step): number {
 }
 
 function isDevice(object: KernelObject): boolean {
-  return ranks[object.kind] === 0;
+  return "name" in object;
 }
 
 /** Where objects can hang that vanish with this one: a device, and for a port its pod's end too. */
 function carriers(object: KernelObject): string[] {
   if (object.kind === "port") return [`mesh ${object.name}`, `${object.pod.cookie} ${object.podInterface}`];
-  return object.kind === "vxlan" || object.kind === "wireguard" ? [`mesh ${object.name}`] : [];
+  return "name" in object ? [`mesh ${object.name}`] : [];
 }
 
 function carrierOf(object: KernelObject): string {
@@ -66,6 +69,7 @@ function carrierOf(object: KernelObject): string {
       return `mesh ${object.from}`;
     case "vxlan-remote":
     case "vxlan-fdb":
+    case "bridge-fdb":
     case "wireguard-peer":
       return `mesh ${object.device}`;
     default:

@@ -13,12 +13,15 @@ export function ownersAmong(...lists: readonly (readonly KernelObject[])[]): (ob
   }
   return (object) => {
     switch (object.kind) {
+      case "bridge":
       case "port":
       case "vxlan":
       case "wireguard":
         return object.name;
       case "vxlan-remote":
       case "vxlan-fdb":
+      case "bridge-fdb":
+      case "guard":
       case "wireguard-peer":
         return object.device;
       case "redirect":

@@ -1,4 +1,5 @@
-import type { KernelObject, Netns, Port, Rule, Step, VxlanFdb, Where } from "./model.js";
+import { guardText } from "./guards.js";
+import type { Bridge, BridgePort, Guard, KernelObject, Netns, Port, Rule, Step, VxlanFdb, Where } from "./model.js";
 import { anyMac } from "./netlink/fdb.js";
 import { canonicalNetwork } from "./netlink/ip.js";
 import type { Ports } from "./netlink/rule.js";
@@ -11,7 +12,7 @@ export function commandsOf(step: Step): string[] {
     case "replace":
       return replacements(step.value, step.old);
     case "delete":
-      return [deletion(step.old)];
+      return deletions(step.old);
     default:
       return step satisfies never;
   }
@@ -20,10 +21,19 @@ export function commandsOf(step: Step): string[] {
 /** How the object would be made by hand. */
 export function additions(value: KernelObject): string[] {
   switch (value.kind) {
+    case "bridge": {
+      const { name, mac, alias, mtu } = value;
+      return [
+        `ip link add ${name} address ${mac} type ${bridgeType(value)} vlan_default_pvid 0`,
+        `ip link set ${name} alias ${alias} mtu ${mtu} up`,
+        `sysctl -w net.ipv6.conf.${name}.disable_ipv6=0`,
+      ];
+    }
     case "port": {
       const { name, mtu, mac, podInterface, podMac, alias, pod } = value;
       return [
         `ip link add ${name}${word("address", mac)} mtu ${mtu} type veth peer name ${podInterface} address ${podMac} mtu ${mtu} netns ${pod.path}`,
+        ...joins(name, value.bridge),
         `ip link set ${name} alias ${alias} up`,
         `ip${inPod(pod)} link set ${podInterface} up`,
         ...localnet(value),
@@ -35,6 +45,7 @@ export function additions(value: KernelObject): string[] {
       const data = `id ${vni} local ${local} dstport ${udpPort} nolearning udpcsum`;
       return [
         `${from} link add ${name}${word("address", mac)} mtu ${mtu}${to} type vxlan ${data}`,
+        ...joins(name, value.bridge),
         `ip link set ${name} alias ${alias} up`,
       ];
     }
@@ -42,6 +53,10 @@ export function additions(value: KernelObject): string[] {
       return [`bridge fdb append 00:00:00:00:00:00 dev ${value.device} dst ${value.address} vni ${value.vni}`];
     case "vxlan-fdb":
       return [fdbCommand(value.mac === anyMac ? "append" : "replace", value)];
+    case "bridge-fdb":
+      return [`bridge fdb replace ${value.mac} dev ${value.device} master static`];
+    case "guard":
+      return guardText(value).map((element) => `nft add element bridge isthmus ${element}`);
     case "wireguard": {
       const { name, mtu, listenPort, alias } = value;
       return [
@@ -58,9 +73,13 @@ export function additions(value: KernelObject): string[] {
     case "address":
       return [`ip${at(value.where)} address add ${value.address} dev ${value.device}${value.address.includes(":") ? " nodad" : ""}`];
     case "route": {
-      const via = word("via", value.via && gateway(value.prefix, value.via));
+      const { prefix, device, hops = [] } = value;
+      const via = word("via", value.via && gateway(prefix, value.via));
       const rest = `${value.via === undefined ? "" : " onlink"}${word("table", value.table)}${word("src", value.source)}${word("mtu", value.mtu)}`;
-      return [`ip${at(value.where)} route add ${canonicalNetwork(value.prefix)}${via} dev ${value.device} proto 105${rest}`];
+      const first = `ip${at(value.where)} route add ${canonicalNetwork(prefix)}`;
+      if (hops.length === 0) return [`${first}${via} dev ${device} proto 105${rest}`];
+      const each = hops.map((hop) => ` nexthop via ${gateway(prefix, hop)} dev ${device} onlink`);
+      return [`${first} proto 105${rest}${each.join("")}`];
     }
     case "rule":
       return [ruleCommand("add", value)];
@@ -79,21 +98,41 @@ export function additions(value: KernelObject): string[] {
 
 function replacements(value: KernelObject, old: KernelObject): string[] {
   if (value.kind === "port" && old.kind === "port" && value.pod.cookie === old.pod.cookie) {
-    const { name, alias, mtu, mac, podInterface, podMac, pod } = value;
+    const { name, alias, mtu, mac, podInterface, podMac, pod, bridge } = value;
     const renamed = old.podInterface === podInterface ? [] : [`ip${inPod(pod)} link set ${old.podInterface} name ${podInterface}`];
     return [
+      ...(bridge === undefined && old.bridge !== undefined ? [`ip link set ${name} nomaster`] : joins(name, bridge)),
       `ip link set ${name} alias ${alias}${word("address", mac)} mtu ${mtu} up`,
       ...renamed,
       `ip${inPod(pod)} link set ${podInterface} address ${podMac} mtu ${mtu} up`,
       ...localnet(value),
     ];
   }
-  if (value.kind === "vxlan-remote") return [...additions(value), deletion(old)];
+  if (value.kind === "bridge") {
+    const { name, alias, mac, mtu } = value;
+    return [`ip link set ${name} type ${bridgeType(value)}`, `ip link set ${name} alias ${alias} address ${mac} mtu ${mtu} up`];
+  }
+  if (value.kind === "vxlan-remote") return [...additions(value), ...deletions(old)];
   if (value.kind === "route") return additions(value).map((line) => line.replace("route add", "route replace"));
   if (value.kind === "redirect" || value.kind === "neighbour" || value.kind === "wireguard-peer" || value.kind === "vxlan-fdb")
     return additions(value);
   if (value.kind === "wireguard") return additions(value).slice(1);
-  return [deletion(old), ...additions(value)];
+  return [...deletions(old), ...additions(value)];
+}
+
+function bridgeType({ multicastSnooping, querier }: Bridge): string {
+  const multicast = `mcast_snooping ${Number(multicastSnooping)} mcast_querier ${Number(querier)}`;
+  return `bridge stp_state 0 ${multicast} nf_call_iptables 0 nf_call_ip6tables 0 nf_call_arptables 0`;
+}
+
+function joins(name: string, port: BridgePort | undefined): string[] {
+  if (port === undefined) return [];
+  const on = (value: boolean): string => (value ? "on" : "off");
+  const learns = `flood ${on(port.flood)} learning ${on(port.learning)} neigh_suppress ${on(port.neighSuppress)}`;
+  return [
+    `ip link set ${name} master ${port.bridge}`,
+    `bridge link set dev ${name} ${learns} isolated ${on(port.isolated)} mcast_router ${port.multicastRouter ? 2 : 1}`,
+  ];
 }
 
 /** By hand one would write the pod's setting. */
@@ -101,8 +140,13 @@ function localnet({ podInterface, routeLocalnet }: Port): string[] {
   return routeLocalnet === undefined ? [] : [`sysctl net.ipv4.conf.${podInterface}.route_localnet=${Number(routeLocalnet)}`];
 }
 
-function deletion(old: KernelObject): string {
+function deletions(old: KernelObject): string[] {
+  return old.kind === "guard" ? guardText(old).map((element) => `nft delete element bridge isthmus ${element}`) : [deletion(old)];
+}
+
+function deletion(old: Exclude<KernelObject, Guard>): string {
   switch (old.kind) {
+    case "bridge":
     case "port":
     case "vxlan":
     case "wireguard":
@@ -111,6 +155,8 @@ function deletion(old: KernelObject): string {
       return `bridge fdb delete 00:00:00:00:00:00 dev ${old.device} dst ${old.address} vni ${old.vni}`;
     case "vxlan-fdb":
       return fdbCommand("delete", old);
+    case "bridge-fdb":
+      return `bridge fdb delete ${old.mac} dev ${old.device} master`;
     case "wireguard-peer":
       return `wg set ${old.device} peer ${old.publicKey} remove`;
     case "address":

@@ -1,11 +1,12 @@
-import type { KernelObject, Where, WireguardPeer } from "./model.js";
+import type { BridgePort, KernelObject, Where, WireguardPeer } from "./model.js";
 import { anyMac } from "./netlink/fdb.js";
-import { canonicalAddress, canonicalIp, canonicalNetwork } from "./netlink/ip.js";
+import { canonicalAddress, canonicalIp, canonicalNetwork, linkLocalOf } from "./netlink/ip.js";
 import type { Ports } from "./netlink/rule.js";
 
 /** What an object is known by. Two objects with one key are two states of one thing. */
 export function keyOf(object: KernelObject): string {
   switch (object.kind) {
+    case "bridge":
     case "port":
     case "vxlan":
     case "wireguard":
@@ -17,6 +18,10 @@ export function keyOf(object: KernelObject): string {
       // Only of these a device may have several.
       return `vxlan-fdb ${device} ${mac.toLowerCase()}${mac === anyMac ? ` ${canonicalIp(object.address)} ${object.vni}` : ""}`;
     }
+    case "bridge-fdb":
+      return `bridge-fdb ${object.device} ${object.mac.toLowerCase()}`;
+    case "guard":
+      return `guard ${object.device}`;
     case "wireguard-peer":
       return `wireguard-peer ${object.device} ${object.publicKey}`;
     case "address":
@@ -57,16 +62,29 @@ type Traits = Readonly<Record<string, string | number | undefined>>;
 /** What counts of an object beside its key, in canonical form. */
 function traits(object: KernelObject, wanted: KernelObject): Traits {
   switch (object.kind) {
+    case "bridge": {
+      const { alias, mtu, multicastSnooping, querier } = object;
+      return { alias, mtu, mac: object.mac.toLowerCase(), multicastSnooping: String(multicastSnooping), querier: String(querier) };
+    }
     case "port": {
       const { alias, podInterface, mtu } = object;
       const routeLocalnet =
         wanted.kind === "port" && wanted.routeLocalnet !== undefined ? String(object.routeLocalnet ?? false) : undefined;
       const mac = ownMac(object, wanted);
-      return { alias, podInterface, mtu, routeLocalnet, mac, namespace: object.pod.cookie, podMac: object.podMac.toLowerCase() };
+      return {
+        alias,
+        podInterface,
+        mtu,
+        routeLocalnet,
+        mac,
+        namespace: object.pod.cookie,
+        podMac: object.podMac.toLowerCase(),
+        ...asPort(object, wanted),
+      };
     }
     case "vxlan": {
       const { alias, vni, udpPort, madeIn, mtu } = object;
-      return { alias, vni, udpPort, madeIn, mtu, mac: ownMac(object, wanted), local: canonicalIp(object.local) };
+      return { alias, vni, udpPort, madeIn, mtu, mac: ownMac(object, wanted), local: canonicalIp(object.local), ...asPort(object, wanted) };
     }
     case "vxlan-remote":
     case "vxlan-fdb":
@@ -78,8 +96,10 @@ function traits(object: KernelObject, wanted: KernelObject): Traits {
     case "wireguard-peer":
       return { keepalive: object.keepalive, allowedIps: allowed(object.allowedIps), endpoint: endpoint(object, wanted) };
     case "route": {
-      const { via, source, mtu } = object;
-      return { via: via && canonicalIp(via), source: source && canonicalIp(source), mtu };
+      const { via, hops = [], source, mtu } = object;
+      // One hop is a gateway.
+      const gateways = [...(via === undefined ? [] : [via]), ...hops].map(canonicalIp).sort();
+      return { via: gateways.length === 0 ? undefined : gateways.join(" "), source: source && canonicalIp(source), mtu };
     }
     case "rule": {
       const { priority, protocol, from, sourcePorts, destinationPorts } = object;
@@ -97,7 +117,12 @@ function traits(object: KernelObject, wanted: KernelObject): Traits {
       const { to, by, ethernet } = object;
       return { to, by, ethernet: ethernet && `${ethernet.destination} from ${ethernet.source}`.toLowerCase() };
     }
+    case "guard": {
+      const { mac, addresses, spoofing } = object;
+      return { mac: mac.toLowerCase(), addresses: guarded(addresses, wanted), spoofing: String(spoofing) };
+    }
     case "address":
+    case "bridge-fdb":
     case "vxlan-source":
       return {};
     default:
@@ -108,6 +133,23 @@ function traits(object: KernelObject, wanted: KernelObject): Traits {
 /** What is not wanted does not count. */
 function ownMac(object: { mac?: string | undefined }, wanted: KernelObject): string | undefined {
   return "mac" in wanted && wanted.mac !== undefined ? object.mac?.toLowerCase() : undefined;
+}
+
+/** What does not matter of a port of another bridge, or of none, is left out. */
+function asPort(object: { bridge?: BridgePort | undefined }, wanted: KernelObject): Traits {
+  const right = "bridge" in wanted ? wanted.bridge?.bridge : undefined;
+  const { bridge, ...rest } = object.bridge ?? { bridge: undefined };
+  return { bridge, ...(bridge !== right ? {} : Object.fromEntries(Object.entries(rest).map(([name, on]) => [name, String(on)]))) };
+}
+
+/** The link-local address that follows from the MAC address goes without saying. */
+function guarded(addresses: readonly string[], wanted: KernelObject): string {
+  const own = wanted.kind === "guard" ? linkLocalOf(wanted.mac) : "";
+  return addresses
+    .map(canonicalIp)
+    .filter((address) => address !== own)
+    .sort()
+    .join(" ");
 }
 
 function ports(range: Ports | undefined): string | undefined {

@@ -25,6 +25,33 @@ export interface Faulty {
   readonly fault?: string | undefined;
 }
 
+/** A bridge in a segment's namespace: without spanning tree and VLANs. Up. */
+export interface Bridge extends Faulty {
+  readonly kind: "bridge";
+  readonly name: string;
+  readonly alias: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** Whether multicast goes only where somebody listens, and whether the bridge asks who does. */
+  readonly multicastSnooping: boolean;
+  readonly querier: boolean;
+}
+
+/** What a device does as a port of a bridge. */
+export interface BridgePort {
+  readonly bridge: string;
+  /** Whether frames for MAC addresses that the bridge does not know leave through it. */
+  readonly flood: boolean;
+  /** Whether the bridge learns who is behind it. */
+  readonly learning: boolean;
+  /** Whether the bridge answers ARP and ND for the neighbours it knows behind it, in their place, and lets no such question out of it. */
+  readonly neighSuppress: boolean;
+  /** Whether it passes nothing to and from other isolated ports. */
+  readonly isolated: boolean;
+  /** Whether all multicast leaves through it, and what tells who listens. */
+  readonly multicastRouter: boolean;
+}
+
 /** A veth pair: the port in the mesh namespace, its other end, and nothing else, in a pod. Both ends up. */
 export interface Port extends Faulty {
   readonly kind: "port";
@@ -38,6 +65,8 @@ export interface Port extends Faulty {
   readonly mtu: number;
   /** The MAC address of the port itself; not said: as it came. */
   readonly mac?: string | undefined;
+  /** The bridge that it is a port of; not said: of none. */
+  readonly bridge?: BridgePort | undefined;
   /** Whether the pod's end takes packets from and to 127.0.0.0/8. Not said: as the pod has it. */
   readonly routeLocalnet?: boolean | undefined;
 }
@@ -56,6 +85,8 @@ export interface Vxlan extends Faulty {
   readonly mtu: number;
   /** Its own MAC address; not said: as it came. */
   readonly mac?: string | undefined;
+  /** The bridge that it is a port of; not said: of none. */
+  readonly bridge?: BridgePort | undefined;
 }
 
 /** Where a VXLAN device sends everything: its one all-zero FDB entry. */
@@ -76,6 +107,29 @@ export interface VxlanFdb {
   readonly mac: string;
   readonly address: string;
   readonly vni: number;
+}
+
+/** A bridge's entry that leads frames for a MAC address to one of its ports. */
+export interface BridgeFdb {
+  readonly kind: "bridge-fdb";
+  /** The port, or the VXLAN device. */
+  readonly device: string;
+  readonly mac: string;
+}
+
+/**
+ * What a port of a switched segment may send: frames from that MAC address, with these IP addresses and its own link-local one in packets,
+ * ARP and neighbour discovery, without VLAN tags, no router advertisements, and no more than so much broadcast and multicast. A port without
+ * may send nothing. It does not go with its device.
+ */
+export interface Guard extends Faulty {
+  readonly kind: "guard";
+  /** The port. */
+  readonly device: string;
+  readonly mac: string;
+  readonly addresses: readonly string[];
+  /** Whether it may send whatever it likes, but not as much. */
+  readonly spoofing: boolean;
 }
 
 /** A WireGuard device: made in the node's namespace, where its UDP socket stays, and moved into the mesh namespace. Up. */
@@ -123,6 +177,8 @@ export interface Route {
   /** The main table unless told; others are of `policyTable`. */
   readonly table?: number | undefined;
   readonly via?: string | undefined;
+  /** Several gateways, used by flow, in place of `via`. */
+  readonly hops?: readonly string[] | undefined;
   /** The preferred source address. */
   readonly source?: string | undefined;
   readonly mtu?: number | undefined;
@@ -169,10 +225,13 @@ export interface VxlanSource {
 }
 
 export type KernelObject =
+  | Bridge
   | Port
   | Vxlan
   | VxlanRemote
   | VxlanFdb
+  | BridgeFdb
+  | Guard
   | Wireguard
   | WireguardPeer
   | Address
@@ -203,6 +262,8 @@ export interface Counters {
   readonly drops: number;
   /** In a segment's namespace: packets from it that were dropped because their source is not what the port may send from. */
   readonly spoofed?: number;
+  /** Where frames are switched: broadcast and multicast from it that was dropped because it was too much, as a loop makes. */
+  readonly flooded?: number;
 }
 
 /** Something happened to a device of ours, or to a pod's end of one; look again. "resync" means that events were lost. */

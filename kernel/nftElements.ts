@@ -33,6 +33,7 @@ const NFTA_SET_ELEM_LIST_SET = 2;
 const NFTA_SET_ELEM_LIST_ELEMENTS = 3;
 const NFTA_LIST_ELEM = 1;
 const NFTA_SET_ELEM_KEY = 1;
+const NFTA_SET_ELEM_DATA = 2;
 const NFTA_SET_ELEM_EXPR = 7;
 const NFTA_EXPR_DATA = 2;
 const NFTA_COUNTER_PACKETS = 2;
@@ -42,7 +43,7 @@ const nfgenmsg = 4;
 const answer = Buffer.alloc(8192);
 
 /** A table. */
-interface NftTable {
+export interface NftTable {
   /** "inet" unless told. */
   readonly family?: keyof typeof families;
   readonly table: string;
@@ -50,6 +51,13 @@ interface NftTable {
 
 export interface NftSet extends NftTable {
   readonly set: string;
+}
+
+/** An element of a set, or of a map with its data. */
+export interface NftElement {
+  readonly set: NftSet;
+  readonly key: Uint8Array;
+  readonly data?: Uint8Array;
 }
 
 export interface NftChain extends NftTable {
@@ -69,13 +77,21 @@ export class NftElements implements Disposable {
 
   /** Puts a key into the set; there already is fine. */
   add(where: NftSet, key: Uint8Array): void {
-    this.#change(`add an element to nftables set ${where.set}`, NFT_MSG_NEWSETELEM, NLM_F_CREATE, encodeElement(where, key));
+    this.addAll([{ set: where, key }]);
+  }
+
+  /** Puts them all in at once, or none; there already, with the same data, is fine. */
+  addAll(elements: readonly NftElement[]): void {
+    const names = [...new Set(elements.map(({ set }) => set.set))];
+    const bodies = elements.map(({ set, key, data }) => encodeElement(set, key, data));
+    this.#change(`add elements to nftables set ${names.join(", ")}`, { message: NFT_MSG_NEWSETELEM, flags: NLM_F_CREATE, bodies });
   }
 
   /** Takes a key out of the set; not there is fine. */
   remove(where: NftSet, key: Uint8Array): void {
     try {
-      this.#change(`remove an element from nftables set ${where.set}`, NFT_MSG_DELSETELEM, 0, encodeElement(where, key));
+      const bodies = [encodeElement(where, key)];
+      this.#change(`remove an element from nftables set ${where.set}`, { message: NFT_MSG_DELSETELEM, flags: 0, bodies });
     } catch (error) {
       if (errnoOf(error) !== "ENOENT") throw error;
     }
@@ -83,17 +99,13 @@ export class NftElements implements Disposable {
 
   /** Whether a key is in the set, without reading the others. */
   has(where: NftSet, key: Uint8Array): boolean {
-    try {
-      this.#reader.request({
-        what: `look into nftables set ${where.set}`,
-        type: messageType(NFT_MSG_GETSETELEM),
-        body: encodeElement(where, key),
-      });
-      return true;
-    } catch (error) {
-      if (errnoOf(error) === "ENOENT") return false;
-      throw error;
-    }
+    return this.#element(where, key) !== undefined;
+  }
+
+  /** The data that a map has for a key, without reading the others. */
+  data(where: NftSet, key: Uint8Array): Buffer | undefined {
+    const element = this.#element(where, key);
+    return element && parseNested(element, NFTA_SET_ELEM_DATA).get(NFTA_DATA_VALUE);
   }
 
   /** The keys in the set, in no order. */
@@ -135,29 +147,43 @@ export class NftElements implements Disposable {
     return this.#reader.dump({ what, type: messageType(NFT_MSG_GETSETELEM), body }).flatMap(elementsIn);
   }
 
+  #element(where: NftSet, key: Uint8Array): Attributes | undefined {
+    const what = `look into nftables set ${where.set}`;
+    const [answer] = this.#reader.request({
+      ...{ what, type: messageType(NFT_MSG_GETSETELEM), body: encodeElement(where, key) },
+      absent: os.constants.errno.ENOENT,
+    });
+    return answer && elementsIn(answer)[0];
+  }
+
   /** One transaction. Its begin and end are not asked for an acknowledgement: only new kernels give one there. */
-  #change(what: string, message: number, flags: number, body: Uint8Array): void {
-    const sequence = ++this.#sequence;
+  #change(what: string, { message, flags, bodies }: { message: number; flags: number; bodies: readonly Uint8Array[] }): void {
+    const first = this.#sequence + 1;
+    this.#sequence += bodies.length;
     const batch = header(0, NFNL_SUBSYS_NFTABLES);
+    const changes = bodies.map((body, n) => encodeMessage(messageType(message), NLM_F_REQUEST | NLM_F_ACK | flags, first + n, body));
     send(
       this.#fd,
       Buffer.concat([
-        encodeMessage(NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, sequence, batch),
-        encodeMessage(messageType(message), NLM_F_REQUEST | NLM_F_ACK | flags, sequence, body),
-        encodeMessage(NFNL_MSG_BATCH_END, NLM_F_REQUEST, sequence, batch),
+        encodeMessage(NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, first, batch),
+        ...changes,
+        encodeMessage(NFNL_MSG_BATCH_END, NLM_F_REQUEST, this.#sequence, batch),
       ]),
     );
-    const errno = this.#verdict(what, sequence);
-    if (errno !== 0) throw systemFailure(what, errno);
+    this.#hearAll(what, first);
   }
 
-  #verdict(what: string, sequence: number): number {
-    for (;;) {
+  /** Waits until each change from that number on is acknowledged. Throws the first error; what was not heard by then is passed over later. */
+  #hearAll(what: string, first: number): void {
+    for (let next = first; next <= this.#sequence; ) {
       const length = recv(this.#fd, answer);
       if (length < 0) throw new MeshError("kernel", `${what}: the kernel did not answer within ${answerTimeoutMs / 1000} s`);
-      // An answer to an earlier transaction that timed out is passed over.
-      const verdict = decodeMessages(answer.subarray(0, length)).find((m) => m.type === NLMSG_ERROR && m.sequence === sequence);
-      if (verdict !== undefined) return decodeError(verdict).errno;
+      for (const message of decodeMessages(answer.subarray(0, length))) {
+        if (message.type !== NLMSG_ERROR || message.sequence < first) continue;
+        const { errno } = decodeError(message);
+        if (errno !== 0) throw systemFailure(what, errno);
+        next = Math.max(next, message.sequence + 1);
+      }
     }
   }
 }
@@ -169,8 +195,10 @@ function openNetfilter(): number {
   return fd;
 }
 
-function encodeElement(where: NftSet, key: Uint8Array): Buffer {
-  const element = nested(NFTA_LIST_ELEM, nested(NFTA_SET_ELEM_KEY, attribute(NFTA_DATA_VALUE, key)));
+function encodeElement(where: NftSet, key: Uint8Array, data?: Uint8Array): Buffer {
+  const parts = [nested(NFTA_SET_ELEM_KEY, attribute(NFTA_DATA_VALUE, key))];
+  if (data !== undefined) parts.push(nested(NFTA_SET_ELEM_DATA, attribute(NFTA_DATA_VALUE, data)));
+  const element = nested(NFTA_LIST_ELEM, ...parts);
   return Buffer.concat([header(numberOf(where.family), 0), ...names(where), nested(NFTA_SET_ELEM_LIST_ELEMENTS, element)]);
 }
 

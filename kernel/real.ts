@@ -2,7 +2,18 @@ import fs from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../core/clock.js";
 import type { Log } from "../core/log.js";
-import type { Counters, Kernel, KernelEvent, KernelObject, Overview, SegmentLayer, Step, StepFailure, VxlanSource } from "./model.js";
+import type {
+  Counters,
+  Guard,
+  Kernel,
+  KernelEvent,
+  KernelObject,
+  Overview,
+  SegmentLayer,
+  Step,
+  StepFailure,
+  VxlanSource,
+} from "./model.js";
 import { dumpLinks, getLinks } from "./netlink/link.js";
 import { ownNetns } from "./netns.js";
 import type { VxlanFilter, WireguardDevices } from "./parts.js";
@@ -15,7 +26,7 @@ import { aliasPrefix, isOurs } from "./real/owner.js";
 import { removeDevices } from "./real/remove.js";
 import { Session } from "./real/session.js";
 import { findDevice, portions, readDevices, readMesh } from "./real/survey.js";
-import { openSegmentRules, type SegmentRules } from "./segmentRules.js";
+import { openSegmentRules, type Refused, type SegmentRules } from "./segmentRules.js";
 import { chooseRedirects, type RedirectMode } from "./tc.js";
 import { noWireguard } from "./wireguard/none.js";
 
@@ -73,7 +84,7 @@ class RealKernel implements Kernel {
     const wireguard = await this.#wireguard.list(aliasPrefix);
     const tunnels = new Set(wireguard.flatMap((object) => (object.kind === "wireguard" ? [object.name] : [])));
     const { links, names, objects } = this.#work((session) => readMesh(session, tunnels, wanted));
-    const found: KernelObject[] = [...wireguard, ...this.#parts.filter.list(), ...objects];
+    const found: KernelObject[] = [...wireguard, ...this.#parts.filter.list(), ...(this.#rules?.guards?.list() ?? []), ...objects];
     const ports = wantedPorts(wanted);
     for (const portion of portions(links, ports)) {
       found.push(...this.#work((session) => readDevices(session, portion, ports, names)));
@@ -87,7 +98,7 @@ class RealKernel implements Kernel {
     const others = links.filter(({ kind }) => kind !== "veth" && kind !== "vxlan");
     const found: KernelObject[] = await this.#wireguard.find(others.map(({ name }) => name));
     found.push(...this.#work((session) => links.flatMap((link) => findDevice(session, link, wanted))));
-    return [...found, ...this.#sources(wanted)];
+    return [...found, ...this.#guards(devices, wanted), ...this.#sources(wanted)];
   }
 
   async overview(): Promise<Overview> {
@@ -113,9 +124,9 @@ class RealKernel implements Kernel {
 
   async counters(devices: readonly string[]): Promise<ReadonlyMap<string, Counters>> {
     const found = new Map<string, Counters>();
-    const spoofed = this.#rules?.spoofed();
+    const refused = this.#rules?.refused();
     for (const { name, stats } of getLinks(this.#home.meshSocket, devices)) {
-      if (stats !== undefined) found.set(name, { ...countersOf(stats), ...(spoofed && { spoofed: spoofed.get(name) ?? 0 }) });
+      if (stats !== undefined) found.set(name, { ...countersOf(stats), ...refusedOf(name, refused) });
     }
     return found;
   }
@@ -139,7 +150,7 @@ class RealKernel implements Kernel {
   }
 
   #settle(session: Session, steps: readonly Step[]): StepFailure[] {
-    const means = { filter: this.#parts.filter, mode: this.#mode };
+    const means = { filter: this.#parts.filter, guards: this.#rules?.guards, mode: this.#mode };
     const failures: StepFailure[] = [];
     for (const step of steps) {
       try {
@@ -156,9 +167,22 @@ class RealKernel implements Kernel {
     return attempt(steps, () => removeDevices(this.#home, names));
   }
 
+  /** By name, whether the device is there or not. */
+  #guards(devices: readonly string[], wanted: readonly KernelObject[]): Guard[] {
+    const guards = this.#rules?.guards;
+    if (guards === undefined) return [];
+    const right = new Map(wanted.filter((object) => object.kind === "guard").map((guard) => [guard.device, guard]));
+    return devices.flatMap((device) => guards.find(device, right.get(device)) ?? []);
+  }
+
   #sources(wanted: readonly KernelObject[]): VxlanSource[] {
     return wanted.filter((object) => object.kind === "vxlan-source").filter((source) => this.#parts.filter.has(source));
   }
+}
+
+/** What was dropped of one port's packets, by reason. */
+function refusedOf(device: string, refused: Refused | undefined): Partial<Counters> {
+  return Object.fromEntries(Object.entries(refused ?? {}).map(([reason, counts]) => [reason, counts.get(device) ?? 0]));
 }
 
 interface Run {

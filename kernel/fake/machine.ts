@@ -85,6 +85,7 @@ export class FakeMachine {
     const device = this.#device(name);
     if (device === undefined) return;
     this.#drop((object) => object === device || this.hangsOn(object, name));
+    if (device.kind === "bridge") this.#dropPorts(name);
     this.#indexes.delete(name);
     this.#settled.delete(name);
     this.tell({ kind: "gone", device: name });
@@ -107,8 +108,10 @@ export class FakeMachine {
     checkDeviceName(value.name);
     if (value.kind === "port") this.#checkPod(value);
     if (value.kind === "vxlan") this.#checkVni(value);
+    if ("bridge" in value && value.bridge !== undefined) this.#checkDevice("mesh", value.bridge.bridge);
     const old = this.#device(value.name);
     if (old !== undefined && reborn(old, value)) this.#drop((object) => this.hangsOn(object, old.name));
+    if (old !== undefined && bridgeOf(old) !== bridgeOf(value)) this.#dropEntries(old.name);
     if (value.kind === "port") this.#settled.set(value.name, value);
     if (!this.#indexes.has(value.name)) this.#indexes.set(value.name, this.#next++);
   }
@@ -136,7 +139,7 @@ export class FakeMachine {
   }
 
   #checkPlace(value: Exclude<KernelObject, Device>): void {
-    if (value.kind === "vxlan-source") return;
+    if (value.kind === "vxlan-source" || value.kind === "guard") return;
     const devices = value.kind === "redirect" ? [value.from, value.to] : [value.device];
     for (const device of devices) this.#checkDevice("where" in value ? value.where : "mesh", device);
   }
@@ -159,9 +162,25 @@ export class FakeMachine {
     if (name !== undefined) this.tell({ kind: "changed", device: name });
   }
 
-  /** Rules go with no device. */
+  /** Rules and guards go with no device. */
   #drop(which: (object: KernelObject) => boolean): void {
-    for (const [key, object] of this.#objects) if (object.kind !== "rule" && which(object)) this.#objects.delete(key);
+    for (const [key, object] of this.#objects) {
+      if (object.kind !== "rule" && object.kind !== "guard" && which(object)) this.#objects.delete(key);
+    }
+  }
+
+  /** What was a port of the bridge is one of none, and the bridge's entries are gone. */
+  #dropPorts(bridge: string): void {
+    for (const [key, object] of this.#objects) {
+      if (!("bridge" in object) || bridgeOf(object) !== bridge) continue;
+      const { bridge: _, ...rest } = object;
+      this.#objects.set(key, rest);
+      this.#dropEntries(object.name);
+    }
+  }
+
+  #dropEntries(port: string): void {
+    this.#drop((object) => object.kind === "bridge-fdb" && object.device === port);
   }
 
   #device(name: string): Device | undefined {
@@ -172,6 +191,10 @@ export class FakeMachine {
   #ports(): Port[] {
     return [...this.#objects.values()].filter((object) => object.kind === "port");
   }
+}
+
+function bridgeOf(device: Device): string | undefined {
+  return "bridge" in device ? device.bridge?.bridge : undefined;
 }
 
 /** Whether the change takes a new device under the old name. */

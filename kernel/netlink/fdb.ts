@@ -1,4 +1,4 @@
-/** Forwarding entries: where a VXLAN device sends frames, by their destination's MAC address. */
+/** Forwarding entries: where a VXLAN device sends frames, and to which of its ports a bridge does, by their destination's MAC address. */
 import { AF_BRIDGE } from "../ffi/socket.js";
 import { errnoOf } from "../ffi/system.js";
 import { attribute, parseAttributes, readU32, u32 } from "./attributes.js";
@@ -9,7 +9,9 @@ import type { NetlinkSocket } from "./socket.js";
 
 const NDA_VNI = 7;
 const NUD_NOARP = 0x40;
+const NDA_MASTER = 9;
 const NTF_SELF = 0x02;
+const NTF_MASTER = 0x04;
 
 /** The MAC address of entries for all that no other entry is for. A device may have several of them and sends to each. */
 export const anyMac = "00:00:00:00:00:00";
@@ -24,6 +26,12 @@ export interface FdbValue {
 
 export interface FoundFdb extends FdbValue {
   readonly index: number;
+}
+
+/** A bridge's entry that leads to the port of that number. */
+export interface FoundBridgeFdb {
+  readonly index: number;
+  readonly mac: string;
 }
 
 /** Takes the place of another entry for that MAC address; of entries for any, there may be several. */
@@ -49,12 +57,21 @@ export function getAnyFdb(socket: NetlinkSocket, index: number): FoundFdb | unde
   }
 }
 
-/** The entries of one VXLAN device, or of all with index 0. */
-export function dumpFdb(socket: NetlinkSocket, index: number): FoundFdb[] {
+/** The entries of one VXLAN device or bridge port, or of all with index 0. */
+export function dumpFdb(socket: NetlinkSocket, index: number): (FoundFdb | FoundBridgeFdb)[] {
   return socket
     .dump({ what: "list the forwarding entries", type: RTM_GETNEIGH, body: ndmsg(AF_BRIDGE, index, 0, 0) })
-    .map(decodeFdb)
+    .map((body) => decodeFdb(body) ?? decodeBridgeFdb(body))
     .filter((entry) => entry !== undefined);
+}
+
+/** Leads a bridge's frames for that MAC address to the port, wherever they went before. */
+export function addBridgeFdb(what: string, port: number, mac: string): Request {
+  return { what, type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE, body: bridgeEntry(port, mac) };
+}
+
+export function deleteBridgeFdb(what: string, port: number, mac: string): Request {
+  return { what, type: RTM_DELNEIGH, body: bridgeEntry(port, mac) };
 }
 
 /** The body of a bridge RTM_NEWNEIGH; undefined for one that leads to no remote: a bridge's, or one of a device's own addresses. */
@@ -63,6 +80,18 @@ export function decodeFdb(body: Buffer): FoundFdb | undefined {
   const [mac, address] = [attributes.get(NDA_LLADDR), attributes.get(NDA_DST)];
   if (address === undefined || mac?.length !== 6) return undefined;
   return { index: body.readInt32LE(4), mac: macText(mac), address: ipText(address), vni: readU32(attributes, NDA_VNI) };
+}
+
+/** The same; undefined for one that the bridge made by itself: of a port's own address, or learned. */
+export function decodeBridgeFdb(body: Buffer): FoundBridgeFdb | undefined {
+  const attributes = parseAttributes(body.subarray(neighbourHeader));
+  const mac = attributes.get(NDA_LLADDR);
+  if (body.readUInt16LE(8) !== NUD_NOARP || !attributes.has(NDA_MASTER) || mac?.length !== 6) return undefined;
+  return { index: body.readInt32LE(4), mac: macText(mac) };
+}
+
+function bridgeEntry(port: number, mac: string): Buffer {
+  return Buffer.concat([ndmsg(AF_BRIDGE, port, NUD_NOARP, NTF_MASTER), attribute(NDA_LLADDR, macBytes(mac))]);
 }
 
 function entry(index: number, mac: string): Buffer {

@@ -84,6 +84,15 @@ export function macBytes(text: string): Buffer {
   return Buffer.from(text.replaceAll(":", ""), "hex");
 }
 
+/** The IPv6 link-local address that follows from a MAC address (RFC 4291, appendix A), as devices give it to themselves. */
+export function linkLocalOf(mac: string): string {
+  const bytes = macBytes(mac);
+  bytes.writeUInt8(bytes.readUInt8(0) ^ 2, 0);
+  return ipText(
+    Buffer.concat([Buffer.from("fe80000000000000", "hex"), bytes.subarray(0, 3), Uint8Array.of(0xff, 0xfe), bytes.subarray(3)]),
+  );
+}
+
 /** Six bytes as `02:00:00:00:00:01`. */
 export function macText(bytes: Buffer): string {
   return bytes.toString("hex").replace(/..(?!$)/g, "$&:");

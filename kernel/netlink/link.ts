@@ -1,6 +1,6 @@
 import os from "node:os";
 import { MeshError } from "../../core/error.js";
-import { AF_BRIDGE, AF_INET } from "../ffi/socket.js";
+import { AF_BRIDGE, AF_INET, AF_INET6 } from "../ffi/socket.js";
 import {
   type Attributes,
   attribute,
@@ -30,7 +30,8 @@ const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_LINK = 5;
-const IFLA_LINKINFO = 18;
+const IFLA_MASTER = 10;
+export const IFLA_LINKINFO = 18;
 const IFLA_NET_NS_FD = 28;
 const IFLA_IFALIAS = 20;
 const IFLA_STATS64 = 23;
@@ -38,8 +39,10 @@ const IFLA_GROUP = 27;
 const IFLA_AF_SPEC = 26;
 const IFLA_EXT_MASK = 29;
 const IFLA_LINK_NETNSID = 37;
-const IFLA_INFO_KIND = 1;
-const IFLA_INFO_DATA = 2;
+export const IFLA_INFO_KIND = 1;
+export const IFLA_INFO_DATA = 2;
+export const IFLA_INFO_SLAVE_KIND = 4;
+export const IFLA_INFO_SLAVE_DATA = 5;
 const VETH_INFO_PEER = 1;
 const IFLA_VXLAN_ID = 1;
 const IFLA_VXLAN_LOCAL = 4;
@@ -49,6 +52,8 @@ const IFLA_VXLAN_LOCAL6 = 17;
 const IFLA_VXLAN_UDP_CSUM = 18;
 const IFLA_INET_CONF = 1;
 const IPV4_DEVCONF_ROUTE_LOCALNET = 26;
+const IFLA_INET6_CONF = 2;
+const IPV6_DEVCONF_DISABLE_IPV6 = 26;
 const RTEXT_FILTER_SKIP_STATS = 1 << 3; // those of IPv6; the device's own always come
 const IFF_UP = 1;
 const HEADER = 16;
@@ -73,8 +78,14 @@ export interface Link {
   readonly peerNetnsId: number | undefined;
   /** Whether it takes packets from and to 127.0.0.0/8. */
   readonly routeLocalnet: boolean;
+  /** Whether it takes part in IPv6. */
+  readonly ipv6: boolean;
+  /** The bridge, or the like, that it is a port of. */
+  readonly master: number | undefined;
   /** What only this kind has. */
   readonly data: Attributes;
+  /** What it has as a port of its master. */
+  readonly port: Attributes;
   readonly stats: Buffer | undefined;
 }
 
@@ -95,6 +106,8 @@ export interface LinkSettings {
   readonly up?: boolean;
   readonly group?: number;
   readonly routeLocalnet?: boolean;
+  /** 0 for none. */
+  readonly master?: number;
   /** A descriptor of the namespace to be born in, or to move to. */
   readonly netns?: number;
 }
@@ -102,13 +115,13 @@ export interface LinkSettings {
 /** A veth pair; `first` in the socket's namespace unless it says another. A veth cannot be born up. */
 export function createVeth(first: LinkSettings & { index?: number }, second: LinkSettings): Request {
   const peer = nested(VETH_INFO_PEER, header(0, second), ...settings(second));
-  return creation(`create the veth pair ${first.name} and ${second.name}`, first, "veth", [peer]);
+  return createLink(`create the veth pair ${first.name} and ${second.name}`, first, "veth", [peer]);
 }
 
 /** A VXLAN device without learning that encapsulates in the socket's namespace. */
 export function createVxlan(link: LinkSettings & { index?: number }, vxlan: Omit<VxlanData, "learning">): Request {
   const local = ipBytes(vxlan.local);
-  return creation(`create the VXLAN device ${link.name}`, link, "vxlan", [
+  return createLink(`create the VXLAN device ${link.name}`, link, "vxlan", [
     u32(IFLA_VXLAN_ID, vxlan.vni),
     attribute(local.length === 4 ? IFLA_VXLAN_LOCAL : IFLA_VXLAN_LOCAL6, local),
     u8(IFLA_VXLAN_LEARNING, 0),
@@ -180,7 +193,10 @@ export function decodeLink(body: Buffer): Link {
     peer: readU32(attributes, IFLA_LINK),
     peerNetnsId: readI32(attributes, IFLA_LINK_NETNSID),
     routeLocalnet: inet(attributes, IPV4_DEVCONF_ROUTE_LOCALNET) !== 0,
+    ipv6: inet6(attributes, IPV6_DEVCONF_DISABLE_IPV6) === 0,
+    master: readU32(attributes, IFLA_MASTER),
     data: parseNested(info, IFLA_INFO_DATA),
+    port: parseNested(info, IFLA_INFO_SLAVE_DATA),
     stats: attributes.get(IFLA_STATS64),
   };
 }
@@ -206,10 +222,22 @@ function inet(attributes: Attributes, setting: number): number {
   return values === undefined || values.length < setting * 4 ? 0 : values.readUInt32LE((setting - 1) * 4);
 }
 
-function creation(what: string, link: LinkSettings & { index?: number }, kind: string, data: readonly Uint8Array[]): Request {
+/** A setting of net.ipv6.conf.DEVICE by its number, from 0; 0 where it is not told. */
+function inet6(attributes: Attributes, setting: number): number {
+  const values = parseNested(parseNested(attributes, IFLA_AF_SPEC), AF_INET6).get(IFLA_INET6_CONF);
+  return values === undefined || values.length < (setting + 1) * 4 ? 0 : values.readUInt32LE(setting * 4);
+}
+
+/** A device of any kind. */
+export function createLink(what: string, link: LinkSettings & { index?: number }, kind: string, data: readonly Uint8Array[]): Request {
   const info = nested(IFLA_LINKINFO, text(IFLA_INFO_KIND, kind), nested(IFLA_INFO_DATA, ...data));
   const body = Buffer.concat([header(link.index ?? 0, link), ...settings(link), info]);
   return { what, type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, body };
+}
+
+/** A message about a device that has these attributes. */
+export function linkBody(index: number, ...attributes: readonly Uint8Array[]): Buffer {
+  return Buffer.concat([header(index, {}), ...attributes]);
 }
 
 /** `struct ifinfomsg`. */
@@ -234,6 +262,7 @@ function settings(link: LinkSettings): Buffer[] {
     const setting = u32(IPV4_DEVCONF_ROUTE_LOCALNET, Number(link.routeLocalnet));
     attributes.push(nested(IFLA_AF_SPEC, nested(AF_INET, nested(IFLA_INET_CONF, setting))));
   }
+  if (link.master !== undefined) attributes.push(u32(IFLA_MASTER, link.master));
   if (link.netns !== undefined) attributes.push(u32(IFLA_NET_NS_FD, link.netns));
   return attributes;
 }

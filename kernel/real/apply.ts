@@ -1,7 +1,10 @@
-import type { KernelObject, Step } from "../model.js";
+import { MeshError } from "../../core/error.js";
+import type { Guards } from "../guards.js";
+import type { Guard, KernelObject, Step } from "../model.js";
 import type { VxlanFilter } from "../parts.js";
 import type { RedirectMode } from "../tc.js";
-import { removeFdb, replaceRemote, settleFdb } from "./fdb.js";
+import { settleBridge } from "./bridge.js";
+import { removeBridgeFdb, removeFdb, replaceRemote, settleBridgeFdb, settleFdb } from "./fdb.js";
 import {
   removeAddress,
   removeNeighbour,
@@ -17,12 +20,15 @@ import { dropRedirect, settleRedirect } from "./redirect.js";
 import type { Session } from "./session.js";
 import { settleVxlan } from "./vxlan.js";
 
+type DeviceKind = "bridge" | "port" | "vxlan";
 type Settled = Exclude<KernelObject, { kind: "wireguard" | "wireguard-peer" }>;
-type Removed = Exclude<Settled, { kind: "port" | "vxlan" }>;
+type Removed = Exclude<Settled, { kind: DeviceKind }>;
 
 /** What is needed beside a session. */
 export interface Means {
   readonly filter: VxlanFilter;
+  /** Only in the namespace of a switched segment. */
+  readonly guards: Guards | undefined;
   readonly mode: RedirectMode;
 }
 
@@ -30,18 +36,27 @@ export interface Means {
 export function doneBy(step: Step): "settle" | "delete-device" | "wireguard" {
   const { kind } = step.op === "delete" ? step.old : step.value;
   if (kind === "wireguard" || kind === "wireguard-peer") return "wireguard";
-  return step.op === "delete" && (kind === "port" || kind === "vxlan") ? "delete-device" : "settle";
+  return step.op === "delete" && (kind === "bridge" || kind === "port" || kind === "vxlan") ? "delete-device" : "settle";
 }
 
 /** Does a step of the first kind. "add" and "replace" settle for what is wanted whatever is there, so both are safe to repeat. */
 export function applyStep(session: Session, step: Step, means: Means): void {
   if (step.op === "delete") remove(session, step.old as Removed, means);
   else if (step.op === "replace" && step.value.kind === "vxlan-remote") replaceRemote(session, step.value);
-  else settle(session, step.value as Settled, means);
+  else if (step.value.kind === "guard") guardsOf(means, step.value).settle(step.value, step.op === "add");
+  else settle(session, step.value as Exclude<Settled, Guard>, means);
 }
 
-function settle(session: Session, value: Settled, means: Means): void {
+function guardsOf({ guards }: Means, { device }: Guard): Guards {
+  if (guards !== undefined) return guards;
+  throw new MeshError("unsupported", `${device} cannot be guarded: only the namespace of a switched segment has guards`);
+}
+
+function settle(session: Session, value: Exclude<Settled, Guard>, means: Means): void {
   switch (value.kind) {
+    case "bridge":
+      settleBridge(session, value);
+      break;
     case "port":
       settlePort(session, value);
       break;
@@ -51,6 +66,9 @@ function settle(session: Session, value: Settled, means: Means): void {
     case "vxlan-remote":
     case "vxlan-fdb":
       settleFdb(session, value);
+      break;
+    case "bridge-fdb":
+      settleBridgeFdb(session, value);
       break;
     case "address":
       settleAddress(session, value);
@@ -80,6 +98,12 @@ function remove(session: Session, value: Removed, means: Means): void {
     case "vxlan-remote":
     case "vxlan-fdb":
       removeFdb(session, value);
+      break;
+    case "bridge-fdb":
+      removeBridgeFdb(session, value);
+      break;
+    case "guard":
+      means.guards?.remove(value);
       break;
     case "address":
       removeAddress(session, value);

@@ -3,6 +3,7 @@ import type { KernelObject, Netns, Port, Rule } from "../model.js";
 import type { Link } from "../netlink/link.js";
 import { dumpRules } from "../netlink/rule.js";
 import { samePort } from "../policyTable.js";
+import { foundBridge, foundBridgePort } from "./bridge.js";
 import type { OnDevice } from "./contents.js";
 import { podEnd } from "./port.js";
 import type { Session } from "./session.js";
@@ -29,15 +30,16 @@ export function wantedPorts(wanted: readonly KernelObject[]): WantedPorts {
   return new Map(ports.map((port) => [port.name, { ...port, tables: tables.get(`${port.pod.cookie} ${port.podInterface}`) ?? [] }]));
 }
 
-/** One device of the mesh namespace with what it is by itself: a port with its pod's end and all on it, or a VXLAN device. */
+/** One device of the mesh namespace with what it is by itself: a bridge, a port with its pod's end and all on it, or a VXLAN device. */
 export function readDevice(session: Session, link: Link, ports: WantedPorts, read: OnDevice): KernelObject[] {
   if (link.kind === "veth") return readPort(session, link, ports.get(link.name), read);
-  return link.kind === "vxlan" ? [foundVxlan(link)] : [];
+  if (link.kind === "bridge") return [foundBridge(link)];
+  return link.kind === "vxlan" ? [{ ...foundVxlan(link), ...foundBridgePort(session, link) }] : [];
 }
 
 function readPort(session: Session, link: Link, wanted: WantedPort | undefined, read: OnDevice): KernelObject[] {
   const { name, alias, mtu, mac } = link;
-  const base = { kind: "port" as const, name, alias, mtu, mac };
+  const base = { kind: "port" as const, name, alias, mtu, mac, ...foundBridgePort(session, link) };
   if (wanted === undefined) return [{ ...base, pod: nowhere, podInterface: "", podMac: "" }];
   const { pod, podInterface, podMac } = wanted;
   const lost = (fault: string): KernelObject[] => [{ ...base, pod, podInterface, podMac, fault }];

@@ -1,6 +1,17 @@
 import { errnoOf } from "../ffi/system.js";
-import type { KernelObject, VxlanFdb, VxlanRemote } from "../model.js";
-import { addFdb, anyMac, deleteFdb, dumpFdb, type FdbValue, type FoundFdb, getAnyFdb } from "../netlink/fdb.js";
+import type { BridgeFdb, KernelObject, VxlanFdb, VxlanRemote } from "../model.js";
+import {
+  addBridgeFdb,
+  addFdb,
+  anyMac,
+  deleteBridgeFdb,
+  deleteFdb,
+  dumpFdb,
+  type FdbValue,
+  type FoundBridgeFdb,
+  type FoundFdb,
+  getAnyFdb,
+} from "../netlink/fdb.js";
 import { canonicalIp } from "../netlink/ip.js";
 import { getLink, type Link, vxlanData } from "../netlink/link.js";
 import type { Session } from "./session.js";
@@ -18,8 +29,8 @@ export function replaceRemote(session: Session, remote: VxlanRemote): void {
   const link = getLink(socket, remote.device);
   if (link === undefined) return;
   const address = canonicalIp(remote.address);
-  const own = vxlanData(link).vni; // goes without saying in an entry
-  for (const other of dumpFdb(socket, link.index)) {
+  const own = ownVni(link);
+  for (const other of dumpFdb(socket, link.index).filter(isRemote)) {
     if (other.mac !== anyMac || (other.address === address && (other.vni ?? own) === remote.vni)) continue;
     socket.request(deleteFdb(`stop sending ${remote.device} to ${other.address}`, link.index, other));
   }
@@ -36,14 +47,30 @@ export function removeFdb(session: Session, entry: VxlanRemote | VxlanFdb): void
   }
 }
 
+/** Leads the bridge's frames for that MAC address to its port. */
+export function settleBridgeFdb(session: Session, { device, mac }: BridgeFdb): void {
+  session.home.meshSocket.request(addBridgeFdb(`lead ${mac} to ${device}`, session.index("mesh", device), mac));
+}
+
+/** Not there, or led to another port by now: nothing to do. */
+export function removeBridgeFdb(session: Session, { device, mac }: BridgeFdb): void {
+  const link = getLink(session.home.meshSocket, device);
+  if (link?.master === undefined) return;
+  try {
+    session.home.meshSocket.request(deleteBridgeFdb(`stop leading ${mac} to ${device}`, link.index, mac));
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
+}
+
 /** Devices of the mesh namespace that are wanted to have "vxlan-fdb". */
 export function switching(wanted: readonly KernelObject[]): ReadonlySet<string> {
   return new Set(wanted.flatMap((object) => (object.kind === "vxlan-fdb" ? [object.device] : [])));
 }
 
-/** Where one device sends what, without a dump where only its remote is of interest. */
-export function findFdb(session: Session, link: Link, wanted: readonly KernelObject[]): (VxlanFdb | VxlanRemote)[] {
-  if (link.kind !== "vxlan") return [];
+/** What leads over one device, without a dump where only its remote is of interest. */
+export function findFdb(session: Session, link: Link, wanted: readonly KernelObject[]): (VxlanFdb | VxlanRemote | BridgeFdb)[] {
+  if (link.kind !== "vxlan" && link.master === undefined) return [];
   const devices = switching(wanted);
   const socket = session.home.meshSocket;
   if (isSwitching(session, link, devices)) return foundFdb(session, link, dumpFdb(socket, link.index), { devices, wanted });
@@ -55,29 +82,38 @@ export function findFdb(session: Session, link: Link, wanted: readonly KernelObj
 export function foundFdb(
   session: Session,
   link: Link,
-  entries: readonly FoundFdb[],
+  entries: readonly (FoundFdb | FoundBridgeFdb)[],
   { devices, wanted }: { readonly devices: ReadonlySet<string>; readonly wanted: readonly KernelObject[] },
-): (VxlanFdb | VxlanRemote)[] {
-  if (link.kind !== "vxlan") return [];
+): (VxlanFdb | VxlanRemote | BridgeFdb)[] {
+  if (entries.length === 0) return [];
+  const device = link.name;
+  const remotes = entries.filter(isRemote);
+  const bridged = entries.filter((entry) => !isRemote(entry)).map(({ mac }): BridgeFdb => ({ kind: "bridge-fdb", device, mac }));
   if (!isSwitching(session, link, devices)) {
-    return readRemotes(
-      link,
-      entries.filter(({ mac }) => mac === anyMac),
-      wanted,
-    );
+    const toAll = remotes.filter(({ mac }) => mac === anyMac);
+    return [...readRemotes(link, toAll, wanted), ...bridged];
   }
-  const own = vxlanData(link).vni;
-  return entries.map(({ mac, address, vni }) => ({ kind: "vxlan-fdb", device: link.name, mac, address, vni: vni ?? own }));
+  const own = ownVni(link);
+  return [...remotes.map(({ mac, address, vni }): VxlanFdb => ({ kind: "vxlan-fdb", device, mac, address, vni: vni ?? own })), ...bridged];
+}
+
+/** What goes without saying in an entry of a VXLAN device. */
+function ownVni(link: Link): number {
+  return link.kind === "vxlan" ? vxlanData(link).vni : 0;
+}
+
+function isRemote(entry: FoundFdb | FoundBridgeFdb): entry is FoundFdb {
+  return "address" in entry;
 }
 
 function isSwitching(session: Session, link: Link, devices: ReadonlySet<string>): boolean {
-  return session.home.segment !== undefined || devices.has(link.name);
+  return session.home.segment !== undefined || link.master !== undefined || devices.has(link.name);
 }
 
 /** A device with more remotes than the one it may have shows one of the others, so that it is seen as different. */
 function readRemotes(link: Link, remotes: readonly FoundFdb[], wanted: readonly KernelObject[]): VxlanRemote[] {
   const device = link.name;
-  const own = vxlanData(link).vni;
+  const own = ownVni(link);
   const found = remotes.map(({ address, vni }) => ({ kind: "vxlan-remote" as const, device, address, vni: vni ?? own }));
   if (found.length < 2) return found;
   const right = wanted.find((object) => object.kind === "vxlan-remote" && object.device === device) as VxlanRemote | undefined;

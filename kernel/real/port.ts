@@ -4,6 +4,7 @@ import type { Port } from "../model.js";
 import { checkDeviceName } from "../names.js";
 import { changeLink, createVeth, getLink, type Link, type LinkSettings } from "../netlink/link.js";
 import type { NetlinkSocket } from "../netlink/socket.js";
+import { settleBridgePort } from "./bridge.js";
 import { isOurs, ourGroup } from "./owner.js";
 import { removeLink } from "./remove.js";
 import type { Session } from "./session.js";
@@ -49,6 +50,7 @@ function create(session: Session, port: Port, index: number | undefined): void {
 
 function repair(session: Session, port: Port, link: Link, end: Link): void {
   const { mtu, alias, mac, routeLocalnet } = port;
+  settleBridgePort(session, link, port.bridge);
   change(session.home.meshSocket, `the port ${port.name}`, link, {
     ...{ alias, mtu, group: ourGroup, up: true },
     ...(mac === undefined ? {} : { mac }),

@@ -23,6 +23,7 @@ export class Session implements Disposable {
   readonly home: Home;
   readonly #visits = new Map<string, Visit>();
   readonly #indexes = new Map<string, number>();
+  readonly #names = new Map<number, string>();
 
   constructor(home: Home) {
     this.home = home;
@@ -56,6 +57,13 @@ export class Session implements Disposable {
     }
     this.#indexes.set(key, link.index);
     return link.index;
+  }
+
+  /** The name of a device of the kernel's own namespace, asked once. */
+  deviceName(index: number): string | undefined {
+    const known = this.#names.get(index) ?? getLink(this.home.meshSocket, index)?.name;
+    if (known !== undefined) this.#names.set(index, known);
+    return known;
   }
 
   /** A device was found, made or renamed: it has this number from now on. */

@@ -4,6 +4,7 @@ import type { Vxlan } from "../model.js";
 import { checkDeviceName } from "../names.js";
 import { canonicalIp } from "../netlink/ip.js";
 import { changeLink, createVxlan, getLink, type Link, vxlanData } from "../netlink/link.js";
+import { settleBridgePort } from "./bridge.js";
 import { isOurs, ourGroup } from "./owner.js";
 import { removeLink } from "./remove.js";
 import type { Session } from "./session.js";
@@ -22,6 +23,7 @@ export function settleVxlan(session: Session, vxlan: Vxlan): void {
   }
   const made = getLink(socket, vxlan.name);
   if (made === undefined) throw new MeshError("kernel", `the VXLAN device ${vxlan.name} vanished while it was made`);
+  settleBridgePort(session, made, vxlan.bridge);
   const { alias, mtu, mac } = vxlan;
   const right = { alias, mtu, group: ourGroup, up: true, ...(mac === undefined ? {} : { mac }) };
   socket.request(changeLink(`set up the VXLAN device ${vxlan.name}`, made.index, right));

@@ -14,12 +14,11 @@ import {
 } from "../ffi/socket.js";
 import { errnoOf } from "../ffi/system.js";
 import { RTM_DELADDR, RTM_NEWADDR } from "../netlink/address.js";
-import { parseAttributes, readU32 } from "../netlink/attributes.js";
 import { RTM_DELQDISC, RTM_DELTFILTER } from "../netlink/filter.js";
 import { decodeLink, isBridgeMessage, type Link, RTM_DELLINK, RTM_NEWLINK } from "../netlink/link.js";
 import { decodeMessages, type Message } from "../netlink/message.js";
 import { RTM_DELNEIGH } from "../netlink/neighbour.js";
-import { RTM_DELROUTE, RTM_NEWROUTE } from "../netlink/route.js";
+import { RTM_DELROUTE, RTM_NEWROUTE, routeDevices } from "../netlink/route.js";
 import { RTM_DELRULE, RTM_NEWRULE } from "../netlink/rule.js";
 import { NETLINK_ROUTE, netlinkAddress } from "../netlink/socket.js";
 import { onReadable } from "../signal.js";
@@ -45,8 +44,6 @@ const groups =
   RTMGRP_IPV6_ROUTE |
   RTMGRP_IPV4_RULE |
   RTMGRP_IPV6_RULE;
-const RTA_OIF = 4;
-const routeHeader = 12;
 const bufferBytes = 4 * 1024 * 1024;
 const perTurn = 512;
 /** A change of ours is told of a dozen times: whoever waits for it gets the answer first, and then all are read in one go. */
@@ -139,8 +136,8 @@ function notice(message: Message, netnsId: number | undefined, hear: (notice: No
   switch (message.type) {
     case RTM_NEWLINK:
     case RTM_DELLINK:
-      if (!isBridgeMessage(message.body))
-        hear({ kind: "link", netnsId, link: decodeLink(message.body), gone: message.type === RTM_DELLINK });
+      if (isBridgeMessage(message.body)) hear({ kind: "on-device", netnsId, index: message.body.readInt32LE(4) });
+      else hear({ kind: "link", netnsId, link: decodeLink(message.body), gone: message.type === RTM_DELLINK });
       break;
     case RTM_NEWADDR:
     case RTM_DELADDR:
@@ -155,9 +152,7 @@ function notice(message: Message, netnsId: number | undefined, hear: (notice: No
       hear({ kind: "rules", netnsId });
       break;
     case RTM_NEWROUTE:
-    case RTM_DELROUTE: {
-      const index = readU32(parseAttributes(message.body.subarray(routeHeader)), RTA_OIF);
-      if (index !== undefined) hear({ kind: "on-device", netnsId, index });
-    }
+    case RTM_DELROUTE:
+      for (const index of routeDevices(message.body)) hear({ kind: "on-device", netnsId, index });
   }
 }

@@ -1,8 +1,9 @@
 import { kernelSuite } from "../suite/kernel.js";
-import { routedSegmentSuite } from "../suite/kernelSegment.js";
+import { routedSegmentSuite, switchedSegmentSuite } from "../suite/kernelSegment.js";
 import { realWorld } from "./kernelWorld.js";
 import { realSegmentWorld } from "./segmentWorld.js";
 
 kernelSuite("Linux with eBPF", () => realWorld("bpf"));
 kernelSuite("Linux with u32 and mirred", () => realWorld("tc"));
 routedSegmentSuite("Linux", () => realSegmentWorld("l3"));
+switchedSegmentSuite("Linux", () => realSegmentWorld("l2"));

@@ -48,7 +48,7 @@ export class SegmentNode implements AsyncDisposable {
       const filter = line.includes("inet isthmus sources");
       const command = line.replace("-n NODE", `-n ${nameOf(this.node.mesh)}`).replace("netns MESH", `netns ${this.#name}`);
       const where = filter ? this.node.mesh.path : this.netns.path;
-      execFileSync("nsenter", [`--net=${where}`, "--", "sh", "-c", command.replaceAll(/[{}]/g, "'$&'")], { encoding: "utf8" });
+      execFileSync("nsenter", [`--net=${where}`, "--", ...command.split(" ")], { encoding: "utf8" });
     }
   }
 

@@ -33,7 +33,7 @@ import { bytes, answeredByLinux as golden } from "./netlinkBytes.js";
 
 describe("answers of netlink", () => {
   it("show a port with its other end in another namespace", () => {
-    const { data: _, ...link } = decodeLink(bytes(golden.port));
+    const { data: _, port: __, ...link } = decodeLink(bytes(golden.port));
     assert.deepEqual(link, {
       index: 2,
       name: "p-bpf",
@@ -46,6 +46,8 @@ describe("answers of netlink", () => {
       peer: 2,
       peerNetnsId: 0,
       routeLocalnet: false,
+      ipv6: true,
+      master: undefined,
       stats: undefined,
     });
     assert.equal(isBridgeMessage(bytes(golden.port)), false);

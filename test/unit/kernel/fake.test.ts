@@ -4,10 +4,11 @@ import { FakeMachine } from "../../../kernel/fake/machine.js";
 import { FakeKernel } from "../../../kernel/fake.js";
 import type { Netns, Port } from "../../../kernel/model.js";
 import { add, address, type KernelWorld, kernelSuite, make, port, remoteOf, route, vxlan } from "../../suite/kernel.js";
-import { routedSegmentSuite, type SegmentWorld } from "../../suite/kernelSegment.js";
+import { routedSegmentSuite, type SegmentWorld, switchedSegmentSuite } from "../../suite/kernelSegment.js";
 
 kernelSuite("in memory", async () => world());
 routedSegmentSuite("in memory", async () => segmentWorld());
+switchedSegmentSuite("in memory", async () => segmentWorld());
 
 describe("the kernel in memory", () => {
   it("shows itself as the commands that an operator would type", async () => {
