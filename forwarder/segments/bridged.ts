@@ -1,0 +1,71 @@
+import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import type { Bridge, BridgePort, KernelObject } from "../../kernel/model.js";
+import { macOf } from "../addresses.js";
+import { aliasPrefix } from "../names.js";
+import { podAddress, podRoutes, portOf, type SegmentView, trunk, trunkDevice } from "./devices.js";
+import type { Member, Part, Remote } from "./part.js";
+
+const bridgeDevice = "isthmus-bridge";
+/** An entry for it stands for all MAC addresses that have none of their own. */
+const everybody = "00:00:00:00:00:00";
+
+/**
+ * L2: the bridge, and the trunk as one of its ports. What is said to all goes once to each node that has members; what is said to a member
+ * goes to its node alone; who has an address is answered here.
+ */
+export function bridgedTrunk(part: Part, remotes: readonly Remote[], view: SegmentView): KernelObject[] {
+  const { segment } = part;
+  return [
+    bridge(segment, view),
+    { ...trunk(part, view), bridge: bridgePort(segment, { neighSuppress: true, multicastRouter: true }) },
+    ...view.routers.map((address): KernelObject => {
+      return { kind: "address", where: "mesh", device: bridgeDevice, address: podAddress(segment, address) };
+    }),
+    ...remotes.flatMap((remote): KernelObject[] => [
+      { kind: "vxlan-fdb", device: trunkDevice, mac: everybody, address: remote.tunnel, vni: remote.vni },
+      ...remote.members.flatMap(({ mac, addresses }): KernelObject[] => [
+        { kind: "vxlan-fdb", device: trunkDevice, mac, address: remote.tunnel, vni: remote.vni },
+        { kind: "bridge-fdb", device: trunkDevice, mac },
+        ...addresses.map((address) => neighbour(address, mac)),
+      ]),
+    ]),
+  ];
+}
+
+/** L2: the member's port may send what is its own, and the bridge knows it by that. */
+export function bridgedMember(segment: Segment, member: Member, view: SegmentView): KernelObject[] {
+  const { mac, addresses, spoofing, side } = member;
+  const port = portOf(member, view);
+  return [
+    { ...port, bridge: bridgePort(segment, { learning: spoofing }) },
+    { kind: "bridge-fdb", device: port.name, mac },
+    { kind: "guard", device: port.name, mac, addresses: [...addresses], spoofing },
+    ...addresses.map((address) => neighbour(address, mac)),
+    ...addresses.map((address): KernelObject => {
+      return { kind: "address", where: side.pod, device: side.name, address: podAddress(segment, address) };
+    }),
+    // The kernel itself makes the routes that go with addresses.
+    ...(member.beside
+      ? podRoutes(
+          member,
+          port,
+          segment.prefixes.map((prefix) => ({ prefix })),
+        )
+      : []),
+  ];
+}
+
+function bridge(segment: Segment, { tunnel, mtu }: SegmentView): Bridge {
+  const mac = macOf(`segment bridge ${tunnel.address}`);
+  const alias = `${aliasPrefix}bridge:${segment.name}`;
+  return { kind: "bridge", name: bridgeDevice, alias, mac, mtu, multicastSnooping: true, querier: true };
+}
+
+function bridgePort({ floodUnknown }: Segment, special: Partial<BridgePort>): BridgePort {
+  const usual = { learning: false, neighSuppress: false, isolated: false, multicastRouter: false };
+  return { bridge: bridgeDevice, flood: floodUnknown, ...usual, ...special };
+}
+
+function neighbour(address: string, mac: string): KernelObject {
+  return { kind: "neighbour", where: "mesh", device: bridgeDevice, address, mac };
+}
