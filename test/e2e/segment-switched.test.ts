@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { mark } from "../lib/forge.js";
+import { arpRequest, experimental, ipPacket, send } from "../lib/frames.js";
+import { Lab, type Requested } from "../lib/lab.js";
+import { bare, parsePing, pingAll } from "../lib/ping.js";
+import { PingStream } from "../lib/stream.js";
+import { until } from "../lib/until.js";
+
+const pods = { a: "paris-1", a2: "paris-1", b: "paris-2", c: "tokyo-1" } as const;
+type Pod = keyof typeof pods;
+const names = Object.keys(pods) as Pod[];
+
+describe("an L2 segment", function () {
+  this.timeout(180_000);
+  let lab: Lab;
+  let folder: string;
+  const joined = {} as Record<Pod, Requested>;
+  const macs = {} as Record<Pod, string>;
+
+  const addresses = (pod: Pod): string[] => joined[pod].addresses.map(bare);
+  const first = (pod: Pod): string => addresses(pod)[0] ?? assert.fail(`${pod} has no address`);
+  const listen = async (where: string, device: string, filter: string) => {
+    const capture = lab.spawn(where, "tcpdump", "-n", "-e", "-l", "-xx", "--immediate-mode", "-i", device, filter);
+    await capture.printed(/listening on/);
+    return capture;
+  };
+  const bytes = (printed: string): string => printed.replaceAll(/0x[0-9a-f]{4}: {2}|\s/g, "");
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "isthmus-switched-"));
+    lab = await Lab.up("te-seg2", { sites: "paris=2,tokyo=1,lima=1" });
+    await lab.ctl(
+      ...["create", "segment", "floor", "--layer", "l2", "--prefix", "10.61.0.0/16,fd61::/48"],
+      ...["--sites", "paris,tokyo,lima", "--dns-domain", "mesh"],
+    );
+    for (const [pod, node] of Object.entries(pods)) await lab.pod(pod, node);
+    await lab.pod("stranger", "lima-1");
+    await until("tokyo knows the segment", 5_000, async () => (await lab.ctl("--node", "tokyo-1", "get", "services")).includes("floor"));
+    await Promise.all(names.map(async (pod) => (joined[pod] = await lab.request(pods[pod], "floor", pod))));
+    const members = await lab.json<{ name: string; mac: string }[]>("--node", "paris-1", "get", "members", "floor");
+    for (const { name, mac } of members) macs[name as Pod] = mac;
+  });
+
+  after(async () => {
+    await rm(folder, { recursive: true, force: true });
+    await lab[Symbol.asyncDispose]();
+  });
+
+  it("puts every member on one link: addresses of all, and link-local ones", async () => {
+    await Promise.all(names.map((from) => pingAll(lab, from, names.flatMap(addresses))));
+    for (const to of names) {
+      const links = JSON.parse(await lab.exec(`pod-${to}`, "ip", "-j", "-6", "addr", "show", "dev", "nsm0", "scope", "link")) as {
+        addr_info?: { local: string }[];
+      }[];
+      const [own] = links.flatMap(({ addr_info: found = [] }) => found);
+      await pingAll(lab, "a", [`${own?.local ?? assert.fail("no link-local address")}%nsm0`]);
+    }
+  });
+
+  it("takes frames of any kind, and multicast, to exactly the members", async () => {
+    const heard = await Promise.all(["pod-b", "pod-c", "pod-a2"].map((where) => listen(where, "nsm0", `ether proto 0x${experimental}`)));
+    await using elsewhere = await listen("lima-1-mesh", "any", "udp");
+    const arrived = heard.map((capture) => capture.printed(/ethertype Unknown \(0x88b5\)/));
+    await send(lab, "a", "nsm0", macs.a, experimental + mark);
+    await Promise.all(arrived);
+    for (const capture of heard) await capture[Symbol.asyncDispose]();
+    const receiver = `const s=require("node:dgram").createSocket({type:"udp4",reuseAddr:true});s.bind(5353,()=>{s.addMembership("224.0.0.251",process.argv[1]);console.log("ready")});s.on("message",(m)=>{console.log(String(m))});setTimeout(()=>process.exit(),20000)`;
+    const receivers = (["a2", "b", "c"] as const).map((pod) => lab.spawn(`pod-${pod}`, process.execPath, "-e", receiver, first(pod)));
+    await Promise.all(receivers.map((one) => one.printed(/ready/)));
+    const got = receivers.map((one) => one.printed(/who is there/));
+    const asker = `const s=require("node:dgram").createSocket("udp4");s.bind(0,process.argv[1],()=>{s.setMulticastInterface(process.argv[1]);let n=5;const go=()=>n--?s.send("who is there",5353,"224.0.0.251",()=>setTimeout(go,100)):s.close();go()})`;
+    await lab.exec("pod-a", process.execPath, "-e", asker, first("a"));
+    await Promise.all(got);
+    for (const one of receivers) await one[Symbol.asyncDispose]();
+    assert.doesNotMatch((await elsewhere.stop()).stdout, /VXLAN/, "nothing of it goes to a node without members");
+  });
+
+  it("answers ARP for a known member on the spot, and asks all for an unknown one", async () => {
+    await using there = await listen("pod-c", "nsm0", "arp");
+    await lab.exec("pod-a", "ip", "neigh", "flush", "dev", "nsm0");
+    await pingAll(lab, "a", [first("c")]);
+    const asked = there.printed(/who-has 10\.61\.77\.77/);
+    await lab.tryExec("pod-a", "ping", "-n", "-c", "1", "-W", "1", "10.61.77.77");
+    await asked;
+    const { stdout } = await there.stop();
+    assert.doesNotMatch(stdout, new RegExp(`who-has ${first("c")} .*tell ${first("a")}`));
+  });
+
+  it("lets no member send as another: not its MAC, not its IP, not in ARP, not behind a VLAN tag", async () => {
+    const forged = {
+      "another's MAC": [macs.b, experimental + mark],
+      "a MAC that nobody has": ["02:de:ad:be:ef:01", experimental + mark],
+      "another's address in ARP": [macs.a, arpRequest(macs.a, first("b"), first("c")) + mark],
+      "another's MAC in ARP": [macs.a, arpRequest(macs.b, first("a"), first("c")) + mark],
+      "another's address": [macs.a, ipPacket(first("b"), mark)],
+      "a VLAN tag": [macs.a, `81000005${experimental}${mark}`],
+      "VLAN 0": [macs.a, `81000000${ipPacket(first("b"), mark)}`],
+    } as const;
+    for (const [what, [source, rest]] of Object.entries(forged)) {
+      const captures = await Promise.all(["pod-c", "pod-a2"].map((where) => listen(where, "nsm0", "ether broadcast")));
+      const arrived = captures.map((capture) => capture.printed(/0x88b5/));
+      await send(lab, "a", "nsm0", source, rest);
+      // What comes after it has come: so had it.
+      await send(lab, "a", "nsm0", macs.a, `${experimental}0000`);
+      await Promise.all(arrived);
+      for (const capture of captures) assert.equal(bytes((await capture.stop()).stdout).includes(mark), false, what);
+    }
+    await using control = await listen("pod-c", "nsm0", "ether broadcast");
+    const arrived = control.printed(/proto unknown \(253\)|ip-proto-253/);
+    await send(lab, "a", "nsm0", macs.a, ipPacket(first("a"), mark));
+    await arrived;
+    assert.ok(bytes((await control.stop()).stdout).includes(mark), "its own is let through");
+  });
+
+  it("lets a DHCP server in one site serve a client in another", async () => {
+    await lab.pod("dhcp", "tokyo-1");
+    await lab.pod("thin", "paris-2");
+    await lab.request("tokyo-1", "floor", "dhcp", "--allow-spoofing");
+    await lab.request("paris-2", "floor", "thin", "--allow-spoofing");
+    const leases = join(folder, "leases");
+    await writeFile(leases, "");
+    const settings = [
+      "start 192.168.77.20",
+      "end 192.168.77.40",
+      "interface nsm0",
+      `lease_file ${leases}`,
+      `pidfile ${join(folder, "pid")}`,
+    ];
+    await writeFile(join(folder, "udhcpd.conf"), `${[...settings, "option subnet 255.255.255.0", "option lease 600"].join("\n")}\n`);
+    await using server = lab.spawn("pod-dhcp", "busybox", "udhcpd", "-f", join(folder, "udhcpd.conf"));
+    await server.printed(/started/);
+    const client = await lab.tryExec(
+      "pod-thin",
+      "busybox",
+      "udhcpc",
+      "-i",
+      "nsm0",
+      "-f",
+      "-n",
+      "-q",
+      "-t",
+      "5",
+      "-T",
+      "1",
+      "-s",
+      "/bin/true",
+    );
+    assert.match(client.stderr + client.stdout, /lease of 192\.168\.77\.\d+ obtained/);
+  });
+
+  it("loses no packet when all programs are killed and come back", async () => {
+    await using stream = await PingStream.start(lab, "a", first("c"));
+    await stream.answers(20);
+    await lab.ctl("lab", "kill");
+    // The outage itself, not a wait for something.
+    await pause(5_000);
+    await lab.ctl("lab", "start");
+    await lab.pod("late", "tokyo-1");
+    const late = await until("another pod joins", 10_000, () => lab.request("tokyo-1", "floor", "late"));
+    await until("it is reached from the other site", 5_000, async () => {
+      const { stdout } = await lab.tryExec("pod-a", "ping", "-n", "-c", "1", "-W", "1", bare(late.addresses[0] ?? ""));
+      return parsePing(stdout).lost === 0;
+    });
+    const counted = await stream.stop();
+    assert.ok(counted.sent > 300, `${counted.sent} pings`);
+    assert.equal(counted.lost, 0);
+    await lab.close("tokyo-1", late.id);
+  });
+
+  it("takes a node that died out of the forwarding tables within 3 s", async () => {
+    const table = () => lab.exec("paris-1-seg-floor", "bridge", "fdb", "show", "dev", "isthmus-trunk");
+    assert.ok((await table()).includes(macs.c));
+    await lab.exec("tokyo-1", "ip", "link", "set", "eth0", "down");
+    const cut = performance.now();
+    await until("it is gone", 5_000, async () => !(await table()).includes(macs.c));
+    assert.ok(performance.now() - cut <= 3_000, `it took ${Math.round(performance.now() - cut)} ms`);
+    await lab.exec("tokyo-1", "ip", "link", "set", "eth0", "up");
+    await lab.exec("tokyo-1", "ip", "route", "add", "default", "via", "10.102.0.1");
+    await until("it is there again", 15_000, async () => (await table()).includes(macs.c));
+  });
+
+  it("leaves nothing on any node when the last member has gone", async () => {
+    for (const node of ["paris-1", "paris-2", "tokyo-1"]) {
+      const held = await lab.json<{ id: string }[]>("--node", node, "get", "attachments");
+      await lab.close(node, ...held.map(({ id }) => id));
+      assert.match((await lab.tryExec(`${node}-seg-floor`, "true")).stderr, /No such file/);
+      assert.doesNotMatch(await lab.exec(`${node}-mesh`, "ip", "-d", "link"), /vxlan id/);
+    }
+  });
+});
