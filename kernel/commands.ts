@@ -1,7 +1,9 @@
+import { bridgeChanged, bridgeMade, portJoined } from "./bridgeCommands.js";
 import { guardText } from "./guards.js";
-import type { Bridge, BridgePort, Guard, KernelObject, Netns, Port, Rule, Step, VxlanFdb, Where } from "./model.js";
+import type { Guard, KernelObject, Netns, Port, Rule, Step, VxlanFdb, Where } from "./model.js";
 import { anyMac } from "./netlink/fdb.js";
 import { canonicalNetwork } from "./netlink/ip.js";
+import { gatewaysOf } from "./netlink/route.js";
 import type { Ports } from "./netlink/rule.js";
 
 /** A step as the commands that an operator would type, run in the mesh namespace unless a line says `-n POD`. For logs and golden texts. */
@@ -21,19 +23,13 @@ export function commandsOf(step: Step): string[] {
 /** How the object would be made by hand. */
 export function additions(value: KernelObject): string[] {
   switch (value.kind) {
-    case "bridge": {
-      const { name, mac, alias, mtu } = value;
-      return [
-        `ip link add ${name} address ${mac} type ${bridgeType(value)} vlan_default_pvid 0`,
-        `ip link set ${name} alias ${alias} mtu ${mtu} up`,
-        `sysctl -w net.ipv6.conf.${name}.disable_ipv6=0`,
-      ];
-    }
+    case "bridge":
+      return bridgeMade(value);
     case "port": {
       const { name, mtu, mac, podInterface, podMac, alias, pod } = value;
       return [
         `ip link add ${name}${word("address", mac)} mtu ${mtu} type veth peer name ${podInterface} address ${podMac} mtu ${mtu} netns ${pod.path}`,
-        ...joins(name, value.bridge),
+        ...portJoined(name, value.bridge),
         `ip link set ${name} alias ${alias} up`,
         `ip${inPod(pod)} link set ${podInterface} up`,
         ...localnet(value),
@@ -45,7 +41,7 @@ export function additions(value: KernelObject): string[] {
       const data = `id ${vni} local ${local} dstport ${udpPort} nolearning udpcsum`;
       return [
         `${from} link add ${name}${word("address", mac)} mtu ${mtu}${to} type vxlan ${data}`,
-        ...joins(name, value.bridge),
+        ...portJoined(name, value.bridge),
         `ip link set ${name} alias ${alias} up`,
       ];
     }
@@ -73,13 +69,13 @@ export function additions(value: KernelObject): string[] {
     case "address":
       return [`ip${at(value.where)} address add ${value.address} dev ${value.device}${value.address.includes(":") ? " nodad" : ""}`];
     case "route": {
-      const { prefix, device, hops = [] } = value;
-      const via = word("via", value.via && gateway(prefix, value.via));
-      const rest = `${value.via === undefined ? "" : " onlink"}${word("table", value.table)}${word("src", value.source)}${word("mtu", value.mtu)}`;
-      const first = `ip${at(value.where)} route add ${canonicalNetwork(prefix)}`;
-      if (hops.length === 0) return [`${first}${via} dev ${device} proto 105${rest}`];
-      const each = hops.map((hop) => ` nexthop via ${gateway(prefix, hop)} dev ${device} onlink`);
-      return [`${first} proto 105${rest}${each.join("")}`];
+      const { prefix, device } = value;
+      const [first, ...others] = gatewaysOf(value).map((via) => gateway(prefix, via));
+      const start = `ip${at(value.where)} route add ${canonicalNetwork(prefix)}`;
+      const onlink = first === undefined ? "" : " onlink";
+      const rest = `${word("table", value.table)}${word("src", value.source)}${word("mtu", value.mtu)}`;
+      if (others.length === 0) return [`${start}${word("via", first)} dev ${device} proto 105${onlink}${rest}`];
+      return [`${start} proto 105${rest}${[first, ...others].map((via) => ` nexthop via ${via} dev ${device} onlink`).join("")}`];
     }
     case "rule":
       return [ruleCommand("add", value)];
@@ -101,38 +97,20 @@ function replacements(value: KernelObject, old: KernelObject): string[] {
     const { name, alias, mtu, mac, podInterface, podMac, pod, bridge } = value;
     const renamed = old.podInterface === podInterface ? [] : [`ip${inPod(pod)} link set ${old.podInterface} name ${podInterface}`];
     return [
-      ...(bridge === undefined && old.bridge !== undefined ? [`ip link set ${name} nomaster`] : joins(name, bridge)),
+      ...(bridge === undefined && old.bridge !== undefined ? [`ip link set ${name} nomaster`] : portJoined(name, bridge)),
       `ip link set ${name} alias ${alias}${word("address", mac)} mtu ${mtu} up`,
       ...renamed,
       `ip${inPod(pod)} link set ${podInterface} address ${podMac} mtu ${mtu} up`,
       ...localnet(value),
     ];
   }
-  if (value.kind === "bridge") {
-    const { name, alias, mac, mtu } = value;
-    return [`ip link set ${name} type ${bridgeType(value)}`, `ip link set ${name} alias ${alias} address ${mac} mtu ${mtu} up`];
-  }
+  if (value.kind === "bridge") return bridgeChanged(value);
   if (value.kind === "vxlan-remote") return [...additions(value), ...deletions(old)];
   if (value.kind === "route") return additions(value).map((line) => line.replace("route add", "route replace"));
   if (value.kind === "redirect" || value.kind === "neighbour" || value.kind === "wireguard-peer" || value.kind === "vxlan-fdb")
     return additions(value);
   if (value.kind === "wireguard") return additions(value).slice(1);
   return [...deletions(old), ...additions(value)];
-}
-
-function bridgeType({ multicastSnooping, querier }: Bridge): string {
-  const multicast = `mcast_snooping ${Number(multicastSnooping)} mcast_querier ${Number(querier)}`;
-  return `bridge stp_state 0 ${multicast} nf_call_iptables 0 nf_call_ip6tables 0 nf_call_arptables 0`;
-}
-
-function joins(name: string, port: BridgePort | undefined): string[] {
-  if (port === undefined) return [];
-  const on = (value: boolean): string => (value ? "on" : "off");
-  const learns = `flood ${on(port.flood)} learning ${on(port.learning)} neigh_suppress ${on(port.neighSuppress)}`;
-  return [
-    `ip link set ${name} master ${port.bridge}`,
-    `bridge link set dev ${name} ${learns} isolated ${on(port.isolated)} mcast_router ${port.multicastRouter ? 2 : 1}`,
-  ];
 }
 
 /** By hand one would write the pod's setting. */

@@ -1,6 +1,7 @@
 import type { BridgePort, KernelObject, Where, WireguardPeer } from "./model.js";
 import { anyMac } from "./netlink/fdb.js";
 import { canonicalAddress, canonicalIp, canonicalNetwork, linkLocalOf } from "./netlink/ip.js";
+import { gatewaysOf } from "./netlink/route.js";
 import type { Ports } from "./netlink/rule.js";
 
 /** What an object is known by. Two objects with one key are two states of one thing. */
@@ -49,7 +50,8 @@ export function same(wanted: KernelObject, found: KernelObject): boolean {
 /** What differs, in words for a log, as `mtu is 1500, wanted 1400`; "" when nothing does. Names no key. */
 export function difference(wanted: KernelObject, found: KernelObject): string {
   if (keyOf(wanted) !== keyOf(found)) return `it is ${keyOf(found)}, wanted ${keyOf(wanted)}`;
-  const [right, real] = [traits(wanted, wanted), traits(found, wanted)];
+  const pair = { wanted, found };
+  const [right, real] = [traits(wanted, pair), traits(found, pair)];
   const words = Object.keys({ ...right, ...real })
     .filter((name) => right[name] !== real[name])
     .map((name) => `${name} is ${real[name] ?? "not set"}, wanted ${right[name] ?? "none"}`);
@@ -59,8 +61,14 @@ export function difference(wanted: KernelObject, found: KernelObject): string {
 
 type Traits = Readonly<Record<string, string | number | undefined>>;
 
-/** What counts of an object beside its key, in canonical form. */
-function traits(object: KernelObject, wanted: KernelObject): Traits {
+interface Pair {
+  readonly wanted: KernelObject;
+  readonly found: KernelObject;
+}
+
+/** What counts of an object beside its key, in canonical form. It is one of the two. */
+function traits(object: KernelObject, pair: Pair): Traits {
+  const { wanted } = pair;
   switch (object.kind) {
     case "bridge": {
       const { alias, mtu, multicastSnooping, querier } = object;
@@ -79,12 +87,12 @@ function traits(object: KernelObject, wanted: KernelObject): Traits {
         mac,
         namespace: object.pod.cookie,
         podMac: object.podMac.toLowerCase(),
-        ...asPort(object, wanted),
+        ...asPort(object, pair),
       };
     }
     case "vxlan": {
       const { alias, vni, udpPort, madeIn, mtu } = object;
-      return { alias, vni, udpPort, madeIn, mtu, mac: ownMac(object, wanted), local: canonicalIp(object.local), ...asPort(object, wanted) };
+      return { alias, vni, udpPort, madeIn, mtu, mac: ownMac(object, wanted), local: canonicalIp(object.local), ...asPort(object, pair) };
     }
     case "vxlan-remote":
     case "vxlan-fdb":
@@ -96,9 +104,8 @@ function traits(object: KernelObject, wanted: KernelObject): Traits {
     case "wireguard-peer":
       return { keepalive: object.keepalive, allowedIps: allowed(object.allowedIps), endpoint: endpoint(object, wanted) };
     case "route": {
-      const { via, hops = [], source, mtu } = object;
-      // One hop is a gateway.
-      const gateways = [...(via === undefined ? [] : [via]), ...hops].map(canonicalIp).sort();
+      const { source, mtu } = object;
+      const gateways = gatewaysOf(object);
       return { via: gateways.length === 0 ? undefined : gateways.join(" "), source: source && canonicalIp(source), mtu };
     }
     case "rule": {
@@ -135,11 +142,15 @@ function ownMac(object: { mac?: string | undefined }, wanted: KernelObject): str
   return "mac" in wanted && wanted.mac !== undefined ? object.mac?.toLowerCase() : undefined;
 }
 
-/** What does not matter of a port of another bridge, or of none, is left out. */
-function asPort(object: { bridge?: BridgePort | undefined }, wanted: KernelObject): Traits {
-  const right = "bridge" in wanted ? wanted.bridge?.bridge : undefined;
+/** What it does as a port counts only in the same bridge. */
+function asPort(object: { bridge?: BridgePort | undefined }, { wanted, found }: Pair): Traits {
   const { bridge, ...rest } = object.bridge ?? { bridge: undefined };
-  return { bridge, ...(bridge !== right ? {} : Object.fromEntries(Object.entries(rest).map(([name, on]) => [name, String(on)]))) };
+  if (bridgeOf(wanted) !== bridgeOf(found)) return { bridge };
+  return { bridge, ...Object.fromEntries(Object.entries(rest).map(([name, on]) => [name, String(on)])) };
+}
+
+function bridgeOf(object: KernelObject): string | undefined {
+  return "bridge" in object ? object.bridge?.bridge : undefined;
 }
 
 /** The link-local address that follows from the MAC address goes without saying. */

@@ -31,9 +31,9 @@ export class Guards {
   /** All, at a cost that grows with their number. */
   list(): Guard[] {
     const seals = new Map(this.#elements.list(this.#seals).map((key) => [deviceIn(key), this.#elements.data(this.#seals, key)]));
-    const entries = this.#entries();
-    const devices = new Set([...seals.keys(), ...entries.map(({ device }) => device)]);
-    return [...devices].map((device) => guardOf(device, ofDevice(entries, device), seals.get(device)));
+    const found = new Map<string, Entry[]>([...seals.keys()].map((device) => [device, []]));
+    for (const entry of this.#entries()) found.set(entry.device, [...(found.get(entry.device) ?? []), entry]);
+    return [...found].map(([device, entries]) => guardOf(device, entries, seals.get(device)));
   }
 
   /** That of one port, without a look at the others where it is as wanted. Elements of a port without a seal are seen by `list` alone. */
@@ -62,7 +62,7 @@ export class Guards {
   /** Lets the port send nothing. Not there: nothing to do. */
   remove(guard: Guard): void {
     const { device } = guard;
-    const known = guard.fault === undefined ? entriesOf(guard) : [];
+    const known = entriesOf(guard);
     this.#removeAll(this.#seal(device)?.equals(sealOf(known)) ? known : ofDevice(this.#entries(), device));
     this.#elements.remove(this.#seals, deviceKey(device)); // the last, so that what is left half-done is seen
   }
@@ -110,17 +110,18 @@ function deviceKey(device: string): Buffer {
   return key;
 }
 
-/** The port's link-local address goes with its MAC address. */
+/** The port's link-local address goes with its MAC address. A guard that was found may show several MAC addresses, or none. */
 function entriesOf({ device, mac, addresses, spoofing }: Guard): Entry[] {
-  const values = [...new Set([...addresses.map(canonicalIp), linkLocalOf(mac)])].map(ipBytes);
+  const macs = mac.split(" ").filter((each) => each !== "");
+  const values = [...new Set([...addresses.map(canonicalIp), ...macs.map(linkLocalOf)])].map(ipBytes);
   return [
-    { kind: "macs", device, value: macBytes(mac) },
+    ...macs.map((each): Entry => ({ kind: "macs", device, value: macBytes(each) })),
     ...values.map((value): Entry => ({ kind: value.length === 4 ? "addresses4" : "addresses6", device, value })),
     ...(spoofing ? [{ kind: "open" as const, device, value: Buffer.alloc(0) }] : []),
   ];
 }
 
-/** What the entries let pass. More than one MAC address shows as a wrong one. */
+/** What the entries let pass. */
 function guardOf(device: string, entries: readonly Entry[], seal: Buffer | undefined): Guard {
   const values = (...of: Kind[]) => entries.filter(({ kind }) => of.includes(kind)).map(({ value }) => value);
   const macs = values("macs").map(macText).sort();

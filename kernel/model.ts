@@ -177,7 +177,7 @@ export interface Route {
   /** The main table unless told; others are of `policyTable`. */
   readonly table?: number | undefined;
   readonly via?: string | undefined;
-  /** Several gateways, used by flow, in place of `via`. */
+  /** Several gateways, used by flow; `via` is one of them, or is not said. */
   readonly hops?: readonly string[] | undefined;
   /** The preferred source address. */
   readonly source?: string | undefined;

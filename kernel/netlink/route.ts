@@ -1,6 +1,6 @@
 import { AF_INET, AF_INET6 } from "../ffi/socket.js";
 import { type Attributes, align, attribute, nested, parseAttributes, parseNested, readU32, u32 } from "./attributes.js";
-import { familyOf, ipBytes, ipText, networkOf, parsePrefix, prefixText } from "./ip.js";
+import { canonicalIp, familyOf, ipBytes, ipText, networkOf, parsePrefix, prefixText } from "./ip.js";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Request } from "./message.js";
 import type { NetlinkSocket } from "./socket.js";
 
@@ -34,7 +34,7 @@ export interface RouteValue {
   /** The main table unless told. */
   readonly table?: number | undefined;
   readonly via?: string | undefined;
-  /** Several gateways over the device in place of one. */
+  /** Several gateways over the device; one that is `via` is counted once. */
   readonly hops?: readonly string[] | undefined;
   readonly source?: string | undefined;
   readonly mtu?: number | undefined;
@@ -117,8 +117,9 @@ function routeBody(index: number, route: RouteValue, scope: number): Buffer {
   ]);
 }
 
-function gatewaysOf({ via, hops = [] }: RouteValue): string[] {
-  return [...(via === undefined ? [] : [via]), ...hops];
+/** All gateways, canonical and sorted. */
+export function gatewaysOf({ via, hops = [] }: Pick<RouteValue, "via" | "hops">): string[] {
+  return [...new Set([...(via === undefined ? [] : [via]), ...hops].map(canonicalIp))].sort();
 }
 
 function gatewayIn(attributes: Attributes): string | undefined {

@@ -14,12 +14,16 @@ export class Events implements Disposable {
   readonly #home: Home;
   readonly #names = new Map<number, string>();
   readonly #ends = new Map<string, number>();
+  /** The numbers of namespaces that have, or had, ends of ports. */
+  readonly #pods = new Set<number>();
   readonly #listeners = new Set<EventQueue>();
   readonly #watch: Disposable;
 
   constructor(home: Home, clock: Clock) {
     this.#home = home;
-    this.#watch = within(home.mesh, () => watchNamespaces(clock, (notice) => this.#hear(notice)));
+    this.#watch = within(home.mesh, () =>
+      watchNamespaces(clock, { concerns: (netnsId) => this.#pods.has(netnsId), hear: (notice) => this.#hear(notice) }),
+    );
     this.#learn();
   }
 
@@ -82,11 +86,14 @@ export class Events implements Disposable {
   #learn(): void {
     this.#names.clear();
     this.#ends.clear();
+    this.#pods.clear();
     for (const link of dumpLinks(this.#home.meshSocket)) if (isOurs(link) || link.name === loopback.name) this.#remember(link);
   }
 
   #remember(link: Link): void {
     this.#names.set(link.index, link.name);
-    if (link.peerNetnsId !== undefined && link.peer !== undefined) this.#ends.set(`${link.peerNetnsId}/${link.peer}`, link.index);
+    if (link.kind !== "veth" || link.peerNetnsId === undefined || link.peer === undefined) return;
+    this.#ends.set(`${link.peerNetnsId}/${link.peer}`, link.index);
+    this.#pods.add(link.peerNetnsId);
   }
 }

@@ -57,10 +57,17 @@ export type Notice =
   | { readonly kind: "rules"; readonly netnsId: number | undefined }
   | { readonly kind: "lost" };
 
+/** Who hears of what happens. */
+export interface Hearer {
+  /** Whether something in a namespace of that number is of interest. Of others nothing is read: a segment's hears all of its node's mesh. */
+  concerns(netnsId: number): boolean;
+  hear(notice: Notice): void;
+}
+
 /** Listens in the namespace of the moment, and through it in every namespace that has a number there. */
-export function watchNamespaces(clock: Clock, hear: (notice: Notice) => void): Disposable {
+export function watchNamespaces(clock: Clock, hearer: Hearer): Disposable {
   const fd = open();
-  const listener = { fd, buffer: Buffer.alloc(64 * 1024), hear, closed: false };
+  const listener = { fd, buffer: Buffer.alloc(64 * 1024), hearer, closed: false };
   let soon: Disposable | undefined;
   const readable = onReadable(fd, () => {
     soon ??= clock.after(patienceMs, () => {
@@ -81,7 +88,7 @@ export function watchNamespaces(clock: Clock, hear: (notice: Notice) => void): D
 interface Listener {
   readonly fd: number;
   readonly buffer: Buffer;
-  readonly hear: (notice: Notice) => void;
+  readonly hearer: Hearer;
   closed: boolean;
 }
 
@@ -114,15 +121,16 @@ function drain(listener: Listener): void {
 }
 
 /** False when nothing is left. */
-function readOne({ fd, buffer, hear }: Listener): boolean {
+function readOne({ fd, buffer, hearer }: Listener): boolean {
   try {
     const received = receiveMessage(fd, buffer);
     if (received === undefined) return false;
     const netnsId = netnsIdOf(received.control);
-    for (const message of decodeMessages(buffer.subarray(0, received.length))) notice(message, netnsId, hear);
+    if (netnsId !== undefined && !hearer.concerns(netnsId)) return true;
+    for (const message of decodeMessages(buffer.subarray(0, received.length))) notice(message, netnsId, (what) => hearer.hear(what));
   } catch (error) {
     if (errnoOf(error) !== "ENOBUFS") throw error;
-    hear({ kind: "lost" });
+    hearer.hear({ kind: "lost" });
   }
   return true;
 }

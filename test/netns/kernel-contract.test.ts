@@ -1,5 +1,6 @@
 import { kernelSuite } from "../suite/kernel.js";
-import { routedSegmentSuite, switchedSegmentSuite } from "../suite/kernelSegment.js";
+import { routedSegmentSuite } from "../suite/kernelRouted.js";
+import { switchedSegmentSuite } from "../suite/kernelSwitched.js";
 import { realWorld } from "./kernelWorld.js";
 import { realSegmentWorld } from "./segmentWorld.js";
 

@@ -1,15 +1,12 @@
 import assert from "node:assert/strict";
-import type { Kernel, KernelObject, Netns } from "../../kernel/model.js";
+import type { Kernel, Netns } from "../../kernel/model.js";
 import { type Finished, run } from "../lib/command.js";
 import { until } from "../lib/until.js";
-import { make, port } from "../suite/kernel.js";
-import { gatewayMac } from "../suite/kernelSegment.js";
+import { make } from "../suite/kernel.js";
 import { ip } from "./kernelWorld.js";
+import { addressesOf, full, joined, node, type Place, portMtu, tunnelMtu } from "./routedWorld.js";
 import { joinMeshes, SegmentNode } from "./segmentWorld.js";
 
-const [portMtu, tunnelMtu] = [1400, 1300];
-
-/** Of each node: its number gives its tunnel address, its blocks, its router's addresses and its VNI. */
 const [first, second] = [0, 1] as const;
 const members = { a: [first, 2], b: [first, 3], c: [second, 2] } as const;
 type Member = keyof typeof members;
@@ -23,12 +20,12 @@ describe("a routed segment over two nodes", () => {
     nodes = [new SegmentNode("ka-r1-", "l3"), new SegmentNode("ka-r2-", "l3")];
     await joinMeshes(...nodes);
     kernels = [await nodes[first].open(), await nodes[second].open()];
-    for (const own of [first, second]) await make(kernels[own], node(own));
+    for (const own of [first, second]) await make(kernels[own], node(own, [1 - own]));
     for (const member of Object.keys(members) as Member[]) {
       const [own] = members[member];
       const pod = nodes[own].node.pod(member);
       pods.set(member, pod);
-      await make(kernels[own], joined(member, pod));
+      await make(kernels[own], joined(place(member), pod));
     }
   });
   after(async () => {
@@ -36,15 +33,15 @@ describe("a routed segment over two nodes", () => {
   });
 
   it("carries packets between members of a node and of two, in both families", async () => {
-    for (const to of ["b", "c"] as const) for (const address of addressesOf(to)) await reaches("a", address);
+    for (const to of ["b", "c"] as const) for (const address of addressesAt(to)) await reaches("a", address);
   });
 
   it("shows both routers to a member that asks for the way", async () => {
     const expected = { IPv4: [/From 10.60.0.1 .*Time to live exceeded/, /From 10.60.1.1 .*Time to live exceeded/] };
     const six = [/From fd60::1 .*Time exceeded: Hop limit/, /From fd60:0:0:1::1 .*Time exceeded: Hop limit/];
     for (const [address, hops] of [
-      [addressesOf("c")[0], expected.IPv4],
-      [addressesOf("c")[1], six],
+      [addressesAt("c")[0], expected.IPv4],
+      [addressesAt("c")[1], six],
     ] as const) {
       for (const [hop, words] of hops.entries()) assert.match((await ping("a", address, "-t", String(hop + 1))).stdout, words);
       assert.equal((await ping("a", address, "-t", "3")).code, 0, "the third hop is the member");
@@ -52,7 +49,7 @@ describe("a routed segment over two nodes", () => {
   });
 
   it("tells a member of packets that are too large for the tunnel", async () => {
-    const [four, six] = addressesOf("c");
+    const [four, six] = addressesAt("c");
     assert.match((await ping("a", four, "-M", "do", "-s", String(portMtu - 28))).stdout, /From 10.60.0.1 .*\(mtu = 1300\)/);
     assert.match((await ping("a", six, "-M", "do", "-s", String(portMtu - 48))).stdout, /From fd60::1 .*Packet too big: mtu=1300/);
     assert.equal((await ping("a", four, "-M", "do", "-s", String(tunnelMtu - 28))).code, 0);
@@ -81,7 +78,7 @@ describe("a routed segment over two nodes", () => {
   ];
   for (const [what, from, to] of lies) {
     it(`drops and counts what a member sends from ${from}, the address ${what}`, async () => {
-      const address = addressesOf(to)[from.includes(":") ? 1 : 0] ?? "";
+      const address = addressesAt(to)[from.includes(":") ? 1 : 0] ?? "";
       await reaches("a", address);
       const before = { heard: await heardBy(to), spoofed: await spoofedBy("a") };
       ip(podOf("a"), "address", "add", full(from), "dev", "nsm0", ...(from.includes(":") ? ["nodad"] : []));
@@ -101,10 +98,19 @@ describe("a routed segment over two nodes", () => {
     await kernels[first].overview();
     assert.equal(await spoofedBy("a"), 0);
     ip(podOf("a"), "address", "add", "fd60::3/128", "dev", "nsm0", "nodad");
-    assert.equal((await ping("a", addressesOf("c")[1], "-I", "fd60::3")).code, 1);
+    assert.equal((await ping("a", addressesAt("c")[1], "-I", "fd60::3")).code, 1);
     ip(podOf("a"), "address", "delete", "fd60::3/128", "dev", "nsm0");
     assert.equal(await spoofedBy("a"), 1);
   });
+
+  function place(member: Member): Place {
+    const [own, host] = members[member];
+    return { name: member, own, host };
+  }
+
+  function addressesAt(member: Member): readonly [four: string, six: string] {
+    return addressesOf(place(member));
+  }
 
   function podOf(member: Member): Netns {
     const pod = pods.get(member);
@@ -133,71 +139,3 @@ describe("a routed segment over two nodes", () => {
     return (await kernels[members[member][0]].counters([`p-${member}`])).get(`p-${member}`)?.spoofed ?? -1;
   }
 });
-
-/** What a node has of the segment without members: its routers' addresses, and the way to the other node's blocks. */
-function node(own: number): KernelObject[] {
-  const other = 1 - own;
-  const out = { where: "mesh", device: "x-1" } as const;
-  const via = `fe80::a:${other}`;
-  const [four, six] = routerOf(own);
-  return [
-    {
-      ...{ kind: "vxlan", name: "x-1", alias: "isthmus:s1", vni: vniOf(own), udpPort: 4789, local: tunnelOf(own), madeIn: "node" },
-      ...{ mtu: tunnelMtu, mac: macOf(own) },
-    },
-    // The resolver's address first: the router's is the source of errors all the same.
-    ...["169.254.1.1", ...routerOf(own)].map(
-      (address): KernelObject => ({ kind: "address", ...out, device: "lo", address: full(address) }),
-    ),
-    { kind: "vxlan-fdb", device: "x-1", mac: macOf(other), address: tunnelOf(other), vni: vniOf(other) },
-    { kind: "neighbour", ...out, address: via, mac: macOf(other) },
-    { kind: "route", ...out, prefix: `10.60.${other}.0/24`, via, source: four },
-    { kind: "route", ...out, prefix: `fd60:0:0:${other}::/64`, via, source: six },
-    { kind: "vxlan-source", source: tunnelOf(other), vni: vniOf(own) },
-  ];
-}
-
-/** A member, in the segment's namespace and in its pod. */
-function joined(member: Member, pod: Netns): KernelObject[] {
-  const [own, host] = members[member];
-  const device = `p-${member}`;
-  const podMac = `02:00:00:00:0${own}:0${host}`;
-  const inPod = { where: pod, device: "nsm0" };
-  return [
-    { ...port(device, pod), mac: gatewayMac, podMac, mtu: portMtu },
-    { kind: "address", where: "mesh", device, address: "fe80::1/64" },
-    ...addressesOf(member).flatMap((address, family): KernelObject[] => [
-      { kind: "address", ...inPod, address: full(address) },
-      { kind: "route", where: "mesh", device, prefix: full(address), source: routerOf(own)[family] },
-      { kind: "neighbour", where: "mesh", device, address, mac: podMac },
-    ]),
-    ...["169.254.1.1", "fe80::1"].map((address): KernelObject => ({ kind: "neighbour", ...inPod, address, mac: gatewayMac })),
-    { kind: "route", ...inPod, prefix: "0.0.0.0/0", via: "169.254.1.1" },
-    { kind: "route", ...inPod, prefix: "::/0", via: "fe80::1" },
-  ];
-}
-
-function addressesOf(member: Member): readonly [four: string, six: string] {
-  const [own, host] = members[member];
-  return [`10.60.${own}.${host}`, own === 0 ? `fd60::${host}` : `fd60:0:0:${own}::${host}`];
-}
-
-function routerOf(own: number): readonly [four: string, six: string] {
-  return [`10.60.${own}.1`, own === 0 ? "fd60::1" : `fd60:0:0:${own}::1`];
-}
-
-function tunnelOf(own: number): string {
-  return `fd00:1::${own + 1}`;
-}
-
-function macOf(own: number): string {
-  return `02:69:74:00:00:0${own}`;
-}
-
-function vniOf(own: number): number {
-  return 2 ** 23 + own;
-}
-
-function full(address: string): string {
-  return `${address}/${address.includes(":") ? 128 : 32}`;
-}

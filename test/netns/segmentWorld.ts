@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { silent } from "../../core/log.js";
 import { commandsOf } from "../../kernel/commands.js";
@@ -62,11 +63,16 @@ export class SegmentNode implements AsyncDisposable {
   }
 }
 
-/** A wire between two mesh namespaces in place of WireGuard, with the tunnel addresses fd00:1::1 and fd00:1::2. */
-export async function joinMeshes(one: SegmentNode, two: SegmentNode): Promise<void> {
-  const [here, there] = [one.node.mesh, two.node.mesh];
-  ip(here, "link", "add", "wg0", "mtu", "1500", "type", "veth", "peer", "name", "wg0", "mtu", "1500", "netns", nameOf(there));
-  for (const [at, node] of [one.node, two.node].entries()) {
+/** A LAN between mesh namespaces in place of WireGuard, with the tunnel addresses fd00:1::1, fd00:1::2 and so on. */
+export async function joinMeshes(...nodes: readonly SegmentNode[]): Promise<void> {
+  const lan = nodes[0]?.node.pod("lan");
+  assert.ok(lan !== undefined);
+  ip(lan, "link", "add", "lan", "type", "bridge");
+  ip(lan, "link", "set", "lan", "up");
+  for (const [at, { node }] of nodes.entries()) {
+    const end = ["name", "wg0", "mtu", "1500", "netns", nameOf(node.mesh)];
+    ip(lan, "link", "add", `wg${at}`, "mtu", "1500", "master", "lan", "type", "veth", "peer", ...end);
+    ip(lan, "link", "set", `wg${at}`, "up");
     ip(node.mesh, "link", "set", "wg0", "up");
     const kernel = await node.open();
     await make(kernel, [{ kind: "address", where: "mesh", device: "wg0", address: `fd00:1::${at + 1}/64` }]);

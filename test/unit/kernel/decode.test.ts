@@ -22,14 +22,14 @@ import {
   u32,
   u64,
 } from "../../../kernel/netlink/attributes.js";
-import { decodeFdb } from "../../../kernel/netlink/fdb.js";
+import { decodeBridgeFdb, decodeFdb } from "../../../kernel/netlink/fdb.js";
 import { decodeFilter } from "../../../kernel/netlink/filter.js";
 import { decodeLink, isBridgeMessage, vxlanData } from "../../../kernel/netlink/link.js";
 import { decodeError, decodeMessages, encodeMessage } from "../../../kernel/netlink/message.js";
 import { decodeNeighbour } from "../../../kernel/netlink/neighbour.js";
-import { decodeRoute } from "../../../kernel/netlink/route.js";
+import { decodeRoute, routeDevices } from "../../../kernel/netlink/route.js";
 import { decodeRule } from "../../../kernel/netlink/rule.js";
-import { bytes, answeredByLinux as golden } from "./netlinkBytes.js";
+import { bytes, answeredByLinux as golden, sentByIproute2 } from "./netlinkBytes.js";
 
 describe("answers of netlink", () => {
   it("show a port with its other end in another namespace", () => {
@@ -93,6 +93,29 @@ describe("answers of netlink", () => {
     const passing = bytes(golden.neighbour);
     passing.writeUInt16LE(2, 8); // reachable for now
     assert.equal(decodeNeighbour(passing), undefined);
+  });
+
+  it("show a bridge's entries that somebody made, and leave out what it learned and its ports' own", () => {
+    // bridge fdb show: the answer for an entry with NDA_MASTER, in each of its states
+    const entry = bytes("0700000003000000400000000a00020002000000000a00000800090005000000");
+    assert.deepEqual(decodeBridgeFdb(entry), { index: 3, mac: "02:00:00:00:00:0a" });
+    for (const state of [0x80, 0x02, 0x04]) {
+      entry.writeUInt16LE(state, 8);
+      assert.equal(decodeBridgeFdb(entry), undefined);
+    }
+    assert.equal(decodeBridgeFdb(bytes(golden.remote)), undefined);
+  });
+
+  it("show all gateways of a route, and tell all its devices", () => {
+    const both = bytes(sentByIproute2.hops);
+    assert.deepEqual(decodeRoute(both), { index: 4, prefix: "10.9.0.0/16", hops: ["fe80::2", "fe80::3"] });
+    assert.deepEqual(routeDevices(both), [4]);
+    both.writeInt32LE(5, both.length - 28); // the second one leads over another device
+    assert.deepEqual(decodeRoute(both)?.hops, ["fe80::2", "over 5"]);
+    assert.deepEqual(routeDevices(both), [4, 5]);
+    assert.deepEqual(routeDevices(bytes(golden.routeVia)), [2]);
+    const cut = Buffer.concat([both.subarray(0, 20), bytes("0c000900ff00040004000000")]);
+    assert.equal(decodeRoute(cut), undefined, "a length that leads outside");
   });
 
   it("show filters, and not what holds them", () => {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { redirectProgram } from "../../../kernel/bpf.js";
 import { addAddress, deleteAddress } from "../../../kernel/netlink/address.js";
-import { addFdb, anyMac, deleteFdb } from "../../../kernel/netlink/fdb.js";
+import { changeBridgePort, createBridge } from "../../../kernel/netlink/bridge.js";
+import { addBridgeFdb, addFdb, anyMac, deleteBridgeFdb, deleteFdb } from "../../../kernel/netlink/fdb.js";
 import { addClsact, setBpfFilter, setMirredFilter } from "../../../kernel/netlink/filter.js";
 import { changeLink, createVeth, createVxlan, deleteGroup, deleteLink } from "../../../kernel/netlink/link.js";
 import { encodeMessage } from "../../../kernel/netlink/message.js";
@@ -108,6 +109,36 @@ describe("requests to netlink", () => {
     const remote = { mac: anyMac, address: "fd00:1::2", vni: 88 };
     sameAs(addFdb("", 4, remote).body, sentByIproute2.remote, 12);
     assert.equal(readable(deleteFdb("", 4, { ...remote, vni: undefined }).body, 12).length, 3);
+  });
+
+  it("lead MAC addresses to other nodes and to ports of a bridge as iproute2 does, in place of what was", () => {
+    const far = addFdb("", 4, { mac: "02:00:00:00:00:0b", address: "fd00:1::2", vni: 88 });
+    sameAs(far.body, sentByIproute2.fdb, 12);
+    assert.equal(far.flags, 0x500);
+    assert.equal(addFdb("", 4, { mac: anyMac, address: "fd00:1::2", vni: 88 }).flags, 0xc00, "of these there may be several");
+    const [ours, theirs] = [deleteBridgeFdb("", 3, "02:00:00:00:00:0a").body, bytes(sentByIproute2.bridgeFdb)];
+    theirs.writeUInt16LE(0x40, 8); // where they say that it does not age and is permanent, we say the first
+    assert.deepEqual(Buffer.from(ours), theirs);
+    assert.equal(addBridgeFdb("", 3, "02:00:00:00:00:0a").flags, 0x500);
+  });
+
+  it("make bridges and set their ports as iproute2 does", () => {
+    const port = { flood: false, learning: false, neighSuppress: true, isolated: true, multicastRouter: true };
+    assert.ok(Buffer.from(changeBridgePort("", 3, port).body).includes(bytes(sentByIproute2.bridgePort).subarray(0, 16)));
+    const data = (body: Uint8Array, of: number) => readable(Buffer.from(body).subarray(body.length - of), 0).slice(1);
+    const golden = bytes(sentByIproute2.bridgePort);
+    assert.deepEqual(data(changeBridgePort("", 3, port).body, golden.length), readable(golden, 0).slice(1));
+    const made = createBridge({ name: "br-1" }, { multicastSnooping: true, querier: true }).body;
+    const whole = bytes(sentByIproute2.bridge);
+    assert.deepEqual(data(made.subarray(0, made.length - 8), whole.length), readable(whole, 0).slice(1));
+    assert.equal(Buffer.from(made.subarray(-8)).toString("hex"), "0600270000000000", "and no VLAN");
+  });
+
+  it("send a route with several gateways as iproute2 does, and one with one as any other", () => {
+    const route = { prefix: "10.9.0.0/16", hops: ["fe80::3", "fe80::2"] };
+    sameAs(addRoute("", 4, route, "add").body, sentByIproute2.hops, 12);
+    const one = { prefix: "10.9.0.0/16", via: "fe80::2" };
+    assert.deepEqual(addRoute("", 4, { ...one, hops: ["fe80::2"] }, "add").body, addRoute("", 4, one, "add").body);
   });
 
   it("hang filters on a device's ingress as tc does", () => {

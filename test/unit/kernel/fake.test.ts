@@ -4,7 +4,9 @@ import { FakeMachine } from "../../../kernel/fake/machine.js";
 import { FakeKernel } from "../../../kernel/fake.js";
 import type { Netns, Port } from "../../../kernel/model.js";
 import { add, address, type KernelWorld, kernelSuite, make, port, remoteOf, route, vxlan } from "../../suite/kernel.js";
-import { routedSegmentSuite, type SegmentWorld, switchedSegmentSuite } from "../../suite/kernelSegment.js";
+import { routedSegmentSuite } from "../../suite/kernelRouted.js";
+import type { SegmentWorld } from "../../suite/kernelSegment.js";
+import { switchedSegmentSuite } from "../../suite/kernelSwitched.js";
 
 kernelSuite("in memory", async () => world());
 routedSegmentSuite("in memory", async () => segmentWorld());

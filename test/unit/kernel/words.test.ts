@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { commandsOf } from "../../../kernel/commands.js";
 import { difference, keyOf, same } from "../../../kernel/difference.js";
-import type { KernelEvent, KernelObject, Netns, Rule, Wireguard, WireguardPeer } from "../../../kernel/model.js";
+import type { BridgePort, KernelEvent, KernelObject, Netns, Rule, Wireguard, WireguardPeer } from "../../../kernel/model.js";
 import { checkDeviceName, deviceName } from "../../../kernel/names.js";
 import {
   canonicalAddress,
@@ -108,6 +108,10 @@ describe("differences", () => {
     mtu: 1420,
   };
   const peer: WireguardPeer = { kind: "wireguard-peer", device: "w-1", publicKey: "B", allowedIps: ["fd00::1/128"], keepalive: 0 };
+  const bridge: BridgePort = {
+    ...{ bridge: "br-1", flood: false, learning: false },
+    ...{ neighSuppress: true, isolated: false, multicastRouter: true },
+  };
   const all: KernelObject[] = [
     port("p-a", pod),
     vxlan("x-1", 7),
@@ -121,6 +125,12 @@ describe("differences", () => {
     { kind: "rule", where: pod, device: "nsm0", family: 6, table: 2147483648, priority: 32765, from: "fd00::/64", protocol: 6 },
     { ...port("p-b", pod), routeLocalnet: true },
     { ...port("p-c", pod), mac: "02:00:00:00:00:01" },
+    { kind: "bridge", name: "br-1", alias: "isthmus:s", mac: "02:00:00:00:00:01", mtu: 1400, multicastSnooping: true, querier: true },
+    { ...port("p-d", pod), bridge },
+    { ...vxlan("x-2", 8), bridge },
+    { kind: "bridge-fdb", device: "p-d", mac: "02:00:00:00:00:0b" },
+    { kind: "guard", device: "p-d", mac: "02:00:00:00:00:0b", addresses: ["10.0.0.2", "fd00::2"], spoofing: true },
+    { ...route(pod, "10.0.0.3/32"), hops: ["10.0.0.4", "fe80::1"] },
     { kind: "vxlan-fdb", device: "x-1", mac: "02:00:00:00:00:0b", address: "fd00::1", vni: 7 },
     { kind: "vxlan-fdb", device: "x-1", mac: "00:00:00:00:00:00", address: "fd00::1", vni: 7 },
     { kind: "vxlan-fdb", device: "x-1", mac: "00:00:00:00:00:00", address: "fd00::2", vni: 7 },
@@ -146,6 +156,25 @@ describe("differences", () => {
     assert.equal(same(vxlan("x", 1), found), true);
     assert.equal(same({ ...found, mac: "02:00:00:00:00:02" }, found), true);
     assert.equal(difference({ ...found, mac: "02:00:00:00:00:01" }, found), "mac is 02:00:00:00:00:02, wanted 02:00:00:00:00:01");
+  });
+
+  it("of what a device does as a port count only in the same bridge", () => {
+    const [wanted, found] = [
+      { ...vxlan("x", 1), bridge },
+      { ...vxlan("x", 1), bridge: { ...bridge, flood: true } },
+    ];
+    assert.equal(difference(wanted, found), "flood is true, wanted false");
+    assert.equal(difference(wanted, vxlan("x", 1)), "bridge is not set, wanted br-1");
+    assert.equal(difference(vxlan("x", 1), found), "bridge is br-1, wanted none");
+    assert.equal(difference(wanted, { ...found, bridge: { ...found.bridge, bridge: "br-2" } }), "bridge is br-2, wanted br-1");
+  });
+
+  it("of a route's gateways do not hang on their order, or on whether one is named twice", () => {
+    const both = { ...route(pod, "10.0.0.2/32"), hops: ["fe80::1", "fe80::2"] };
+    assert.equal(same({ ...both, hops: ["FE80::2", "fe80::1"] }, both), true);
+    assert.equal(same({ ...both, via: "fe80::1" }, both), true);
+    assert.equal(same({ ...both, hops: ["fe80::1"] }, { ...route(pod, "10.0.0.2/32"), via: "fe80::1" }), true);
+    assert.equal(difference(both, { ...both, hops: ["fe80::1"] }), "via is fe80::1, wanted fe80::1 fe80::2");
   });
 
   it("are told in words, the fault first", () => {
@@ -183,6 +212,19 @@ describe("differences", () => {
     assert.ok(lines.includes("wg set w-1 peer B allowed-ips fd00::1/128"));
     assert.ok(lines.includes("nft add element inet isthmus sources6 { fd00::1 . 7 }"));
     assert.ok(lines.includes("ip -n a route replace 10.0.0.2/32 dev nsm0 proto 105"));
+    for (const line of [
+      "ip link add br-1 address 02:00:00:00:00:01 type bridge stp_state 0 mcast_snooping 1 mcast_querier 1 nf_call_iptables 0 nf_call_ip6tables 0 nf_call_arptables 0 vlan_default_pvid 0",
+      "ip link set p-d master br-1",
+      "bridge link set dev p-d flood off learning off neigh_suppress on isolated off mcast_router 2",
+      "bridge fdb delete 02:00:00:00:00:0b dev p-d master",
+      "nft add element bridge isthmus macs { p-d . 0x02000000000b }",
+      "nft add element bridge isthmus addresses4 { p-d . 10.0.0.2 }",
+      "nft add element bridge isthmus addresses6 { p-d . 0xfe80000000000000000000fffe00000b }",
+      "nft delete element bridge isthmus open { p-d }",
+      "ip -n a route add 10.0.0.3/32 proto 105 nexthop via 10.0.0.4 dev nsm0 onlink nexthop via inet6 fe80::1 dev nsm0 onlink",
+    ]) {
+      assert.ok(lines.includes(line), line);
+    }
     assert.ok(lines.includes("bridge fdb replace 02:00:00:00:00:0b dev x-1 dst fd00::1 vni 7"));
     assert.ok(lines.includes("bridge fdb delete 00:00:00:00:00:00 dev x-1 dst fd00:1::2 vni 88"));
   });
