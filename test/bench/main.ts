@@ -8,10 +8,11 @@ import { identityCost } from "./identityCost.js";
 import { registry } from "./registryBench.js";
 import { requests } from "./requests.js";
 import type { Bench, Result } from "./result.js";
+import { segments } from "./segments.js";
 import { table } from "./table.js";
 import { throughput } from "./throughput.js";
 
-const benches: readonly Bench[] = [...throughput, ...requests, ...identityCost, ...registry, ...firstMinutes];
+const benches: readonly Bench[] = [...throughput, ...requests, ...identityCost, ...registry, ...segments, ...firstMinutes];
 
 /** Runs the benches that were asked for and returns the exit code. A bench that fails is said and the others go on. */
 async function main(): Promise<number> {
