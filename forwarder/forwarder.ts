@@ -33,6 +33,7 @@ import { vxlanWay } from "./mechanisms/vxlan.js";
 import { type PortRange, type WireguardWayParts, wireguardWay } from "./mechanisms/wireguard.js";
 import type { Pods } from "./pods.js";
 import { keepRegistered } from "./registration.js";
+import { segmentGauges } from "./segments/gauges.js";
 import { KnownSegments } from "./segments/known.js";
 import type { OpenNames } from "./segments/names.js";
 import { ownNode } from "./segments/ownNode.js";
@@ -178,6 +179,7 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
   });
 
   connectionStates(sinks.meter, "forwarder", monitor);
+  segmentGauges(sinks.meter, segments);
   tunnel.load();
   const kept = wanted.restore();
   await dataplane.start();

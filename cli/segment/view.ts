@@ -34,11 +34,18 @@ export function segmentView(segment: Segment): SegmentView {
 export function describedSegment(view: SegmentView, { nodes, members }: Roster): object {
   return {
     ...view,
-    nodes: nodes.map(({ node, site, blocks, at, abroad, vni, members: here, id, publicKey }) => ({
-      ...{ name: node, site, members: here, blocks, tunnel: at, tunnelFromOtherSites: abroad, vni, id, publicKey },
+    carries: leastOf([...nodes.map(({ mtu }) => mtu), view.mtu === "auto" ? 0 : view.mtu]),
+    nodes: nodes.map(({ node, site, blocks, at, abroad, vni, mtu, members: here, id, publicKey }) => ({
+      ...{ name: node, site, members: here, blocks, mtu, tunnel: at, tunnelFromOtherSites: abroad, vni, id, publicKey },
     })),
     members: members.length,
   };
+}
+
+/** The MTU that holds, where 0 says nothing. */
+function leastOf(mtus: readonly number[]): number {
+  const told = mtus.filter((mtu) => mtu > 0);
+  return told.length === 0 ? 0 : Math.min(...told);
 }
 
 /** In a few words, for one line. */

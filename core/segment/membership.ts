@@ -22,6 +22,8 @@ export interface SegmentNode {
   readonly abroad: string | undefined;
   /** The address blocks that it has, canonical. */
   readonly blocks: readonly string[];
+  /** Of packets in the segment, as far as its ways to the other nodes carry them; 0: not known. */
+  readonly mtu: number;
 }
 
 /** A pod with an interface in a segment. */
@@ -62,8 +64,18 @@ export function membershipName(segment: string, forwarder: string, shard?: numbe
 const memberPrefix = "member.";
 
 export function nodeLabels(node: SegmentNode): Record<string, string> {
-  const { id, site, publicKey, vni, at, abroad, blocks } = node;
-  return { id, node: node.node, site, key: publicKey, vni: String(vni), at, abroad: abroad ?? "none", blocks: blocks.join(",") };
+  const { id, site, publicKey, vni, at, abroad, blocks, mtu } = node;
+  return {
+    id,
+    node: node.node,
+    site,
+    key: publicKey,
+    vni: String(vni),
+    at,
+    abroad: abroad ?? "none",
+    blocks: blocks.join(","),
+    mtu: String(mtu),
+  };
 }
 
 export function memberLabels(id: string, members: readonly SegmentMember[]): Record<string, string> {
@@ -89,7 +101,7 @@ export function membershipOf(endpoint: NetworkServiceEndpoint, segment: string):
 }
 
 function nodeOf(segment: string, id: string, labels: Readonly<Record<string, string>>): Membership | undefined {
-  const { node = "", site = "", key = "", vni = "", at = "", abroad = "none", blocks = "" } = labels;
+  const { node = "", site = "", key = "", vni = "", at = "", abroad = "none", blocks = "", mtu = "" } = labels;
   if (!/^\d{1,8}$/.test(vni) || key === "" || at === "") return undefined;
   return {
     kind: "node",
@@ -97,6 +109,7 @@ function nodeOf(segment: string, id: string, labels: Readonly<Record<string, str
       ...{ segment, id, node, site, publicKey: key, vni: Number(vni), at },
       abroad: abroad === "none" ? undefined : abroad,
       blocks: words(blocks),
+      mtu: /^\d{1,5}$/.test(mtu) ? Number(mtu) : 0,
     },
   };
 }

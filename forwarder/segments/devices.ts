@@ -30,9 +30,13 @@ export function trunk({ segment, vni }: Part, { tunnel, mtu }: SegmentView): Vxl
   };
 }
 
+export function portName(id: string): string {
+  return deviceName("ism", id);
+}
+
 export function portOf({ id, mac, side }: Member, { mtu }: Pick<SegmentView, "mtu">): Port {
   return {
-    ...{ kind: "port", name: deviceName("ism", id), alias: `${aliasPrefix}${id}:member`, mtu, mac: gatewayMac },
+    ...{ kind: "port", name: portName(id), alias: `${aliasPrefix}${id}:member`, mtu, mac: gatewayMac },
     ...{ pod: side.pod, podInterface: side.name, podMac: mac },
     ...(side.routeLocalnet === true ? { routeLocalnet: true } : {}),
   };

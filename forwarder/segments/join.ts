@@ -15,6 +15,7 @@ import { hostPrefix, parseAddress } from "../addresses.js";
 import type { Announce } from "../connect.js";
 import type { KernelSide } from "../crossConnect.js";
 import { accept, type Ways } from "../mechanisms/choice.js";
+import { counterMetrics } from "../metrics.js";
 import { lower } from "../mtu.js";
 import { gatewayFor, memberMac } from "./addressing.js";
 import { isL2, podAddress, trunkDevice } from "./devices.js";
@@ -67,7 +68,7 @@ async function joined(parts: JoinParts, segment: Segment, call: Call): Promise<C
   };
   const { member, connection } = await parts.segments.join(segment, id, admit, call.signal);
   if (before === undefined && isL2(segment)) parts.announce(side, member.addresses, member.mac);
-  return connection;
+  return before === undefined ? connection : withOwnMetrics(connection, await counted(parts.segments, id));
 }
 
 function memberOf(
@@ -120,6 +121,16 @@ function answer({ forwarder }: JoinParts, local: LocalSegment, conn: Connection,
     state: UP,
   };
   return withOwnMetrics(named, sideMetrics(member.side));
+}
+
+/** As with other connections, a refresh tells what has passed. */
+async function counted(segments: Segments, id: string): Promise<Record<string, string>> {
+  const [found] = (await segments.local(id)?.counters([id])) ?? [];
+  if (found === undefined) return {};
+  const { rxBytes, txBytes, rxPackets, txPackets, drops } = found.counters;
+  // Nothing goes round this port: it has counted both ways itself.
+  const beyond = { rxBytes: txBytes, txBytes: rxBytes, rxPackets: txPackets, txPackets: rxPackets, drops: 0 };
+  return counterMetrics({ rxBytes, txBytes, rxPackets, txPackets, drops }, beyond);
 }
 
 /** What this hop says of the two sides: a pod's interface, and the way to all other nodes, which is encrypted. */

@@ -2,13 +2,14 @@ import { Connection } from "../../api/gen/connection/connection.js";
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { Clock } from "../../core/clock.js";
 import type { Log } from "../../core/log.js";
-import type { Kernel } from "../../kernel/model.js";
+import type { Counters, Kernel } from "../../kernel/model.js";
 import type { StateStore } from "../../program/state.js";
+import { isV6 } from "../addresses.js";
 import { Dataplane } from "../dataplane.js";
 import { leastV6, vxlanInTunnel } from "../mtu.js";
 import type { Pods } from "../pods.js";
 import type { NodeTunnel } from "../tunnel/tunnel.js";
-import type { SegmentView } from "./devices.js";
+import { portName, type SegmentView } from "./devices.js";
 import { Leases } from "./leases.js";
 import { memberObjects, trunkObjects } from "./objects.js";
 import { type Member, memberKey, type Part, partKey, type Remote } from "./part.js";
@@ -32,6 +33,14 @@ export interface LocalParts {
 export interface KeptMember {
   readonly member: Member;
   readonly connection: Connection;
+}
+
+/** What was counted at a member's port; as its pod sees it received and sent are the other way round. */
+export interface MemberCounters {
+  readonly segment: string;
+  readonly name: string;
+  readonly id: string;
+  readonly counters: Counters;
 }
 
 interface Stored {
@@ -95,14 +104,29 @@ export class LocalSegment implements AsyncDisposable {
     await this.#dataplane.start();
   }
 
-  /** Of packets in the segment: the least that all ways to its nodes carry, or what was asked for. */
-  get mtu(): number {
+  /** Of packets in the segment, as far as this node's ways to the others carry them. */
+  get ownMtu(): number {
     const { tunnel } = this.#parts;
-    const { segment } = this.#part;
     const ways = this.#remotes.map((remote) => tunnel.peerMtu(remote.tunnel) ?? tunnel.node.mtu);
-    const least = Math.min(tunnel.node.mtu, ...ways) - vxlanInTunnel;
-    const wanted = segment.mtu === 0 ? least : Math.min(segment.mtu, least);
-    return segment.prefixes.some((prefix) => prefix.includes(":")) ? Math.max(wanted, leastV6) : wanted;
+    return Math.min(tunnel.node.mtu, ...ways) - vxlanInTunnel;
+  }
+
+  /** Of packets in the segment: the least that all ways between its nodes carry, or what was asked for. */
+  get mtu(): number {
+    const { segment } = this.#part;
+    const told = this.#remotes.flatMap(({ mtu }) => (mtu === 0 ? [] : [mtu]));
+    const least = Math.min(this.ownMtu, ...told, ...(segment.mtu === 0 ? [] : [segment.mtu]));
+    return segment.prefixes.some(isV6) ? Math.max(least, leastV6) : least;
+  }
+
+  /** What the kernel has counted at the members' ports. */
+  async counters(ids: Iterable<string> = this.#members.keys()): Promise<MemberCounters[]> {
+    const ports = new Map([...ids].map((id) => [portName(id), id]));
+    const found = await this.#parts.kernel.counters([...ports.keys()]);
+    return [...found].flatMap(([port, counters]) => {
+      const member = this.#members.get(ports.get(port) ?? "")?.member;
+      return member === undefined ? [] : [{ segment: member.segment, name: member.name, id: member.id, counters }];
+    });
   }
 
   /** Resolves when the kernel has the member. Throws what the kernel refused; it is wanted all the same until it is removed. */

@@ -133,6 +133,12 @@ export class Presence implements AsyncDisposable {
     for (const block of this.local.part.blocks) this.#giveBack(block);
   }
 
+  /** The way to a node was measured. */
+  wayChanged(): void {
+    this.local.again();
+    this.#telling.again();
+  }
+
   /** A node has stopped answering, or answers again. */
   pulseChanged(): void {
     this.#remotes.changed();
@@ -179,7 +185,10 @@ export class Presence implements AsyncDisposable {
     const { log, store, trunks } = this.#parts;
     const living = this.#living();
     if (this.#announced !== undefined) for (const remote of living) if (this.#isNews(remote)) trunks.meet(remote, this.#stop.signal);
-    const known = store.put(remotesKey(this.name), this.#remotes.remembered).then(() => this.local.know(living));
+    const known = store
+      .put(remotesKey(this.name), this.#remotes.remembered)
+      .then(() => this.local.know(living))
+      .then(() => this.#telling.again());
     this.#tellNames(living);
     background(log, "taking over the nodes of a segment", known, { segment: this.name });
   }

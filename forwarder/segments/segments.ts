@@ -4,7 +4,8 @@ import { siteName } from "../../core/siteNames.js";
 import type { Netns } from "../../kernel/model.js";
 import { type Claims, claimVni, interfaceClaim, vniClaim } from "../claims.js";
 import type { KnownSegments } from "./known.js";
-import { type KeptMember, type LocalSegment, restoredMembers } from "./local.js";
+import { type KeptMember, type LocalSegment, type MemberCounters, restoredMembers } from "./local.js";
+import { Misdeeds } from "./misdeeds.js";
 import { type Part, partKey } from "./part.js";
 import { Presence, type PresenceParts } from "./presence.js";
 import { Publications } from "./publications.js";
@@ -33,11 +34,13 @@ export class Segments implements AsyncDisposable {
   readonly #serial = new Serial();
   readonly #publications: Publications;
   readonly #pulse: Pulse;
+  readonly #misdeeds: Misdeeds;
   #listening: Disposable | undefined;
 
   constructor(parts: SegmentsParts) {
     this.#parts = parts;
     this.#publications = new Publications(parts);
+    this.#misdeeds = new Misdeeds({ ...parts, look: () => this.counters() });
     this.#pulse = new Pulse({
       ...parts,
       nodes: () => [...this.#present.values()].flatMap(({ tunnels }) => tunnels),
@@ -73,8 +76,22 @@ export class Segments implements AsyncDisposable {
     return this.#parts.known.find(siteName(service).local, signal);
   }
 
+  /** The segment on this node that a member is in. */
+  local(id: string): LocalSegment | undefined {
+    return this.#present.get(this.#of.get(id) ?? "")?.local;
+  }
+
   member(id: string): KeptMember | undefined {
-    return this.#present.get(this.#of.get(id) ?? "")?.local.member(id);
+    return this.local(id)?.member(id);
+  }
+
+  get present(): readonly Presence[] {
+    return [...this.#present.values()];
+  }
+
+  /** What the kernel has counted of each member. */
+  async counters(): Promise<MemberCounters[]> {
+    return (await Promise.all(this.present.map(({ local }) => local.counters()))).flat();
   }
 
   /** What a pod has by other memberships than this one. */
@@ -93,7 +110,7 @@ export class Segments implements AsyncDisposable {
 
   /** The way to a node was measured. */
   wayChanged(tunnel: string): void {
-    for (const { local } of this.#through(tunnel)) local.again();
+    for (const presence of this.#through(tunnel)) presence.wayChanged();
   }
 
   /**
@@ -130,6 +147,7 @@ export class Segments implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listening?.[Symbol.dispose]();
     this.#pulse[Symbol.dispose]();
+    this.#misdeeds[Symbol.dispose]();
     this.#publications[Symbol.dispose]();
     for (const presence of this.#present.values()) await presence[Symbol.asyncDispose]();
   }

@@ -6,7 +6,7 @@ import type { Publications } from "./publications.js";
 import { Shards } from "./shards.js";
 
 /** What this node says of itself to others of a segment. */
-export type OwnNode = Omit<SegmentNode, "segment" | "vni" | "blocks">;
+export type OwnNode = Omit<SegmentNode, "segment" | "vni" | "blocks" | "mtu">;
 
 export interface TellingParts {
   readonly own: OwnNode;
@@ -21,7 +21,8 @@ export class Telling {
   readonly #parts: TellingParts;
   readonly #local: LocalSegment;
   readonly #shards = new Shards();
-  #told = false;
+  /** What was said of the node last; undefined while nothing is to be said. */
+  #said: string | undefined;
 
   constructor(local: LocalSegment, parts: TellingParts) {
     this.#local = local;
@@ -30,15 +31,16 @@ export class Telling {
 
   /** From now on the node is told of. Resolves when the registry has it. */
   async begin(): Promise<void> {
-    this.#told = true;
-    const { segment, vni, blocks } = this.#local.part;
-    const labels = nodeLabels({ ...this.#parts.own, segment: segment.name, vni, blocks });
+    const { segment } = this.#local.part;
+    const labels = this.#labels();
+    this.#said = JSON.stringify(labels);
     await this.#parts.publications.say(this.#endpoint(), segment.name, labels);
   }
 
-  /** The node has other blocks, or lost what it had said. Nobody waits for it. */
+  /** What is said of the node may have changed. Nobody waits for it. */
   again(): void {
-    if (this.#told) this.#background("saying that this node is in a segment", this.begin());
+    const isNews = this.#said !== undefined && this.#said !== JSON.stringify(this.#labels());
+    if (isNews) this.#background("saying that this node is in a segment", this.begin());
   }
 
   add(id: string): void {
@@ -53,7 +55,7 @@ export class Telling {
   /** The last word, in which others see that this is no mere failure. */
   async end(): Promise<void> {
     const { publications, own } = this.#parts;
-    this.#told = false;
+    this.#said = undefined;
     await Promise.all(this.#shards.numbers.map((shard) => publications.end(this.#endpoint(shard))));
     await publications.end(this.#endpoint(), farewellLabels(own.id));
   }
@@ -65,6 +67,11 @@ export class Telling {
     const said =
       members.length === 0 ? publications.end(name) : publications.say(name, this.#local.part.segment.name, memberLabels(own.id, members));
     this.#background("saying who is in a segment", said);
+  }
+
+  #labels(): Record<string, string> {
+    const { segment, vni, blocks } = this.#local.part;
+    return nodeLabels({ ...this.#parts.own, segment: segment.name, vni, blocks, mtu: this.#local.ownMtu });
   }
 
   #endpoint(shard?: number): string {

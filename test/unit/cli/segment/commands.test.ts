@@ -117,7 +117,7 @@ describe("nsmctl and segments", () => {
     const [listed] = JSON.parse((await nsmctl("get segments -o json", ...at)).out) as { siteBlocks: unknown }[];
     assert.deepEqual(listed?.siteBlocks, { paris: ["10.60.0.0/18"] });
     const described = (await nsmctl("describe segment plant", ...at)).out;
-    assert.match(described, /^siteBlocks:\n {2}paris:\n {4}- 10\.60\.0\.0\/18\nnodes:\n {2}- name: paris-1\n/m);
+    assert.match(described, /^siteBlocks:\n {2}paris:\n {4}- 10\.60\.0\.0\/18\ncarries: 1366\nnodes:\n {2}- name: paris-1\n/m);
     assert.match(described, /^members: 1$/m);
     const { code, err } = await nsmctl("describe segment floor", ...at);
     assert.deepEqual([code, err], [1, "nsmctl: no segment floor; there are: plant\n"]);

@@ -96,14 +96,21 @@ describe("a segment", () => {
       ...{ name: "plant", layer: "l3", prefixes: ["10.60.0.0/16", "fd60::/48"], sites: ["paris"], mtu: "auto", dnsDomain: "" },
       ...{ allowLabels: {}, exclude: [], floodUnknown: false, home: "paris", version: 2, created: "2023-11-14T22:13:20.000Z" },
       siteBlocks: { paris: ["10.60.0.0/18", "fd60::/50"] },
+      carries: 1366,
       nodes: [
         {
           ...{ name: "paris-1", site: "paris", members: 2, blocks: ["10.60.0.0/24"], tunnel: "10.1.0.2:51820", tunnelFromOtherSites: "" },
-          ...{ vni: 9_000_000, id: "spiffe://paris/node/paris-1/forwarder", publicKey: "k=" },
+          ...{ mtu: 1366, vni: 9_000_000, id: "spiffe://paris/node/paris-1/forwarder", publicKey: "k=" },
         },
         {
           ...{ name: "tokyo-1", site: "tokyo", members: 1, blocks: ["10.60.64.0/24", "fd60:1::/64"], tunnel: "10.1.0.2:51820" },
-          ...{ tunnelFromOtherSites: "192.0.2.1:51820", vni: 9_000_000, id: "spiffe://tokyo/node/tokyo-1/forwarder", publicKey: "k=" },
+          ...{
+            tunnelFromOtherSites: "192.0.2.1:51820",
+            mtu: 1366,
+            vni: 9_000_000,
+            id: "spiffe://tokyo/node/tokyo-1/forwarder",
+            publicKey: "k=",
+          },
         },
       ],
       members: 3,

@@ -7,7 +7,7 @@ import { alsoInSite, inSite } from "../../../../core/siteNames.js";
 export function node(name: string, site: string, part: Partial<SegmentNode> = {}): SegmentNode {
   return {
     ...{ segment: "plant", id: `spiffe://${site}/node/${name}/forwarder`, node: name, site, publicKey: "k=", vni: 9_000_000 },
-    ...{ at: "10.1.0.2:51820", abroad: undefined, blocks: ["10.60.0.0/24"], ...part },
+    ...{ at: "10.1.0.2:51820", abroad: undefined, blocks: ["10.60.0.0/24"], mtu: 1366, ...part },
   };
 }
 

@@ -20,6 +20,7 @@ const node: SegmentNode = {
   at: "10.1.0.2:51820",
   abroad: undefined,
   blocks: ["10.60.0.0/24", "fd60::/64"],
+  mtu: 1366,
 };
 const camera: SegmentMember = {
   ...{ name: "camera", mac: "02:00:00:00:00:01", addresses: ["10.60.0.5", "fd60::5"], announces: [], sequence: 3 },

@@ -12,7 +12,7 @@ const idOf = (node: string) => `spiffe://paris/node/${node}/forwarder`;
 
 function nodeOf(node: string): SegmentNode {
   const ends = { publicKey: `key of ${node}`, vni: 9_000_001, at: "192.0.2.1:51820", abroad: undefined };
-  return { segment: "plant", id: idOf(node), node, site: "paris", ...ends, blocks: ["10.60.1.0/24"] };
+  return { segment: "plant", id: idOf(node), node, site: "paris", ...ends, blocks: ["10.60.1.0/24"], mtu: 1366 };
 }
 
 const camera: SegmentMember = {
