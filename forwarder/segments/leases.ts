@@ -6,7 +6,8 @@ import { Serial } from "../../core/serial.js";
 import { contains, hostPrefix } from "../addresses.js";
 
 export interface LeasesParts {
-  readonly segment: Segment;
+  /** As it is described now. */
+  readonly segment: () => Segment;
   /** That the node has by now. */
   readonly blocks: readonly string[];
   /** Asks the site's registry for a block: any of a family (`0.0.0.0/0`, `::/0`), or one address (`10.60.0.9/32`). */
@@ -25,15 +26,20 @@ interface Block {
  * gives them. Only a new block comes from the registry. What is given is kept with the members; `adopt` tells of it after a restart.
  */
 export class Leases {
-  /** The node's own address in each of the segment's prefixes, as far as it has a block there. */
-  readonly routers: string[] = [];
   readonly #parts: LeasesParts;
   readonly #blocks: Block[] = [];
+  /** By prefix of the segment. */
+  readonly #routers = new Map<string, string>();
   readonly #serial = new Serial();
 
   constructor(parts: LeasesParts) {
     this.#parts = parts;
     for (const prefix of parts.blocks) this.#add(prefix);
+  }
+
+  /** The node's own address in each of the segment's prefixes, as far as it has a block there. */
+  get routers(): string[] {
+    return this.#parts.segment().prefixes.flatMap((prefix) => this.#routers.get(prefix) ?? []);
   }
 
   get blocks(): string[] {
@@ -47,7 +53,7 @@ export class Leases {
 
   /** One address of each of the segment's prefixes: the wished one, else the lowest that is free. All or none. */
   async take(wishes: readonly string[], excluded: readonly string[], signal: AbortSignal): Promise<string[]> {
-    const { segment } = this.#parts;
+    const segment = this.#parts.segment();
     for (const wish of wishes)
       if (!segment.prefixes.some((prefix) => contains(prefix, wish)))
         throw new MeshError("invalid", `${wish} is no address of the segment ${segment.name}, which has ${segment.prefixes.join(" and ")}`);
@@ -68,8 +74,9 @@ export class Leases {
 
   /** Has at least one block for each prefix, and so an address of its own there. */
   async begin(signal: AbortSignal): Promise<void> {
-    for (const prefix of this.#parts.segment.prefixes)
-      if (!this.#blocks.some((block) => contains(prefix, block.prefix) && !isHost(block.prefix))) await this.#another(prefix, signal);
+    const isHere = (prefix: string) => this.#blocks.some((block) => contains(prefix, block.prefix) && !isHost(block.prefix));
+    const missing = this.#parts.segment().prefixes.filter((prefix) => !isHere(prefix));
+    await Promise.all(missing.map((prefix) => this.#another(prefix, signal)));
   }
 
   /** Answers the blocks that are of no more use: those of single addresses. They are to be given back. */
@@ -81,7 +88,7 @@ export class Leases {
   }
 
   async #any(prefix: string, excluded: readonly string[], signal: AbortSignal): Promise<string> {
-    const out = [...this.#parts.segment.exclude, ...edgesOf(prefix), ...excluded];
+    const out = [...this.#parts.segment().exclude, ...edgesOf(prefix), ...excluded];
     const take = ({ prefix: block, pool }: Block) => pool.take([...out, ...oddOf(block)]) ?? pool.take(out);
     // A single address was asked for by name, and is given to nobody else.
     const free = () =>
@@ -98,7 +105,7 @@ export class Leases {
   }
 
   async #this(address: string, signal: AbortSignal): Promise<string> {
-    const { segment } = this.#parts;
+    const segment = this.#parts.segment();
     if (segment.prefixes.flatMap(edgesOf).some((edge) => contains(edge, address)))
       throw new MeshError(
         "invalid",
@@ -111,30 +118,33 @@ export class Leases {
   }
 
   async #another(prefix: string, signal: AbortSignal): Promise<void> {
-    const before = this.#blocks.length;
-    await this.#get(parseRange(prefix).family === 4 ? "0.0.0.0/0" : "::/0", signal);
-    if (this.#blocks.length === before)
-      throw new MeshError("exhausted", `the registry gave this node a block of ${this.#parts.segment.name} that it has already`);
+    if (await this.#get(parseRange(prefix).family === 4 ? "0.0.0.0/0" : "::/0", signal)) return;
+    throw new MeshError("exhausted", `the registry gave this node a block of ${this.#parts.segment().name} that it has already`);
   }
 
-  async #get(wish: string, signal: AbortSignal): Promise<void> {
-    const { allocate, keep, segment } = this.#parts;
+  /** Whether the node did not have it before. */
+  async #get(wish: string, signal: AbortSignal): Promise<boolean> {
+    const { allocate, keep } = this.#parts;
+    const segment = this.#parts.segment();
     const block = await allocate(wish, signal);
     if (!segment.prefixes.some((prefix) => contains(prefix, block)))
       throw new MeshError("invalid", `the registry gave ${block}, which is none of ${segment.name}'s addresses`);
-    if (this.blocks.includes(block)) return;
-    await keep([...this.blocks, block]);
-    this.#add(block);
+    return await this.#serial.run("keep", async () => {
+      if (this.blocks.includes(block)) return false;
+      await keep([...this.blocks, block]);
+      this.#add(block);
+      return true;
+    });
   }
 
   #add(prefix: string): void {
     const pool = new PrefixPool([prefix]);
     this.#blocks.push({ prefix, pool });
-    const { segment } = this.#parts;
+    const segment = this.#parts.segment();
     const of = segment.prefixes.find((candidate) => contains(candidate, prefix));
-    if (of === undefined || isHost(prefix) || this.routers.some((router) => contains(of, router))) return;
+    if (of === undefined || isHost(prefix) || this.#routers.has(of)) return;
     const router = pool.take([...edgesOf(of), ...segment.exclude, ...oddOf(prefix)]);
-    if (router !== undefined) this.routers.push(router);
+    if (router !== undefined) this.#routers.set(of, router);
   }
 
   #blockOf(address: string): Block | undefined {

@@ -72,7 +72,7 @@ export class LocalSegment implements AsyncDisposable {
       onPodGone: (unit) => parts.onPodGone(unit.slice(memberKey("").length)),
     });
     this.leases = new Leases({
-      ...{ segment: part.segment, blocks: part.blocks, keep: (blocks) => this.#keepBlocks(blocks) },
+      ...{ segment: () => this.#part.segment, blocks: part.blocks, keep: (blocks) => this.#keepBlocks(blocks) },
       allocate: (prefix, signal) => parts.allocate(part.segment.name, prefix, signal),
     });
   }

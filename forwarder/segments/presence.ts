@@ -92,8 +92,7 @@ export class Presence implements AsyncDisposable {
   /** Gets what the first member needs: an address block, and word of who else is there. */
   async begin(signal: AbortSignal): Promise<void> {
     await this.local.start([], []);
-    await this.local.leases.begin(signal);
-    await this.#patiently(signal, () => this.#remotes.listed);
+    await Promise.all([this.local.leases.begin(signal), this.#patiently(signal, () => this.#remotes.listed)]);
     await this.local.know(this.#living(), signal);
     await this.#name();
   }

@@ -12,7 +12,7 @@ function leasesOf(prefixes: readonly string[], gifts: readonly string[], options
   const kept: string[][] = [];
   const left = [...gifts];
   const leases = new Leases({
-    segment: Segment.fromPartial({ name: "plant", layer: "l3", prefixes: [...prefixes], exclude: options.exclude ?? [] }),
+    segment: () => Segment.fromPartial({ name: "plant", layer: "l3", prefixes: [...prefixes], exclude: options.exclude ?? [] }),
     blocks: options.blocks ?? [],
     allocate: async (prefix) => {
       asked.push(prefix);
