@@ -119,7 +119,7 @@ export interface BridgeFdb {
 
 /**
  * What a port of a switched segment may send: frames from that MAC address, with these IP addresses and its own link-local one in packets,
- * ARP and neighbour discovery, without VLAN tags, no router advertisements, and no more than so much broadcast and multicast. A port without
+ * ARP and neighbour discovery, without VLAN tags, nothing that only routers say, and no more than so much broadcast and multicast. A port without
  * may send nothing. It does not go with its device.
  */
 export interface Guard extends Faulty {

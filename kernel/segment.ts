@@ -3,7 +3,7 @@ import path from "node:path";
 import type { Netns, SegmentLayer } from "./model.js";
 import { ensureNetns, type NetSetting } from "./namespace.js";
 import { netnsPath, removeNetns } from "./netns.js";
-import { openSegmentRules } from "./segmentRules.js";
+import { writeSegmentRules } from "./segmentRules.js";
 
 // A new namespace copies some of the host's settings, so each one that matters is set. "all" and a device's own value are joined in a
 // different way for each: the larger counts for rp_filter, either for redirects that are sent, both for IPv4 source routes.
@@ -49,7 +49,7 @@ const settings: Readonly<Record<SegmentLayer, readonly NetSetting[]>> = {
 /** The namespace of a segment with its settings and rules, made where it is absent. Safe to repeat: devices in it keep what they have. */
 export function openSegmentNetns(name: string, layer: SegmentLayer): Netns {
   const netns = ensureNetns(name, settings[layer]);
-  openSegmentRules(netns, layer)[Symbol.dispose]();
+  writeSegmentRules(netns, layer);
   return netns;
 }
 

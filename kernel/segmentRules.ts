@@ -7,6 +7,8 @@ import { routedRules } from "./routedRules.js";
 import { nftText, type RuleText } from "./ruleText.js";
 import { switchedRules } from "./switchedRules.js";
 
+const texts: Readonly<Record<SegmentLayer, RuleText>> = { l2: switchedRules, l3: routedRules };
+
 /** What the rules dropped of a port's packets. A port of which none was dropped for a day is left out. */
 export interface Refused {
   /** Their source is not the port's. */
@@ -24,9 +26,14 @@ export interface SegmentRules extends Disposable {
   refused(): Refused;
 }
 
-/** Opens the rules of a segment's namespace, made where they are absent. */
+/** Makes the rules where they are absent or changed. */
+export function writeSegmentRules(netns: Netns, layer: SegmentLayer): void {
+  write(new Nft(netns), texts[layer]);
+}
+
+/** The same, and goes on looking after them. */
 export function openSegmentRules(netns: Netns, layer: SegmentLayer): SegmentRules {
-  const rules = layer === "l3" ? routedRules : switchedRules;
+  const rules = texts[layer];
   const { family, table } = rules;
   const nft = new Nft(netns);
   write(nft, rules);

@@ -13,6 +13,7 @@ const discovery = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }";
  * What members may send, by port. Frames of a port that no guard is for are dropped, and so is what cannot be read. The sets have keys of
  * raw bytes where they are compared with fields that nftables has no name for: in neighbour discovery the target, and the link-layer address
  * in the one option that is allowed. A VLAN tag would hide all that from the rules, VLAN 0 too.
+ * What only routers and queriers say, members may not.
  * What other nodes send was checked there. The namespace's own addresses are the same on every node, so questions for them stay here.
  */
 export const switchedRules: RuleText = {
@@ -41,10 +42,15 @@ export const switchedRules: RuleText = {
       "iifname . arp saddr ip @addresses4 goto limited",
       "goto spoofed",
     ],
-    of4: [`ip saddr 0.0.0.0 ${toMany} goto limited`, "iifname . ip saddr @addresses4 goto limited", "goto spoofed"],
+    of4: [
+      "igmp type membership-query goto spoofed",
+      `ip saddr 0.0.0.0 ${toMany} goto limited`,
+      "iifname . ip saddr @addresses4 goto limited",
+      "goto spoofed",
+    ],
     of6: [`ip6 saddr :: ${toMany} goto ofnd`, "iifname . @nh,64,128 @addresses6 goto ofnd", "goto spoofed"],
     ofnd: [
-      "icmpv6 type { nd-router-advert, nd-redirect } goto spoofed",
+      "icmpv6 type { nd-router-advert, nd-redirect, mld-listener-query } goto spoofed",
       "icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @addresses6 goto spoofed",
       `ip6 saddr :: ${solicitation} iifname . @th,64,128 != @addresses6 goto spoofed`,
       `${discovery} ip6 length > 32 goto spoofed`,

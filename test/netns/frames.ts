@@ -77,14 +77,14 @@ export function arp(what: "request" | "reply", sender: { mac: string; ip: string
 
 /** An IPv4 packet with UDP from and to port 9. */
 export function udp4(source: string, destination: string, payload: Uint8Array): Buffer {
-  const udp = Buffer.concat([Buffer.from([0, 9, 0, 9, 0, 8 + payload.length, 0, 0]), payload]);
-  const header = Buffer.concat([
-    Buffer.from([0x45, 0, 0, 20 + udp.length, 0, 0, 0, 0, 64, 17, 0, 0]),
-    ipBytes(source),
-    ipBytes(destination),
-  ]);
+  return ip4(source, destination, 17, Buffer.concat([Buffer.from([0, 9, 0, 9, 0, 8 + payload.length, 0, 0]), payload]));
+}
+
+export function ip4(source: string, destination: string, protocol: number, payload: Uint8Array): Buffer {
+  const start = Buffer.from([0x45, 0, 0, 20 + payload.length, 0, 0, 0, 0, 64, protocol, 0, 0]);
+  const header = Buffer.concat([start, ipBytes(source), ipBytes(destination)]);
   header.writeUInt16BE(checksum(header), 10);
-  return Buffer.concat([header, udp]);
+  return Buffer.concat([header, payload]);
 }
 
 /** An IPv6 packet with an ICMPv6 message, as neighbour discovery needs it. */

@@ -5,7 +5,7 @@ import { floodLimit } from "../../kernel/switchedRules.js";
 import { run } from "../lib/command.js";
 import { until } from "../lib/until.js";
 import { make, replace, settle } from "../suite/kernel.js";
-import { allNodes, arp, discovery, ethernet, everyone, experimental, icmp6, isType, linkLayer, tagged, udp4, Wire } from "./frames.js";
+import { allNodes, arp, discovery, ethernet, everyone, experimental, icmp6, ip4, isType, linkLayer, tagged, udp4, Wire } from "./frames.js";
 import { ip } from "./kernelWorld.js";
 import { joinMeshes, SegmentNode } from "./segmentWorld.js";
 import { addressesOf, guardOf, joined, type Member, macOf, members, node } from "./switchedWorld.js";
@@ -125,6 +125,8 @@ describe("a switched segment over two nodes", () => {
     ["a solicitation for duplicates of another member's address", () => nd("::", discovery(135, c6))],
     ["a router advertisement", () => nd(linkLocalOf(macOf(a)), Buffer.from("86000000400807080000000000000000", "hex"))],
     ["a redirect", () => nd(linkLocalOf(macOf(a)), Buffer.concat([Buffer.from("8900000000000000", "hex"), Buffer.alloc(32)]))],
+    ["a question who listens to multicast", () => fromA(0x0800, ip4(a4, "224.0.0.1", 2, Buffer.from("1164ee9b00000000", "hex")))],
+    ["the same over IPv6", () => nd(linkLocalOf(macOf(a)), Buffer.concat([Buffer.from("8200000000000000", "hex"), Buffer.alloc(16)]))],
     ["a frame with a VLAN tag", () => tagged(fromA(0x0800, udp4(c4, "255.255.255.255", Buffer.alloc(1))), 5)],
     ["a frame with the tag of VLAN 0", () => tagged(fromA(0x0800, udp4(c4, "255.255.255.255", Buffer.alloc(1))), 0)],
     ["a frame with a provider's tag", () => tagged(fromA(0x0800, udp4(c4, "255.255.255.255", Buffer.alloc(1))), 5, 0x88a8)],
