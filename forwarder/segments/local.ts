@@ -1,8 +1,9 @@
 import { Connection } from "../../api/gen/connection/connection.js";
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { Clock } from "../../core/clock.js";
+import { sameMessage } from "../../core/equal.js";
 import type { Log } from "../../core/log.js";
-import type { Kernel } from "../../kernel/model.js";
+import type { Kernel, KernelObject } from "../../kernel/model.js";
 import type { StateStore } from "../../program/state.js";
 import { Dataplane } from "../dataplane.js";
 import { leastV6, vxlanInTunnel } from "../mtu.js";
@@ -51,6 +52,7 @@ export class LocalSegment implements AsyncDisposable {
   #remotes: readonly Remote[] = [];
   /** Prefixes behind members. */
   #reached: readonly string[] = [];
+  #trunk: readonly KernelObject[] = [];
   /** What members have of the others, as text. */
   #shown = "";
 
@@ -129,7 +131,15 @@ export class LocalSegment implements AsyncDisposable {
   }
 
   /** Knows these other nodes from now on. Resolves when the kernel does. */
-  async know(remotes: readonly Remote[], signal?: AbortSignal): Promise<void> {
+  async know(remotes: readonly Remote[]): Promise<void> {
+    this.#remotes = remotes;
+    this.again();
+    await this.#dataplane.settled(trunkUnit);
+  }
+
+  /** The same before the first member comes; throws what the kernel refused. */
+  async begin(remotes: readonly Remote[], signal: AbortSignal): Promise<void> {
+    this.#trunk = [];
     this.#remotes = remotes;
     this.again();
     await this.#dataplane.settled(trunkUnit, signal);
@@ -170,7 +180,11 @@ export class LocalSegment implements AsyncDisposable {
     const behind = this.#remotes.flatMap(({ members }) => members.flatMap(({ announces }) => announces));
     this.#reached = [...new Set([...behind, ...this.members.flatMap(({ member }) => member.announces)])].sort();
     this.#shown = `${this.mtu} ${this.#reached}`;
-    this.#dataplane.set(trunkUnit, trunkObjects(this.#part, this.#remotes, this.#view()));
+    const objects = trunkObjects(this.#part, this.#remotes, this.#view());
+    // Most changes are of members that lie in their nodes' blocks.
+    if (sameMessage(objects, this.#trunk)) return;
+    this.#trunk = objects;
+    this.#dataplane.set(trunkUnit, objects);
   }
 
   #setMember(member: Member): void {
