@@ -49,8 +49,9 @@ export function widthOf(family: Family): 32 | 128 {
 }
 
 function familyOf(address: string): Family | undefined {
-  if (ipaddr.IPv4.isValidFourPartDecimal(address)) return 4;
-  return ipaddr.IPv6.isValid(address) && !address.includes("%") ? 6 : undefined;
+  // Asking whether an IPv6 address is an IPv4 one throws inside, which takes several times as long as all the rest.
+  if (address.includes(":")) return ipaddr.IPv6.isValid(address) && !address.includes("%") ? 6 : undefined;
+  return ipaddr.IPv4.isValidFourPartDecimal(address) ? 4 : undefined;
 }
 
 function parseLength(text: string, family: Family): number | undefined {

@@ -1,5 +1,8 @@
 import type { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
+import { formatAddress, parseAddress } from "../ipam/address.js";
+import { formatPrefix, parsePrefix } from "../ipam/prefix.js";
 import { labelsFor } from "../match.js";
+import { RecentMap } from "../recentMap.js";
 
 /**
  * What a node says of its part in a segment. It is said in the labels of an endpoint of the segment's network service, so that it
@@ -108,7 +111,7 @@ function nodeOf(segment: string, id: string, labels: Readonly<Record<string, str
     node: {
       ...{ segment, id, node, site, publicKey: key, vni: Number(vni), at },
       abroad: abroad === "none" ? undefined : abroad,
-      blocks: words(blocks),
+      blocks: words(blocks).filter(isPrefix),
       mtu: /^\d{1,5}$/.test(mtu) ? Number(mtu) : 0,
     },
   };
@@ -119,13 +122,44 @@ function memberText({ mac, sequence, addresses, announces, services }: SegmentMe
   return [mac, sequence, addresses.join(","), announces.join(","), services.join(",")].join(" ").trimEnd();
 }
 
+/**
+ * Equal words are one member, which is read once: each message has all of an endpoint's members, and most of them are as they were. So
+ * many members of all segments are remembered.
+ */
+const read = new RecentMap<string, SegmentMember>(8_192);
+
 function parseMember(name: string, text: string): SegmentMember | undefined {
+  const key = `${name} ${text}`;
+  const known = read.get(key);
+  if (known !== undefined) return known;
   const [mac = "", sequence = "", addresses = "", announces = "", services = ""] = text.split(" ");
   if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(mac) || !/^\d{1,15}$/.test(sequence)) return undefined;
-  return {
-    ...{ name, mac, sequence: Number(sequence) },
-    ...{ addresses: words(addresses), announces: words(announces), services: words(services) },
+  const member = {
+    ...{ name, mac, sequence: Number(sequence), services: words(services) },
+    ...{ addresses: words(addresses).filter(isAddress), announces: words(announces).filter(isPrefix) },
   };
+  read.set(key, member);
+  return member;
+}
+
+/** Others may say anything: what is no address in its shortest form is left out. */
+function isAddress(text: string): boolean {
+  return isWritten(text, () => {
+    const { family, value } = parseAddress(text);
+    return formatAddress(family, value);
+  });
+}
+
+function isPrefix(text: string): boolean {
+  return isWritten(text, () => formatPrefix(parsePrefix(text)));
+}
+
+function isWritten(text: string, write: () => string): boolean {
+  try {
+    return write() === text;
+  } catch {
+    return false;
+  }
 }
 
 function words(list: string): string[] {

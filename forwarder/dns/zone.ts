@@ -1,9 +1,8 @@
-import { isIP } from "node:net";
 import type { Answer } from "dns-packet";
-import { formatAddress, parseAddress, parseRange, type Range } from "../../core/ipam/address.js";
+import { parseRange, type Range } from "../../core/ipam/address.js";
 import type { SegmentMember } from "../../core/segment/membership.js";
-import { parseReverse, reverseName, reverseZone } from "./reverse.js";
-import { servedBy, type Target } from "./served.js";
+import { namesOf, nothing, type Records } from "./records.js";
+import { parseReverse, reverseZone } from "./reverse.js";
 
 export interface ZoneParts {
   /** As `plant.mesh`: this name and all below it are ours, and nobody else is asked for them. */
@@ -30,17 +29,8 @@ export interface Found {
   readonly additionals: readonly Answer[];
 }
 
-/** What is at a name; a name may be there with nothing at it, as one that only has names below it. */
-interface Records {
-  readonly addresses: readonly string[];
-  readonly targets: readonly Target[];
-  readonly host?: string;
-}
-
 /** Seconds: who is gone is not found any more a second later. */
 const ttl = 1;
-const nothing: Records = { addresses: [], targets: [] };
-const label = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 /**
  * The names of a segment: `MEMBER.SEGMENT.DOMAIN`, `SERVICE.SEGMENT.DOMAIN` (all members that serve it), `_SERVICE._tcp.SEGMENT.DOMAIN`,
@@ -96,47 +86,6 @@ export class Zone {
     const data = { mname: this.#domain, rname: `hostmaster.${this.#domain}`, serial: 1, refresh: 3600, retry: 600, expire: 86_400 };
     return { type: "SOA", name: owner, ttl, class: "IN", data: { ...data, minimum: ttl } };
   }
-}
-
-function namesOf({ segment, members }: ZoneParts, domain: string): Map<string, Records> {
-  const base = `${segment.toLowerCase()}.${domain}`;
-  const known = latest(members.filter(({ name }) => label.test(name)));
-  const holders = holdersOf(known);
-  const names = new Map<string, Records>([
-    [domain, nothing],
-    [base, nothing],
-  ]);
-  const held = (member: SegmentMember) => member.addresses.flatMap(canonical).filter((address) => holders.get(address) === member);
-  for (const { name, addresses, targets } of servedBy(known, base, held)) names.set(name, { addresses, targets });
-  for (const member of known) {
-    // A member has its name for itself, also where another serves something of that name.
-    const host = `${member.name}.${base}`;
-    names.set(host, { addresses: held(member), targets: [] });
-    for (const address of held(member)) names.set(reverseName(address), { ...nothing, host });
-  }
-  return names;
-}
-
-/** Of two with one name the one with the higher number. */
-function latest(members: readonly SegmentMember[]): SegmentMember[] {
-  const byName = new Map<string, SegmentMember>();
-  for (const member of members) if (member.sequence >= (byName.get(member.name)?.sequence ?? 0)) byName.set(member.name, member);
-  return [...byName.values()];
-}
-
-/** Who has an address: of two the one with the higher number. */
-function holdersOf(members: readonly SegmentMember[]): Map<string, SegmentMember> {
-  const holders = new Map<string, SegmentMember>();
-  for (const member of members)
-    for (const address of member.addresses.flatMap(canonical))
-      if (member.sequence >= (holders.get(address)?.sequence ?? 0)) holders.set(address, member);
-  return holders;
-}
-
-function canonical(address: string): string[] {
-  if (isIP(address) === 0 || address.includes("%")) return [];
-  const { family, value } = parseAddress(address);
-  return [formatAddress(family, value)];
 }
 
 function recordsOf({ name, type }: Question, records: Records): Answer[] {

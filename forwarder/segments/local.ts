@@ -1,8 +1,9 @@
 import { Connection } from "../../api/gen/connection/connection.js";
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { Clock } from "../../core/clock.js";
+import { sameMessage } from "../../core/equal.js";
 import type { Log } from "../../core/log.js";
-import type { Counters, Kernel } from "../../kernel/model.js";
+import type { Counters, Kernel, KernelObject } from "../../kernel/model.js";
 import type { StateStore } from "../../program/state.js";
 import { isV6 } from "../addresses.js";
 import { Dataplane } from "../dataplane.js";
@@ -60,6 +61,7 @@ export class LocalSegment implements AsyncDisposable {
   #remotes: readonly Remote[] = [];
   /** Prefixes behind members. */
   #reached: readonly string[] = [];
+  #trunk: readonly KernelObject[] = [];
   /** What members have of the others, as text. */
   #shown = "";
 
@@ -153,7 +155,15 @@ export class LocalSegment implements AsyncDisposable {
   }
 
   /** Knows these other nodes from now on. Resolves when the kernel does. */
-  async know(remotes: readonly Remote[], signal?: AbortSignal): Promise<void> {
+  async know(remotes: readonly Remote[]): Promise<void> {
+    this.#remotes = remotes;
+    this.again();
+    await this.#dataplane.settled(trunkUnit);
+  }
+
+  /** The same before the first member comes; throws what the kernel refused. */
+  async begin(remotes: readonly Remote[], signal: AbortSignal): Promise<void> {
+    this.#trunk = [];
     this.#remotes = remotes;
     this.again();
     await this.#dataplane.settled(trunkUnit, signal);
@@ -163,7 +173,7 @@ export class LocalSegment implements AsyncDisposable {
   async describe(segment: Segment): Promise<void> {
     this.#part = { ...this.#part, segment };
     await this.#parts.store.put(partKey(segment.name), this.#part);
-    this.again();
+    this.#setAll();
   }
 
   /** Writes anew what follows from the other nodes and the ways to them; of members only where it changes something. */
@@ -194,7 +204,11 @@ export class LocalSegment implements AsyncDisposable {
     const behind = this.#remotes.flatMap(({ members }) => members.flatMap(({ announces }) => announces));
     this.#reached = [...new Set([...behind, ...this.members.flatMap(({ member }) => member.announces)])].sort();
     this.#shown = `${this.mtu} ${this.#reached}`;
-    this.#dataplane.set(trunkUnit, trunkObjects(this.#part, this.#remotes, this.#view()));
+    const objects = trunkObjects(this.#part, this.#remotes, this.#view());
+    // Most changes are of members that lie in their nodes' blocks.
+    if (sameMessage(objects, this.#trunk)) return;
+    this.#trunk = objects;
+    this.#dataplane.set(trunkUnit, objects);
   }
 
   #setMember(member: Member): void {

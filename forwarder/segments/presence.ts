@@ -11,7 +11,8 @@ import { type KeptMember, type LocalParts, LocalSegment } from "./local.js";
 import { Names, type OpenNames } from "./names.js";
 import { type Part, partKey, type Remote } from "./part.js";
 import type { Pulse } from "./pulse.js";
-import { type Remembered, Remotes } from "./remotes.js";
+import { Remembered } from "./remembered.js";
+import { Remotes } from "./remotes.js";
 import type { Space } from "./space.js";
 import { Telling, type TellingParts } from "./telling.js";
 import type { Trunks } from "./trunks.js";
@@ -27,11 +28,6 @@ export interface PresenceParts extends Omit<LocalParts, "kernel" | "allocate" | 
   readonly log: Log;
 }
 
-/** The key under which the other nodes of a segment are kept, as they were last heard of. */
-export function remotesKey(segment: string): string {
-  return `segment-nodes/${segment}`;
-}
-
 /** How long the first member of a node waits for who else is there, and then for the way to them. */
 const patienceMs = 2_000;
 
@@ -41,6 +37,8 @@ export class Presence implements AsyncDisposable {
   /** Joins and leaves that are under way. */
   holders = 0;
   readonly #parts: PresenceParts;
+  /** The other nodes as they were last heard of. */
+  readonly #remembered: Remembered;
   readonly #remotes: Remotes;
   readonly #telling: Telling;
   readonly #names: Names;
@@ -53,6 +51,7 @@ export class Presence implements AsyncDisposable {
     const { blocks, endpoints, pulse, own, store, clock, log } = parts;
     const { name } = part.segment;
     this.#parts = parts;
+    this.#remembered = new Remembered(store, name);
     this.local = new LocalSegment(part, {
       ...{ ...parts, kernel },
       // One that was given and never heard of comes again before a new one does.
@@ -62,7 +61,7 @@ export class Presence implements AsyncDisposable {
     this.#telling = new Telling(this.local, parts);
     this.#names = new Names({ ...parts, netns });
     this.#remotes = new Remotes({
-      ...{ segment: name, own: own.id, endpoints, clock, log, restored: store.get<Remembered>(remotesKey(name)) ?? [] },
+      ...{ segment: name, own: own.id, endpoints, clock, log, restored: this.#remembered.words },
       answers: (tunnel) => pulse.answers(tunnel),
       onChange: () => this.#heard(),
       onLost: (lost) => parts.publications.again(lost),
@@ -93,7 +92,7 @@ export class Presence implements AsyncDisposable {
   async begin(signal: AbortSignal): Promise<void> {
     await this.local.start([], []);
     await Promise.all([this.local.leases.begin(signal), this.#patiently(signal, () => this.#remotes.listed)]);
-    await this.local.know(this.#living(), signal);
+    await this.local.begin(this.#living(), signal);
     await this.#name();
   }
 
@@ -127,7 +126,7 @@ export class Presence implements AsyncDisposable {
     await this.#telling.end();
     await this.local.clear();
     await this[Symbol.asyncDispose]();
-    await store.remove(remotesKey(this.name));
+    await this.#remembered.keep(new Map());
     await store.remove(partKey(this.name));
     for (const block of this.local.part.blocks) this.#giveBack(block);
   }
@@ -181,11 +180,11 @@ export class Presence implements AsyncDisposable {
 
   #heard(): void {
     if (this.#stop.signal.aborted) return;
-    const { log, store, trunks } = this.#parts;
+    const { log, trunks } = this.#parts;
     const living = this.#living();
     if (this.#announced !== undefined) for (const remote of living) if (this.#isNews(remote)) trunks.meet(remote, this.#stop.signal);
-    const known = store
-      .put(remotesKey(this.name), this.#remotes.remembered)
+    const known = this.#remembered
+      .keep(this.#remotes.words)
       .then(() => this.local.know(living))
       .then(() => this.#telling.again());
     this.#tellNames(living);

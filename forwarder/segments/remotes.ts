@@ -9,6 +9,7 @@ import type { EndpointRegistry } from "../../rpc/registry.js";
 import { linked } from "../../rpc/signals.js";
 import { tunnelAddress } from "../tunnel/address.js";
 import type { Remote } from "./part.js";
+import type { Words } from "./remembered.js";
 
 export interface RemotesParts {
   readonly segment: string;
@@ -16,7 +17,7 @@ export interface RemotesParts {
   readonly own: string;
   readonly endpoints: EndpointRegistry;
   /** What an earlier run knew last. It holds as long as those nodes answer, until they say it again. */
-  readonly restored: Remembered;
+  readonly restored: Words;
   /** Whether a node that is not registered any more still answers in the node tunnel. */
   readonly answers: (tunnel: string) => boolean;
   readonly onChange: (remotes: readonly Remote[]) => void;
@@ -30,9 +31,6 @@ export interface RemotesParts {
 const gatherMs = 10;
 /** A node whose registration ended without a farewell is kept so long while it answers: only its programs may be away. */
 const lingerMs = 600_000;
-
-/** What was said last, by the name of the endpoint. JSON: it is kept on disk. */
-export type Remembered = readonly (readonly [name: string, membership: Membership])[];
 
 interface Known {
   readonly membership: Membership;
@@ -73,8 +71,8 @@ export class Remotes implements AsyncDisposable {
     return sorted.map((node) => ({ ...node, tunnel: tunnelAddress(node.id), members: members.get(node.id) ?? [] }));
   }
 
-  get remembered(): Remembered {
-    return [...this.#known].map(([name, { membership }]) => [name, membership]);
+  get words(): Words {
+    return new Map([...this.#known].map(([name, { membership }]) => [name, membership]));
   }
 
   /** Tells of them again, as after somebody stopped answering. */

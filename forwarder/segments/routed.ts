@@ -1,9 +1,10 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { KernelObject } from "../../kernel/model.js";
-import { contains, hostPrefix, isV6 } from "../addresses.js";
+import { hostPrefix, isV6 } from "../addresses.js";
 import { gatewayFor, gatewayMac, trunkAddress, trunkMac } from "./addressing.js";
 import { podRoutes, portOf, type SegmentView, trunk, trunkDevice } from "./devices.js";
 import type { Member, Part, Remote } from "./part.js";
+import { reachedThrough } from "./reach.js";
 
 /** L3: the node's own addresses, a next hop for each other node, and a route for each prefix that others have. */
 export function routedTrunk(part: Part, remotes: readonly Remote[], view: SegmentView): KernelObject[] {
@@ -55,12 +56,6 @@ function routes(part: Part, remotes: readonly Remote[], view: SegmentView): Kern
       ...(mtu < view.mtu ? { mtu } : {}),
     };
   });
-}
-
-/** A node's blocks, those addresses of its members that lie in none of them, and what is behind its members. */
-function reachedThrough({ blocks, members }: Pick<Remote, "blocks" | "members">): string[] {
-  const strays = members.flatMap(({ addresses }) => addresses.filter((address) => !blocks.some((block) => contains(block, address))));
-  return [...new Set([...blocks, ...strays.map(hostPrefix), ...members.flatMap(({ announces }) => announces)])];
 }
 
 function sameFamily({ addresses }: Member, prefix: string): string | undefined {

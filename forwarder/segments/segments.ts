@@ -11,6 +11,7 @@ import { Presence, type PresenceParts } from "./presence.js";
 import { Publications } from "./publications.js";
 import { Pulse } from "./pulse.js";
 import type { Spaces } from "./space.js";
+import { Whereabouts } from "./whereabouts.js";
 
 export interface SegmentsParts extends Omit<PresenceParts, "publications" | "pulse"> {
   readonly known: KnownSegments;
@@ -28,8 +29,7 @@ export interface SegmentsParts extends Omit<PresenceParts, "publications" | "pul
 export class Segments implements AsyncDisposable {
   readonly #parts: SegmentsParts;
   readonly #present = new Map<string, Presence>();
-  /** The segment of each member. */
-  readonly #of = new Map<string, string>();
+  readonly #whereabouts = new Whereabouts();
   /** Coming and going of whole segments, in turn. */
   readonly #serial = new Serial();
   readonly #publications: Publications;
@@ -61,7 +61,7 @@ export class Segments implements AsyncDisposable {
       if (part === undefined) continue;
       for (const { member } of kept) {
         claims.keep(member.id, [interfaceClaim(member.side.pod, member.side.name)]);
-        this.#of.set(member.id, name);
+        this.#whereabouts.add(member);
       }
       const presence = await this.#enter(part);
       await presence.resume(kept);
@@ -78,7 +78,7 @@ export class Segments implements AsyncDisposable {
 
   /** The segment on this node that a member is in. */
   local(id: string): LocalSegment | undefined {
-    return this.#present.get(this.#of.get(id) ?? "")?.local;
+    return this.#with(id)?.local;
   }
 
   member(id: string): KeptMember | undefined {
@@ -96,11 +96,11 @@ export class Segments implements AsyncDisposable {
 
   /** What a pod has by other memberships than this one. */
   of(pod: Netns, id: string): { readonly addresses: readonly string[]; readonly prefixes: readonly string[] } {
-    const others = [...this.#present.values()].flatMap(({ local }) => {
-      const own = local.members.filter(({ member }) => member.id !== id && member.side.pod.cookie === pod.cookie);
-      return own.map(({ member }) => ({ addresses: member.addresses, prefixes: local.part.segment.prefixes }));
-    });
-    return { addresses: others.flatMap(({ addresses }) => addresses), prefixes: others.flatMap(({ prefixes }) => prefixes) };
+    const others = this.#whereabouts.others(pod, id);
+    return {
+      addresses: others.flatMap((other) => this.member(other)?.member.addresses ?? []),
+      prefixes: others.flatMap((other) => this.local(other)?.part.segment.prefixes ?? []),
+    };
   }
 
   /** Whether packets of a segment go to that tunnel address. */
@@ -121,7 +121,7 @@ export class Segments implements AsyncDisposable {
     const presence = await this.#hold(segment, signal);
     try {
       const kept = await admit(presence.local);
-      this.#of.set(id, segment.name);
+      this.#whereabouts.add({ ...kept.member, id });
       await presence.put(kept, signal);
       return kept;
     } finally {
@@ -131,12 +131,12 @@ export class Segments implements AsyncDisposable {
 
   /** Resolves when nothing of the member is left; with the last one the segment leaves this node. Fine for an id that is not known. */
   async leave(id: string): Promise<void> {
-    const presence = this.#present.get(this.#of.get(id) ?? "");
+    const presence = this.#with(id);
     if (presence === undefined) return;
     presence.holders++;
     try {
       await presence.remove(id);
-      this.#of.delete(id);
+      this.#whereabouts.remove(id);
       this.#parts.claims.release(id);
     } finally {
       await this.#letGo(presence);
@@ -196,6 +196,10 @@ export class Segments implements AsyncDisposable {
     await presence.end();
     this.#parts.spaces.remove(presence.name);
     this.#parts.claims.release(partKey(presence.name));
+  }
+
+  #with(id: string): Presence | undefined {
+    return this.#present.get(this.#whereabouts.segmentOf(id) ?? "");
   }
 
   #through(tunnel: string): Presence[] {

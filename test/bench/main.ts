@@ -8,15 +8,17 @@ import { identityCost } from "./identityCost.js";
 import { registry } from "./registryBench.js";
 import { requests } from "./requests.js";
 import type { Bench, Result } from "./result.js";
+import { segmentChurn } from "./segmentChurn.js";
 import { segments } from "./segments.js";
 import { table } from "./table.js";
 import { throughput } from "./throughput.js";
 
-const benches: readonly Bench[] = [...throughput, ...requests, ...identityCost, ...registry, ...segments, ...firstMinutes];
+const benches: readonly Bench[] = [...throughput, ...requests, ...identityCost, ...registry, ...segments, ...segmentChurn, ...firstMinutes];
 
 /** Runs the benches that were asked for and returns the exit code. A bench that fails is said and the others go on. */
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { only: { type: "string", multiple: true } } });
+  const { values } = parseArgs({ options: { only: { type: "string", multiple: true }, seconds: { type: "string" } } });
+  const options = values.seconds === undefined ? {} : { seconds: Number(values.seconds) };
   const chosen = benches.filter((bench) => !values.only || values.only.some((name) => bench.name.startsWith(name)));
   if (chosen.length === 0) {
     console.error(`bench: --only takes one of ${benches.map((bench) => bench.name).join(", ")}`);
@@ -27,7 +29,7 @@ async function main(): Promise<number> {
   for (const bench of chosen) {
     console.error(`bench: ${bench.name}`);
     try {
-      results.push(...(await bench.run()));
+      results.push(...(await bench.run(options)));
       // After each, so that a run that is cut short keeps what it measured.
       await write(results, values.only !== undefined);
     } catch (error) {

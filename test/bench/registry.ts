@@ -7,9 +7,10 @@ import { Peers } from "../../rpc/client.js";
 import type { EndpointRegistry } from "../../rpc/registry.js";
 import { Running } from "../lib/command.js";
 import { newFolder } from "../lib/folder.js";
+import { inParallel } from "../lib/inParallel.js";
 import { anybody, siteIdentity } from "../lib/siteIdentity.js";
 import { until } from "../lib/until.js";
-import { endpoints, example, inParallel, labelled, perService, query, services } from "./registryData.js";
+import { endpoints, example, labelled, perService, query, services } from "./registryData.js";
 import { type Figure, quantiles } from "./registryFigures.js";
 import { type FilledStore, width } from "./registryStores.js";
 

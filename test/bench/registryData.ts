@@ -2,6 +2,7 @@ import { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import { toTimestamp } from "../../core/timestamp.js";
 import { endpointKind } from "../../registry/kind.js";
 import { type Store, transactionLimit } from "../../registry/store.js";
+import { inParallel } from "../lib/inParallel.js";
 
 export const endpoints = 100_000;
 export const perService = 10;
@@ -12,15 +13,6 @@ export async function fill(store: Store): Promise<void> {
   const lease = await store.grant(600_000);
   const batches = Array.from({ length: Math.ceil(endpoints / transactionLimit) }, (_, at) => at * transactionLimit);
   await inParallel(batches.length, 8, (at) => write(store, lease, batches[at] ?? 0));
-}
-
-/** Runs `work` for each number below `count`, `width` at a time. */
-export async function inParallel(count: number, width: number, work: (at: number) => Promise<unknown>): Promise<void> {
-  let next = 0;
-  const worker = async () => {
-    for (let at = next++; at < count; at = next++) await work(at);
-  };
-  await Promise.all(Array.from({ length: width }, worker));
 }
 
 function write(store: Store, lease: string, from: number): Promise<unknown> {

@@ -7,7 +7,8 @@ import { openEtcdStore } from "../../registry/etcd/store.js";
 import { openLmdbStore } from "../../registry/lmdb.js";
 import { Etcd } from "../lib/etcd.js";
 import { newFolder } from "../lib/folder.js";
-import { endpoints, example, fill, inParallel } from "./registryData.js";
+import { inParallel } from "../lib/inParallel.js";
+import { endpoints, example, fill } from "./registryData.js";
 import { type Figure, quantiles } from "./registryFigures.js";
 
 /** A store full of endpoints, what a registry has to be told to use it, and what the same store does without a registry. */

@@ -13,10 +13,16 @@ export interface Result {
   readonly note?: string;
 }
 
+/** What a measurement may be told. */
+export interface BenchOptions {
+  /** How long it goes on, where it is one that could go on for ever. */
+  readonly seconds?: number;
+}
+
 /** A named measurement; `run` may give several results. */
 export interface Bench {
   readonly name: string;
-  run(): Promise<Result[]>;
+  run(options: BenchOptions): Promise<Result[]>;
 }
 
 /** Holds a value against its bar. */

@@ -6,7 +6,8 @@ import { openMemoryStore } from "../../registry/memory.js";
 import type { Store } from "../../registry/store.js";
 import { Etcd, type EtcdMember } from "../lib/etcd.js";
 import { newFolder } from "../lib/folder.js";
-import { type Random, runHistory, seedOf, type World } from "../suite/history/run.js";
+import { type Random, seedOf } from "../lib/random.js";
+import { runHistory, type World } from "../suite/history/run.js";
 import { open } from "./kit.js";
 
 const operations = 10_000;

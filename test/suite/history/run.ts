@@ -1,12 +1,10 @@
 import { fenced } from "../../../registry/fenced.js";
 import type { Entry, Store, Write } from "../../../registry/store.js";
+import { type Random, randomOf } from "../../lib/random.js";
 import { until } from "../../lib/until.js";
 import { check, ownerOf } from "./check.js";
 import { isUnreachable, Observer, textOf } from "./observer.js";
 import { Record } from "./record.js";
-
-/** From 0 up to but without 1; the same numbers for the same seed. */
-export type Random = () => number;
 
 /** Stores to try, and what can happen to them. */
 export interface World extends AsyncDisposable {
@@ -85,11 +83,6 @@ export async function runHistory(
   return { ...counts, changes, listings: segments.length, wrong: check(record, segments) };
 }
 
-/** As a test is told, or of the moment. */
-export function seedOf(text: string | undefined): number {
-  return text === undefined ? Date.now() % 2 ** 31 : Number(text);
-}
-
 interface Run {
   readonly record: Record;
   values: number;
@@ -151,15 +144,4 @@ function ignoreUnreachable(error: unknown): undefined {
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** mulberry32. */
-function randomOf(seed: number): Random {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

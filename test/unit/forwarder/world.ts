@@ -426,6 +426,11 @@ export class World<M extends Machine> implements AsyncDisposable {
     await this.#endpoints[on - 1]?.heard(endpoint);
   }
 
+  /** A node's registry has this endpoint from now on. */
+  async register(on: number, endpoint: NetworkServiceEndpoint): Promise<void> {
+    await this.#endpoints[on - 1]?.register(endpoint);
+  }
+
   /** Asks a node's forwarder, as its nsmgr would. */
   async request(
     on: number,

@@ -57,6 +57,28 @@ describe("membership in a segment", () => {
     assert.deepEqual(said, { kind: "members", segment: "plant", id: node.id, members: [] });
   });
 
+  it("leaves out of a node's and a member's words what is no address, or not in its shortest form", () => {
+    const blocks = "10.60.0.0/24,nonsense,10.60.1.1/24,fd60:0::/64";
+    const said = membershipOf(endpoint({ ...nodeLabels(node), blocks }), "plant");
+    assert.deepEqual(said?.kind === "node" && said.node.blocks, ["10.60.0.0/24"]);
+    const text = `${camera.mac} 1 10.60.0.5,10.60.0.500,fd60:0::5,fd60::5%eth0,::/0 192.168.10.0/24,192.168.10.1/24,x`;
+    const told = membershipOf(endpoint({ id: node.id, "member.camera": text }), "plant");
+    assert.deepEqual(told, {
+      ...{ kind: "members", segment: "plant", id: node.id },
+      members: [{ ...camera, sequence: 1, addresses: ["10.60.0.5"], announces: ["192.168.10.0/24"] }],
+    });
+  });
+
+  it("reads a member that is told again in the same words as the same one", () => {
+    const members = (...told: SegmentMember[]) => {
+      const said = membershipOf(endpoint(memberLabels(node.id, told)), "plant");
+      return said?.kind === "members" ? said.members : [];
+    };
+    const [first] = members(camera, gateway);
+    assert.equal(members(camera, web)[0], first);
+    assert.notEqual(members({ ...camera, sequence: 4 })[0], first);
+  });
+
   it("names endpoints by segment, forwarder and number", () => {
     assert.equal(membershipName("plant", "forwarder-a"), "plant.forwarder-a");
     assert.equal(membershipName("plant", "forwarder-a", 2), "plant.forwarder-a.2");

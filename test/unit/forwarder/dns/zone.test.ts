@@ -132,6 +132,21 @@ describe("the names of a segment", () => {
     }
   });
 
+  it("reads a member once, however many zones of others it is in", () => {
+    let reads = 0;
+    const counted = Object.defineProperty(member("counted"), "addresses", {
+      get: () => {
+        reads++;
+        return ["10.60.0.9"];
+      },
+    });
+    for (const others of [[], members]) {
+      const of = zone([counted, ...others]);
+      assert.deepEqual(found("counted.factory.plant.mesh", "A", 0, of)?.slice(1), ["counted.factory.plant.mesh A 10.60.0.9"]);
+    }
+    assert.equal(reads, 1);
+  });
+
   it("gives a member's name to nobody who only serves something of that name", () => {
     const of = zone([...members, member("thief", { addresses: ["10.60.0.66"], services: ["camera:80/tcp"] })]);
     assert.deepEqual(found("camera.factory.plant.mesh", "A", 0, of)?.slice(1), ["camera.factory.plant.mesh A 10.60.0.5"]);

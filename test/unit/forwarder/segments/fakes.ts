@@ -45,6 +45,7 @@ export class FakeBlocks implements BlocksApi {
 /** Segments' namespaces of a pretended machine. */
 export class FakeSpaces implements Spaces {
   readonly machines = new Map<string, FakeMachine>();
+  readonly kernels = new Map<string, FakeKernel>();
   readonly #beside: FakeMachine;
 
   constructor(beside: FakeMachine) {
@@ -54,7 +55,9 @@ export class FakeSpaces implements Spaces {
   async open({ name }: { readonly name: string }): Promise<Space> {
     const machine = this.machines.get(name) ?? new FakeMachine(this.#beside);
     this.machines.set(name, machine);
-    return { netns: { path: `/run/netns/seg-${name}`, cookie: name }, kernel: new FakeKernel(machine) };
+    const kernel = new FakeKernel(machine);
+    this.kernels.set(name, kernel);
+    return { netns: { path: `/run/netns/seg-${name}`, cookie: name }, kernel };
   }
 
   remove(segment: string): void {

@@ -39,7 +39,7 @@ class Watching implements AsyncDisposable {
   readonly told: (readonly Remote[])[] = [];
   readonly lost: string[] = [];
   readonly remotes = new Remotes({
-    ...{ segment: "plant", own: idOf("a"), endpoints: this.registry, clock: this.clock, log: silent, restored: [] },
+    ...{ segment: "plant", own: idOf("a"), endpoints: this.registry, clock: this.clock, log: silent, restored: new Map() },
     answers: (tunnel) => !this.silent.has(tunnel),
     onChange: (remotes) => void this.told.push(remotes),
     onLost: (name) => void this.lost.push(name),
