@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Connection, ConnectionEvent } from "../../../api/gen/connection/connection.js";
 import { chain } from "../../../core/chain.js";
 import { type DownReason, follow } from "../../../core/follow.js";
+import { listenTo } from "../../../core/listen.js";
 import { silent } from "../../../core/log.js";
 import { Monitor } from "../../../core/monitor.js";
 import { withoutNextSegments } from "../../../core/path.js";
@@ -38,10 +39,9 @@ function hop(onDown?: (conn: Connection, reason: DownReason) => Promise<Connecti
   })();
   const tail = tailOf();
   const element = follow({
-    watch: (url, selector, signal) => {
-      assert.equal(selector.pathSegments[0]?.name, "nsmgr");
-      assert.equal(selector.pathSegments[0]?.id, "n1");
-      return streams.watch(url, signal);
+    listen: (url, own, listener) => {
+      assert.deepEqual(own, { name: "nsmgr", id: "n1" });
+      return listenTo((signal) => streams.watch(url, signal), listener);
     },
     ...{ monitor, clock, log: silent },
     ...(onDown ? { onDown } : {}),
