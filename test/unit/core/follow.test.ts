@@ -119,6 +119,27 @@ describe("follow", () => {
     await stop();
   });
 
+  it("does not call lost what is heard again while it still looks at something else", async () => {
+    const gate = deferred();
+    const reasons: DownReason[] = [];
+    const { request, say, published, streams, clock, stop } = hop(async (conn, reason) => {
+      reasons.push(reason);
+      await gate.promise;
+      return conn;
+    });
+    await request();
+    await say(event(UPDATE, theirs({ state: DOWN })));
+    streams.open[0]?.lose(new Error("reset"));
+    await settled();
+    await clock.advance(200);
+    await say(event(INITIAL_STATE_TRANSFER, theirs()));
+    gate.resolve();
+    await settled();
+    assert.deepEqual(reasons, ["down"]);
+    assert.deepEqual(published, ["UP", "DOWN", "UP"]);
+    await stop();
+  });
+
   it("opens a lost stream again after 200 ms, 400 ms ... 2 s", async () => {
     const { request, streams, clock, stop } = hop();
     streams.refuse = new Error("no route");
