@@ -1,22 +1,22 @@
-import type { Connection, ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
+import type { Connection, ConnectionEvent } from "../api/gen/connection/connection.js";
 import { background } from "./background.js";
 import type { Element } from "./chain.js";
 import type { Clock } from "./clock.js";
 import { sameMessage } from "./equal.js";
 import { asMeshError } from "./error.js";
 import { ownIn } from "./events.js";
+import { type Listen, Listening } from "./listen.js";
 import type { Log } from "./log.js";
 import { DATAPATH, DEAD, withMetricsBehind } from "./metrics.js";
 import type { Monitor } from "./monitor.js";
 import { nextSegment, ownSegment, withOwnMetrics, withOwnSegment } from "./path.js";
-import { pausesUntil } from "./pauses.js";
 import { DELETE, DOWN, INITIAL_STATE_TRANSFER, REFRESH_REQUESTED, UP } from "./states.js";
 
 /** Why a connection counts as down: its next hop closed it, said so, or does not answer or know it. */
 export type DownReason = "deleted" | "down" | "lost";
 
 interface Parts {
-  readonly watch: (url: string, selector: MonitorScopeSelector, signal: AbortSignal) => AsyncIterable<ConnectionEvent>;
+  readonly listen: Listen;
   readonly monitor: Monitor;
   readonly clock: Clock;
   readonly log: Log;
@@ -38,9 +38,7 @@ export function follow(parts: Parts): Element {
     const old = followers.get(conn.id);
     if (old?.fits(target, conn)) return old.renew(conn);
     stop(conn.id);
-    const follower = new Follower(parts, target, conn);
-    followers.set(conn.id, follower);
-    background(parts.log, "following the next hop", follower.run(), { connection: conn.id });
+    followers.set(conn.id, new Follower(parts, target, conn));
   };
   return {
     name: "follow",
@@ -63,22 +61,29 @@ export function follow(parts: Parts): Element {
   };
 }
 
-/** One connection's stream to its next hop. */
+/** One connection, as its next hop tells of it. */
 class Follower {
   readonly #parts: Parts;
   readonly #target: string;
-  readonly #life = new AbortController();
+  readonly #listening: Listening;
   #conn: Connection;
   /** Counts successful requests: what was seen before the last one is not news any more. */
   #version = 0;
   #asking = false;
   #down = false;
   #lost = false;
+  #over = false;
+  /** What was heard and is still to be dealt with: the latest, and whether that was all. */
+  #news: ConnectionEvent | undefined;
+  #ended = false;
+  #busy = false;
 
   constructor(parts: Parts, target: string, conn: Connection) {
     this.#parts = parts;
     this.#target = target;
     this.#conn = conn;
+    const { name, id } = ownSegment(conn);
+    this.#listening = new Listening(parts.clock, (listener) => parts.listen(target, { name, id }, listener), this);
   }
 
   fits(target: string, conn: Connection): boolean {
@@ -96,26 +101,47 @@ class Follower {
   }
 
   stop(): void {
-    this.#life.abort();
+    this.#over = true;
+    this.#listening[Symbol.dispose]();
   }
 
-  async run(): Promise<void> {
-    const { signal } = this.#life;
-    const { name, id } = ownSegment(this.#conn);
-    const own = { name, id, token: "", expires: undefined, metrics: {} };
-    const selector: MonitorScopeSelector = { pathSegments: [own], networkServices: [] };
-    for await (const pauses of pausesUntil(signal, this.#parts.clock)) {
-      try {
-        for await (const event of this.#parts.watch(this.#target, selector, signal)) {
-          pauses.reset();
-          if (!signal.aborted) await this.#hear(event);
-        }
-      } catch (error) {
-        this.#parts.log.debug("next hop's monitor lost", { connection: id, target: this.#target, message: asMeshError(error).message });
+  hear(event: ConnectionEvent): void {
+    // Whoever is heard again is not lost.
+    this.#ended = false;
+    this.#news = event;
+    this.#wake();
+  }
+
+  ended(error?: unknown): void {
+    const { log } = this.#parts;
+    if (error !== undefined)
+      log.debug("next hop's monitor lost", { connection: this.#conn.id, target: this.#target, message: asMeshError(error).message });
+    this.#ended = true;
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (!this.#busy) background(this.#parts.log, "following the next hop", this.#work(), { connection: this.#conn.id });
+  }
+
+  async #work(): Promise<void> {
+    this.#busy = true;
+    try {
+      while (!this.#over && (this.#news !== undefined || this.#ended)) {
+        const event = this.#news;
+        this.#news = undefined;
+        if (event !== undefined) await this.#hear(event);
+        else await this.#lose();
       }
-      if (!signal.aborted && !this.#lost) await this.#publishDown("lost");
-      this.#lost = true;
+    } finally {
+      this.#busy = false;
     }
+  }
+
+  async #lose(): Promise<void> {
+    this.#ended = false;
+    if (!this.#lost) await this.#publishDown("lost");
+    this.#lost = true;
   }
 
   async #hear(event: ConnectionEvent): Promise<void> {
@@ -153,7 +179,7 @@ class Follower {
     const { log } = this.#parts;
     log.info("connection is down behind us", { connection: known.id, reason, target: this.#target });
     const conn = await this.#look({ ...known, state: DOWN }, reason);
-    if (this.#life.signal.aborted || version !== this.#version) return;
+    if (this.#over || version !== this.#version) return;
     this.#down = true;
     this.#parts.monitor.update({ ...conn, state: DOWN });
   }

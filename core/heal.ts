@@ -1,7 +1,7 @@
-import type { Connection, ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
-import { background } from "./background.js";
+import type { Connection } from "../api/gen/connection/connection.js";
 import type { Call, Element } from "./chain.js";
 import type { Clock } from "./clock.js";
+import type { Listener, Own } from "./listen.js";
 import type { Log } from "./log.js";
 import { Patient } from "./patient.js";
 
@@ -15,7 +15,8 @@ export interface HealParts {
   readonly log: Log;
   /** 0 (inclusive) to 1 (exclusive); spreads the retries of many connections. */
   readonly random: () => number;
-  readonly watch: (selector: MonitorScopeSelector, signal: AbortSignal) => AsyncIterable<ConnectionEvent>;
+  /** Listens to the next hop, as `Listen` does. */
+  readonly listen: (own: Own, listener: Listener) => Disposable;
   readonly again: (id: string, change: ((call: Call) => Call) | undefined, signal: AbortSignal) => Promise<Connection>;
   readonly gone?: (id: string) => void;
   readonly notify?: (id: string, state: HealState) => void;
@@ -32,11 +33,7 @@ export function heal(parts: HealParts): Element {
     name: "heal",
     async request(call, next) {
       const conn = await next.request(call);
-      if (!patients.has(conn.id)) {
-        const patient = new Patient(parts, conn);
-        patients.set(conn.id, patient);
-        background(parts.log, "watching for heal", patient.watch(), { connection: conn.id });
-      }
+      if (!patients.has(conn.id)) patients.set(conn.id, new Patient(parts, conn));
       return conn;
     },
     async close(call, next) {

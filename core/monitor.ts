@@ -2,9 +2,10 @@ import type { Connection, ConnectionEvent, ConnectionEventType, MonitorScopeSele
 import { idsBefore } from "./authorize.js";
 import type { Element } from "./chain.js";
 import { MeshError } from "./error.js";
+import type { Listener, Own } from "./listen.js";
 import { MultiMap } from "./multiMap.js";
 import { DELETE, DOWN, INITIAL_STATE_TRANSFER, UP, UPDATE } from "./states.js";
-import { pathIds, pinnedId, selects, Watcher } from "./watcher.js";
+import { Hearer, pathIds, pinnedId, selects, Watcher } from "./watcher.js";
 
 /**
  * Tells whoever watches what happens to this hop's connections. They carry this hop's own id and index.
@@ -37,7 +38,7 @@ export class Monitor {
   readonly #connections = new Map<string, Connection>();
   /** Connections, and watchers that pin one, by an id in the path. */
   readonly #byId = new MultiMap<string, string>();
-  readonly #pinned = new MultiMap<string, Watcher>();
+  readonly #pinned = new MultiMap<string, Watcher | Hearer>();
   readonly #wide = new Set<Watcher>();
 
   /**
@@ -65,6 +66,14 @@ export class Monitor {
       signal.removeEventListener("abort", stop);
       stop();
     }
+  }
+
+  /** As `watch`, of one connection and for a part of this program: at rest it costs next to nothing. It never ends by itself. */
+  listen(own: Own, listener: Listener): Disposable {
+    const hearer = new Hearer(own, listener, this.#pinned);
+    const known = [...this.#byId.get(own.id)].flatMap((id) => this.get(id) ?? []).filter((conn) => hearer.wants(conn));
+    hearer.say(event(INITIAL_STATE_TRANSFER, known));
+    return hearer;
   }
 
   /** Publishes a changed connection (state, metrics) of a known id; others are ignored. */

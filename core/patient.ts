@@ -1,13 +1,13 @@
-import type { Connection, ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
+import type { Connection, ConnectionEvent } from "../api/gen/connection/connection.js";
 import { background } from "./background.js";
 import type { Call } from "./chain.js";
 import { deadline } from "./deadline.js";
 import { asMeshError, type MeshError } from "./error.js";
 import { ownIn } from "./events.js";
 import type { HealParts } from "./heal.js";
+import { Listening } from "./listen.js";
 import { isDataPathDead } from "./metrics.js";
 import { ownSegment } from "./path.js";
-import { pausesUntil } from "./pauses.js";
 import { DELETE, DOWN, INITIAL_STATE_TRANSFER, REFRESH_REQUESTED, RESELECT_REQUESTED } from "./states.js";
 
 const firstPause = 100;
@@ -19,45 +19,37 @@ const patience = 15_000;
 export class Patient {
   readonly #parts: HealParts;
   readonly #conn: Connection;
-  readonly #life = new AbortController();
+  readonly #listening: Listening;
+  #over = false;
   #healing = false;
   /** It came up by itself while we waited to try again. */
   #recovered = false;
   #reselect = false;
   #heals = 0;
   /** The attempt that runs, or the pause after it; ending it makes the loop look anew. */
-  #step = new AbortController();
+  #step: AbortController | undefined;
   #pausing = false;
 
   constructor(parts: HealParts, conn: Connection) {
     this.#parts = parts;
     this.#conn = conn;
+    const { name, id } = ownSegment(conn);
+    this.#listening = new Listening(parts.clock, (listener) => parts.listen({ name, id }, listener), this);
   }
 
   stop(): void {
-    this.#life.abort();
-    this.#step.abort();
+    this.#over = true;
+    this.#listening[Symbol.dispose]();
+    this.#step?.abort();
   }
 
-  async watch(): Promise<void> {
-    const { signal } = this.#life;
-    const { name, id } = ownSegment(this.#conn);
-    const own = { name, id, token: "", expires: undefined, metrics: {} };
-    const selector: MonitorScopeSelector = { pathSegments: [own], networkServices: [] };
-    for await (const turn of pausesUntil(signal, this.#parts.clock)) {
-      try {
-        for await (const event of this.#parts.watch(selector, signal)) {
-          turn.reset();
-          if (!signal.aborted) this.#hear(event);
-        }
-      } catch (error) {
-        this.#parts.log.debug("next hop's monitor lost", { connection: id, message: asMeshError(error).message });
-      }
-      if (!signal.aborted) this.#isDown("the next hop does not answer", false);
-    }
+  ended(error?: unknown): void {
+    if (error !== undefined)
+      this.#parts.log.debug("next hop's monitor lost", { connection: this.#conn.id, message: asMeshError(error).message });
+    this.#isDown("the next hop does not answer", false);
   }
 
-  #hear(event: ConnectionEvent): void {
+  hear(event: ConnectionEvent): void {
     const conn = ownIn(event, this.#conn);
     if (conn === undefined) {
       if (event.type === INITIAL_STATE_TRANSFER) this.#isDown("the next hop does not know the connection", false);
@@ -75,14 +67,14 @@ export class Patient {
     if (!this.#healing) {
       this.#healing = true;
       background(this.#parts.log, "healing", this.#heal(reason), { connection: this.#conn.id });
-    } else if (worse) this.#step.abort();
+    } else if (worse) this.#step?.abort();
   }
 
   /** Up again by itself. While an attempt runs it is that attempt's doing, and its result says more. */
   #isUp(): void {
     if (!this.#pausing) return;
     this.#recovered = true;
-    this.#step.abort();
+    this.#step?.abort();
   }
 
   async #heal(reason: string): Promise<void> {
@@ -90,7 +82,7 @@ export class Patient {
     this.#parts.log.info("healing", { connection: id, reason, reselect: this.#reselect });
     this.#notify(reason);
     let pause = firstPause;
-    while (!this.#recovered && !this.#life.signal.aborted) {
+    while (!this.#recovered && !this.#over) {
       const reselect = this.#reselect;
       const error = await this.#attempt(reselect);
       if (error?.code === "netns-gone") return this.#gone();
@@ -99,12 +91,12 @@ export class Patient {
       if (error !== undefined && !switched) await this.#rest(pause, error);
       pause = this.#reselect === reselect ? Math.min(2 * pause, longestPause) : firstPause;
     }
-    if (!this.#life.signal.aborted) this.#healed();
+    if (!this.#over) this.#healed();
   }
 
   async #attempt(reselect: boolean): Promise<MeshError | undefined> {
+    if (this.#over) return undefined;
     this.#step = new AbortController();
-    if (this.#life.signal.aborted) return undefined;
     const limited = deadline(this.#parts.clock, patience, this.#step.signal);
     try {
       await this.#parts.again(this.#conn.id, reselect ? askForAnother : undefined, limited.signal);
@@ -119,8 +111,8 @@ export class Patient {
   /** Between a half and all of `ms`, so that what fell together does not rise together. */
   async #rest(ms: number, error: MeshError): Promise<void> {
     this.#notify(error.message);
+    if (this.#over) return;
     this.#step = new AbortController();
-    if (this.#life.signal.aborted) return;
     this.#pausing = true;
     await this.#parts.clock.sleep(ms * (0.5 + this.#parts.random() / 2), this.#step.signal).catch(() => {}); // cut short: the loop looks why
     this.#pausing = false;
@@ -135,7 +127,7 @@ export class Patient {
   }
 
   #gone(): void {
-    if (!this.#life.signal.aborted) this.#parts.gone?.(this.#conn.id);
+    if (!this.#over) this.#parts.gone?.(this.#conn.id);
     this.stop();
   }
 

@@ -1,4 +1,12 @@
-import type { Connection, ConnectionEventType, MonitorScopeSelector, PathSegment } from "../api/gen/connection/connection.js";
+import type {
+  Connection,
+  ConnectionEvent,
+  ConnectionEventType,
+  MonitorScopeSelector,
+  PathSegment,
+} from "../api/gen/connection/connection.js";
+import type { Listener, Own } from "./listen.js";
+import type { MultiMap } from "./multiMap.js";
 
 /** One connection that changed, and how. */
 export interface Change {
@@ -46,6 +54,47 @@ export class Watcher {
 
   wake(): void {
     this.#wake();
+  }
+}
+
+/** One in this process who hears of a single connection: a turn later, and then its latest. */
+export class Hearer implements Disposable {
+  readonly #own: Own;
+  readonly #listener: Listener;
+  readonly #among: MultiMap<string, Watcher | Hearer>;
+  #news: ConnectionEvent | undefined;
+  #over = false;
+
+  /** Is among those who hear of its id until it is disposed. */
+  constructor(own: Own, listener: Listener, among: MultiMap<string, Watcher | Hearer>) {
+    this.#own = own;
+    this.#listener = listener;
+    this.#among = among;
+    among.add(own.id, this);
+  }
+
+  wants({ path }: Connection): boolean {
+    return path?.pathSegments.some(({ name, id }) => name === this.#own.name && id === this.#own.id) ?? false;
+  }
+
+  offer({ type, connection }: Change): void {
+    if (this.wants(connection)) this.say({ type, connections: { [connection.id]: connection } });
+  }
+
+  say(news: ConnectionEvent): void {
+    if (this.#news === undefined) queueMicrotask(() => this.#tell());
+    this.#news = news;
+  }
+
+  [Symbol.dispose](): void {
+    this.#over = true;
+    this.#among.delete(this.#own.id, this);
+  }
+
+  #tell(): void {
+    const news = this.#news;
+    this.#news = undefined;
+    if (news !== undefined && !this.#over) this.#listener.hear(news);
   }
 }
 

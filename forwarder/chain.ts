@@ -11,7 +11,7 @@ import { bySite } from "../core/locality.js";
 import type { Log } from "../core/log.js";
 import type { Monitor } from "../core/monitor.js";
 import { observed, type Sinks } from "../core/observed.js";
-import { sharedWatch } from "../core/sharedWatch.js";
+import { sharedListen } from "../core/sharedListen.js";
 import { inTheirWords } from "../core/siteNames.js";
 import type { TokenSource } from "../core/token.js";
 import { up } from "../core/up.js";
@@ -63,7 +63,7 @@ export function forwarderChain(parts: ChainParts): Handler {
       connect(parts),
       follow({
         ...parts,
-        watch: sharedWatch((url, selector, signal) => parts.peers.monitor(url, selector, signal), parts.clock),
+        listen: sharedListen((url, selector, signal) => parts.peers.monitor(url, selector, signal), parts.clock),
         onDown: (conn, reason) => parts.liveness.onDown(conn, reason),
       }),
     ],

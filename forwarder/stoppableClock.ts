@@ -20,17 +20,7 @@ export class StoppableClock implements Clock, Disposable {
 
   after(ms: number, task: () => void): Disposable {
     if (this.#stopped) return { [Symbol.dispose]: () => {} };
-    const timer = this.#clock.after(ms, () => {
-      this.#waiting.delete(timer);
-      task();
-    });
-    this.#waiting.add(timer);
-    return {
-      [Symbol.dispose]: () => {
-        this.#waiting.delete(timer);
-        timer[Symbol.dispose]();
-      },
-    };
+    return new Timer(this.#waiting, this.#clock, ms, task);
   }
 
   sleep(ms: number, signal: AbortSignal): Promise<void> {
@@ -52,5 +42,25 @@ export class StoppableClock implements Clock, Disposable {
     this.#stopped = true;
     for (const timer of this.#waiting) timer[Symbol.dispose]();
     this.#waiting.clear();
+  }
+}
+
+/** Among those that wait until it is over. */
+class Timer implements Disposable {
+  readonly #waiting: Set<Disposable>;
+  readonly #timer: Disposable;
+
+  constructor(waiting: Set<Disposable>, clock: Clock, ms: number, task: () => void) {
+    this.#waiting = waiting;
+    this.#timer = clock.after(ms, () => {
+      waiting.delete(this);
+      task();
+    });
+    waiting.add(this);
+  }
+
+  [Symbol.dispose](): void {
+    this.#waiting.delete(this);
+    this.#timer[Symbol.dispose]();
   }
 }

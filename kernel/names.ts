@@ -11,9 +11,12 @@ export function deviceName(prefix: string, id: string): string {
   if (!/^[a-z][a-z0-9]{0,4}$/.test(prefix)) {
     throw new MeshError("internal", `the prefix of a device's name is 1 to 5 small letters and digits, got ${JSON.stringify(prefix)}`);
   }
-  const bytes = createHash("sha256").update(id).digest();
-  const hash = Array.from(bytes, (byte) => alphabet[byte & 31]).join("");
-  return `${prefix}-${hash}`.slice(0, maxDeviceName);
+  const bytes = createHash("sha256")
+    .update(id)
+    .digest()
+    .subarray(0, maxDeviceName - prefix.length - 1);
+  // One piece: a slice of a longer text, or two texts joined, would keep those too.
+  return [prefix, "-", ...Array.from(bytes, (byte) => alphabet[byte & 31])].join("");
 }
 
 /** Throws "invalid" for a name that Linux would refuse, with the reason. */

@@ -12,7 +12,7 @@ import { clientInfo } from "../core/labels.js";
 import type { Log } from "../core/log.js";
 import type { Monitor } from "../core/monitor.js";
 import { observed, type Sinks } from "../core/observed.js";
-import { sharedWatch } from "../core/sharedWatch.js";
+import { sharedListen } from "../core/sharedListen.js";
 import { timeout } from "../core/timeout.js";
 import type { TokenSource } from "../core/token.js";
 import type { PeerSet } from "../rpc/peers.js";
@@ -54,7 +54,7 @@ export function nsmgrChain(parts: NsmgrChainParts): Handler {
       discoverForwarder({ directory: parts.forwarders, serviceName: parts.forwarderService, ownUrls: parts.forwarderUrls, log }),
       excludedPrefixes(parts.excluded),
       // After discoverForwarder: it watches the hop that was chosen.
-      follow({ watch: sharedWatch((url, selector, signal) => peers.monitor(url, selector, signal), clock), monitor, clock, log }),
+      follow({ listen: sharedListen((url, selector, signal) => peers.monitor(url, selector, signal), clock), monitor, clock, log }),
     ],
     tail: peers.networkService(),
   });

@@ -82,8 +82,7 @@ export class Attachments implements AsyncDisposable {
       else if (this.#parts.namespaces.look(netnsUrl) !== netnsIdentity) this.#gone(id);
       else {
         this.#watchNamespace(entry);
-        const stop = (signal: AbortSignal) => AbortSignal.any([signal, entry.abort.signal]);
-        this.#tasks.spawn("restore attachment", (signal) => this.#restoring.restore(entry, stop(signal)), { connection: id });
+        this.#tasks.spawn("restore attachment", (signal) => this.#restore(entry, signal), { connection: id });
       }
     }
   }
@@ -109,12 +108,7 @@ export class Attachments implements AsyncDisposable {
     const { clock, log, namespaces } = this.#parts;
     const ms = request.timeoutMs || requestMs;
     const entry = await this.#book.add(newRecord(request, namespaces), clock.monotonic());
-    using limit = deadline(
-      clock,
-      ms,
-      `no connection to ${request.networkService} within ${ms} ms`,
-      AbortSignal.any([signal, entry.abort.signal]),
-    );
+    using limit = deadline(clock, ms, `no connection to ${request.networkService} within ${ms} ms`, alsoBy(entry.abort, signal));
     try {
       limit.signal.throwIfAborted();
       await this.#client.request(toCall(entry.record, limit.signal));
@@ -123,6 +117,8 @@ export class Attachments implements AsyncDisposable {
       const failure = limit.over ? limit.signal.reason : asMeshError(error);
       log.info("attachment failed", { connection: entry.record.id, service: request.networkService, error: failure });
       throw failure;
+    } finally {
+      entry.abort = undefined;
     }
     if (entry.closed !== undefined) {
       await entry.closed;
@@ -140,7 +136,7 @@ export class Attachments implements AsyncDisposable {
   async detach(id: string, signal: AbortSignal): Promise<void> {
     const entry = this.#book.get(id);
     if (entry === undefined) throw new MeshError("not-found", `this node has no attachment ${id}; "nsmctl get attachments" lists them`);
-    entry.abort.abort(new MeshError("cancelled", `attachment ${id} was closed while it was requested`));
+    entry.abort?.abort(new MeshError("cancelled", `attachment ${id} was closed while it was requested`));
     const sentence = () => `attachment ${id} is closing, but not every hop could be told: ${entry.reason}; nsmgr goes on trying`;
     using limit = deadline(this.#parts.clock, closeMs, "", signal);
     try {
@@ -154,9 +150,17 @@ export class Attachments implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const entry of this.#book.all()) {
       entry.watch?.[Symbol.dispose]();
-      entry.abort.abort(new MeshError("cancelled", "nsmgr stops"));
+      entry.abort?.abort(new MeshError("cancelled", "nsmgr stops"));
     }
     await this.#tasks[Symbol.asyncDispose]();
+  }
+
+  async #restore(entry: Entry, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#restoring.restore(entry, alsoBy(entry.abort, signal));
+    } finally {
+      entry.abort = undefined;
+    }
   }
 
   /** With the labels that the pod has; what came back from other hops says nothing of it. */
@@ -200,4 +204,8 @@ function withNow(attachment: Attachment, now: Connection | undefined): Attachmen
   const { connection } = attachment;
   if (connection === undefined || now === undefined) return attachment;
   return { ...attachment, connection: { ...withMetricsBehind(connection, now), state: now.state } };
+}
+
+function alsoBy(abort: AbortController | undefined, signal: AbortSignal): AbortSignal {
+  return abort === undefined ? signal : AbortSignal.any([signal, abort.signal]);
 }

@@ -12,8 +12,8 @@ export interface Entry extends AttachmentView {
   reason: string;
   /** Monotonic milliseconds of the first request. */
   readonly started: number;
-  /** Ends the requests that are made for it. */
-  readonly abort: AbortController;
+  /** Ends the request that is made for it; absent while none is. */
+  abort: AbortController | undefined;
   /** Where its namespace is watched. */
   watch?: Disposable | undefined;
   /** Set when it is closing; resolves when every hop has let go. */

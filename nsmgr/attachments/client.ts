@@ -60,7 +60,7 @@ export function attachmentClient(parts: ClientParts): Handler {
       undoOnFailure(keeping(parts.keep)),
       undoOnFailure(excludedByOthers(parts.others)),
       refresh({ clock, log, again: (id) => again(id) }),
-      heal({ clock, log, random, watch: (selector, signal) => monitor.watch(selector, signal), again, gone, notify }),
+      heal({ clock, log, random, listen: (own, listener) => monitor.listen(own, listener), again, gone, notify }),
     ],
     tail,
   );

@@ -9,6 +9,7 @@ import { follow } from "../../core/follow.js";
 import { discoverForwarder } from "../../core/forwarders.js";
 import { heal } from "../../core/heal.js";
 import { type Lease, type LeaseStore, pointToPointIpam } from "../../core/ipam/pointToPoint.js";
+import { listenAlone } from "../../core/listen.js";
 import { silent } from "../../core/log.js";
 import { Monitor } from "../../core/monitor.js";
 import { refresh } from "../../core/refresh.js";
@@ -241,7 +242,7 @@ export class Hops {
       refresh: refresh({ clock, log: silent, again: (id) => begun.again(id) }),
       heal: heal({
         ...{ clock, log: silent, random: () => 1 },
-        watch: (selector, signal) => near.monitor.watch(selector, signal),
+        listen: (own, listener) => near.monitor.listen(own, listener),
         again: (id, change, signal) => begun.again(id, change, signal),
         gone: (id) => this.gone.push(id),
       }),
@@ -256,7 +257,7 @@ export class Hops {
   }
 
   #follow({ monitor, clock }: Hop): Element {
-    return follow({ watch: (url, selector, signal) => this.#watch(url, selector, signal), monitor, clock, log: silent });
+    return follow({ listen: listenAlone((url, selector, signal) => this.#watch(url, selector, signal)), monitor, clock, log: silent });
   }
 
   async *#watch(url: string, selector: MonitorScopeSelector, signal: AbortSignal): AsyncGenerator<ConnectionEvent> {

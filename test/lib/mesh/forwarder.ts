@@ -6,6 +6,7 @@ import type { Call, Element } from "../../../core/chain.js";
 import { discover } from "../../../core/discover.js";
 import { follow } from "../../../core/follow.js";
 import { hop } from "../../../core/hop.js";
+import { listenAlone } from "../../../core/listen.js";
 import { bySite } from "../../../core/locality.js";
 import { DATAPATH, DEAD } from "../../../core/metrics.js";
 import { Monitor } from "../../../core/monitor.js";
@@ -95,7 +96,7 @@ export class StubForwarder {
         }),
         up(),
         this.interfaces.element,
-        follow({ watch: (url, selector, signal) => peers.monitor(url, selector, signal), monitor, clock, log, onDown }),
+        follow({ listen: listenAlone((url, selector, signal) => peers.monitor(url, selector, signal)), monitor, clock, log, onDown }),
       ],
     });
     mortal.listen([this.url], audited({ networkService: server, monitor: policedMonitor(monitor, gate) }, audit), this.name);

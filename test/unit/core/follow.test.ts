@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Connection, ConnectionEvent } from "../../../api/gen/connection/connection.js";
 import { chain } from "../../../core/chain.js";
 import { type DownReason, follow } from "../../../core/follow.js";
+import { listenTo } from "../../../core/listen.js";
 import { silent } from "../../../core/log.js";
 import { Monitor } from "../../../core/monitor.js";
 import { withoutNextSegments } from "../../../core/path.js";
@@ -38,10 +39,9 @@ function hop(onDown?: (conn: Connection, reason: DownReason) => Promise<Connecti
   })();
   const tail = tailOf();
   const element = follow({
-    watch: (url, selector, signal) => {
-      assert.equal(selector.pathSegments[0]?.name, "nsmgr");
-      assert.equal(selector.pathSegments[0]?.id, "n1");
-      return streams.watch(url, signal);
+    listen: (url, own, listener) => {
+      assert.deepEqual(own, { name: "nsmgr", id: "n1" });
+      return listenTo((signal) => streams.watch(url, signal), listener);
     },
     ...{ monitor, clock, log: silent },
     ...(onDown ? { onDown } : {}),
@@ -115,6 +115,27 @@ describe("follow", () => {
     streams.refuse = undefined;
     await clock.advance(2000);
     await say(event(INITIAL_STATE_TRANSFER, theirs()));
+    assert.deepEqual(published, ["UP", "DOWN", "UP"]);
+    await stop();
+  });
+
+  it("does not call lost what is heard again while it still looks at something else", async () => {
+    const gate = deferred();
+    const reasons: DownReason[] = [];
+    const { request, say, published, streams, clock, stop } = hop(async (conn, reason) => {
+      reasons.push(reason);
+      await gate.promise;
+      return conn;
+    });
+    await request();
+    await say(event(UPDATE, theirs({ state: DOWN })));
+    streams.open[0]?.lose(new Error("reset"));
+    await settled();
+    await clock.advance(200);
+    await say(event(INITIAL_STATE_TRANSFER, theirs()));
+    gate.resolve();
+    await settled();
+    assert.deepEqual(reasons, ["down"]);
     assert.deepEqual(published, ["UP", "DOWN", "UP"]);
     await stop();
   });

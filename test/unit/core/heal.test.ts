@@ -3,6 +3,7 @@ import type { Connection, ConnectionEvent, State } from "../../../api/gen/connec
 import { chain } from "../../../core/chain.js";
 import { MeshError } from "../../../core/error.js";
 import { type HealState, heal } from "../../../core/heal.js";
+import { listenTo } from "../../../core/listen.js";
 import { silent } from "../../../core/log.js";
 import { DELETE, DOWN, INITIAL_STATE_TRANSFER, REFRESH_REQUESTED, RESELECT_REQUESTED, UP, UPDATE } from "../../../core/states.js";
 import { callOf, connection, deferred, FedStreams, segment, settled, tailOf } from "../../lib/chainKit.js";
@@ -29,12 +30,9 @@ async function client() {
   const element = heal({
     ...{ clock, log: silent },
     random: () => 1,
-    watch: (selector, signal) => {
-      assert.deepEqual(
-        selector.pathSegments.map(({ name, id }) => `${name}/${id}`),
-        ["client/c1"],
-      );
-      return streams.watch("next", signal);
+    listen: (own, listener) => {
+      assert.deepEqual(own, { name: "client", id: "c1" });
+      return listenTo((signal) => streams.watch("next", signal), listener);
     },
     async again(id, change, signal) {
       assert.equal(id, "c1");
@@ -166,7 +164,7 @@ describe("heal", () => {
     const element = heal({
       ...{ clock, log: silent },
       random: () => 0,
-      watch: (_, signal) => streams.watch("next", signal),
+      listen: (_, listener) => listenTo((signal) => streams.watch("next", signal), listener),
       again: () => {
         asked++;
         return Promise.reject(new MeshError("unreachable", "gone"));

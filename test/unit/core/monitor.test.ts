@@ -51,6 +51,36 @@ function hop(answer?: Parameters<typeof tailOf>[0]) {
 }
 
 describe("monitor", () => {
+  it("tells a part of this program of its connection alone: what there is first, then the latest", async () => {
+    const { monitor, request, close } = hop();
+    await request(one("n1"));
+    await request(one("n2"));
+    const lines: string[] = [];
+    const ended = () => assert.fail("a monitor does not end");
+    const listening = monitor.listen({ name: "client", id: "c-n1" }, { hear: (event) => lines.push(text(event)), ended });
+    assert.deepEqual(lines, [], "nothing is heard before it returns");
+    await settled();
+    monitor.update({ ...one("n2"), state: DOWN });
+    monitor.update({ ...one("n1"), state: DOWN });
+    monitor.update({ ...one("n1"), state: UP });
+    await settled();
+    assert.deepEqual(lines, ["INITIAL n1 UP", "UPDATE n1 UP"]);
+    await close(one("n1"));
+    await settled();
+    monitor.adopt(one("n1"));
+    listening[Symbol.dispose]();
+    await settled();
+    assert.deepEqual(lines, ["INITIAL n1 UP", "UPDATE n1 UP", "DELETE n1 UP"], "what was disposed hears nothing more");
+  });
+
+  it("tells a part of this program when there is no such connection", async () => {
+    const { monitor } = hop();
+    const lines: string[] = [];
+    using _listening = monitor.listen({ name: "client", id: "c-n1" }, { hear: (event) => lines.push(text(event)), ended: () => {} });
+    await settled();
+    assert.deepEqual(lines, ["INITIAL"]);
+  });
+
   it("begins with all there is, also when that is nothing", async () => {
     const { monitor, request } = hop();
     const before = reader(monitor);

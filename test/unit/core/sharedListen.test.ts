@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import type { Connection, ConnectionEvent, MonitorScopeSelector } from "../../../api/gen/connection/connection.js";
+import type { Connection, ConnectionEvent } from "../../../api/gen/connection/connection.js";
 import { MeshError } from "../../../core/error.js";
-import { sharedWatch } from "../../../core/sharedWatch.js";
+import { sharedListen } from "../../../core/sharedListen.js";
 import { DELETE, DOWN, INITIAL_STATE_TRANSFER, UP, UPDATE } from "../../../core/states.js";
-import { connection, FedStreams, segment, settled } from "../../lib/chainKit.js";
+import { connection, FedStreams, settled } from "../../lib/chainKit.js";
 import { FakeClock } from "../../lib/fakeClock.js";
 
 const target = "tcp://forwarder";
@@ -18,15 +18,11 @@ function event(type: ConnectionEvent["type"], ...conns: Connection[]): Connectio
   return { type, connections: Object.fromEntries(conns.map((conn) => [conn.id, conn])) };
 }
 
-function selector(id: string): MonitorScopeSelector {
-  return { pathSegments: [segment(`nsmgr/${id}`)], networkServices: [] };
-}
-
 function node() {
   const clock = new FakeClock();
   const streams = new FedStreams();
   const asked: string[] = [];
-  const watch = sharedWatch((url, { pathSegments }, signal) => {
+  const listen = sharedListen((url, { pathSegments }, signal) => {
     asked.push(`${pathSegments[0]?.name}/${pathSegments[0]?.id}`);
     return streams.watch(url, signal);
   }, clock);
@@ -34,27 +30,26 @@ function node() {
     streams.open[0]?.push(event(...said));
     await settled();
   };
-  return { clock, streams, asked, say, read: (id: string, url = target) => reader(watch, url, id) };
+  return { clock, streams, asked, say, read: (id: string, url = target) => reader(listen, url, id) };
 }
 
 /** Someone who reads all that it is told. */
-function reader(watch: ReturnType<typeof sharedWatch>, url: string, id: string) {
-  const life = new AbortController();
+function reader(listen: ReturnType<typeof sharedListen>, url: string, id: string) {
   const heard: string[] = [];
-  const ended = (async () => {
-    try {
-      for await (const { type, connections } of watch(url, selector(id), life.signal))
-        heard.push([types[type], ...Object.values(connections).map((conn) => `${conn.id} ${states[conn.state]}`)].join(" "));
-      heard.push("end");
-    } catch (error) {
-      heard.push((error as Error).message);
-    }
-  })();
+  const listening = listen(
+    url,
+    { name: "nsmgr", id },
+    {
+      hear: ({ type, connections }) =>
+        heard.push([types[type], ...Object.values(connections).map((conn) => `${conn.id} ${states[conn.state]}`)].join(" ")),
+      ended: (error) => heard.push(error === undefined ? "end" : (error as Error).message),
+    },
+  );
   return {
     heard,
     stop: async () => {
-      life.abort();
-      await ended;
+      listening[Symbol.dispose]();
+      await settled();
     },
   };
 }
