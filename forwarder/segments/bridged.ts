@@ -5,7 +5,8 @@ import { aliasPrefix } from "../names.js";
 import { podAddress, podRoutes, portOf, type SegmentView, trunk, trunkDevice } from "./devices.js";
 import type { Member, Part, Remote } from "./part.js";
 
-const bridgeDevice = "isthmus-bridge";
+/** The one bridge of a switched segment's namespace, the same name on every node. */
+export const bridgeDevice = "isthmus-bridge";
 /** An entry for it stands for all MAC addresses that have none of their own. */
 const everybody = "00:00:00:00:00:00";
 

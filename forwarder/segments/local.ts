@@ -12,7 +12,7 @@ import type { Pods } from "../pods.js";
 import type { NodeTunnel } from "../tunnel/tunnel.js";
 import { portName, type SegmentView } from "./devices.js";
 import { Leases } from "./leases.js";
-import { memberObjects, trunkObjects } from "./objects.js";
+import { memberUnits, trunkObjects } from "./objects.js";
 import { type Member, memberKey, type Part, partKey, type Remote } from "./part.js";
 
 export interface LocalParts {
@@ -50,6 +50,7 @@ interface Stored {
 }
 
 const trunkUnit = "trunk";
+const sharedUnit = (id: string) => `shared/${id}`;
 
 /** One segment on this node: its members here, what is known of the others, and all of that in the segment's namespace. */
 export class LocalSegment implements AsyncDisposable {
@@ -147,7 +148,7 @@ export class LocalSegment implements AsyncDisposable {
     if (kept === undefined) return [];
     this.#members.delete(id);
     await this.#parts.store.remove(memberKey(id));
-    this.#dataplane.drop(memberKey(id));
+    for (const unit of [memberKey(id), sharedUnit(id)]) this.#dataplane.drop(unit);
     await this.#dataplane.settled(memberKey(id));
     const idle = this.leases.release(kept.member.addresses);
     if (idle.length > 0) await this.#keepBlocks(this.leases.blocks);
@@ -212,7 +213,9 @@ export class LocalSegment implements AsyncDisposable {
   }
 
   #setMember(member: Member): void {
-    this.#dataplane.set(memberKey(member.id), memberObjects(this.#part.segment, member, this.#view(), this.#reached));
+    const { own, shared } = memberUnits(this.#part.segment, member, this.#view(), this.#reached);
+    this.#dataplane.set(memberKey(member.id), own);
+    if (shared.length > 0) this.#dataplane.set(sharedUnit(member.id), shared);
   }
 
   #view(): SegmentView {

@@ -1,6 +1,6 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { KernelObject } from "../../kernel/model.js";
-import { bridgedMember, bridgedTrunk } from "./bridged.js";
+import { bridgeDevice, bridgedMember, bridgedTrunk } from "./bridged.js";
 import { isL2, type SegmentView } from "./devices.js";
 import type { Member, Part, Remote } from "./part.js";
 import { routedMember, routedTrunk } from "./routed.js";
@@ -11,7 +11,18 @@ export function trunkObjects(part: Part, remotes: readonly Remote[], view: Segme
   return [...sources, ...(isL2(part.segment) ? bridgedTrunk : routedTrunk)(part, remotes, view)];
 }
 
-/** A member's interface, all that is in its pod, and what makes packets find it. `reached`: prefixes behind other members. */
-export function memberObjects(segment: Segment, member: Member, view: SegmentView, reached: readonly string[]): KernelObject[] {
-  return isL2(segment) ? bridgedMember(segment, member, view) : routedMember(segment, member, view, reached);
+/** What a member has in the kernel. */
+export interface MemberUnits {
+  /** Its interface, all that is in its pod, and what makes packets find it. */
+  readonly own: readonly KernelObject[];
+  /** What it has on the bridge, where all members have something: apart, so that a look at the bridge is none at all of them. */
+  readonly shared: readonly KernelObject[];
+}
+
+/** `reached`: prefixes behind other members. */
+export function memberUnits(segment: Segment, member: Member, view: SegmentView, reached: readonly string[]): MemberUnits {
+  if (!isL2(segment)) return { own: routedMember(segment, member, view, reached), shared: [] };
+  const objects = bridgedMember(segment, member, view);
+  const isShared = (object: KernelObject) => object.kind === "neighbour" && object.device === bridgeDevice;
+  return { own: objects.filter((object) => !isShared(object)), shared: objects.filter(isShared) };
 }

@@ -53,11 +53,15 @@ describe("an L2 segment", function () {
   it("puts every member on one link: addresses of all, and link-local ones", async () => {
     await Promise.all(names.map((from) => pingAll(lab, from, names.flatMap(addresses))));
     for (const to of names) {
-      const links = JSON.parse(await lab.exec(`pod-${to}`, "ip", "-j", "-6", "addr", "show", "dev", "nsm0", "scope", "link")) as {
-        addr_info?: { local?: string }[];
-      }[];
-      const own = links.flatMap(({ addr_info: found = [] }) => found).find(({ local }) => local !== undefined);
-      await pingAll(lab, "a", [`${own?.local ?? assert.fail("no link-local address")}%nsm0`]);
+      const own = await until(`${to} has a link-local address`, 5_000, async () => {
+        const links = JSON.parse(await lab.exec(`pod-${to}`, "ip", "-j", "-6", "addr", "show", "dev", "nsm0", "scope", "link")) as {
+          addr_info?: { local?: string; tentative?: boolean }[];
+        }[];
+        return links
+          .flatMap(({ addr_info: found = [] }) => found)
+          .find(({ local, tentative }) => local !== undefined && tentative !== true);
+      });
+      await pingAll(lab, "a", [`${own.local}%nsm0`]);
     }
   });
 

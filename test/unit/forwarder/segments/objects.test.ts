@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Segment } from "../../../../api/gen/isthmus/v1/segment.js";
 import { trunkAddress, trunkMac } from "../../../../forwarder/segments/addressing.js";
 import type { SegmentView } from "../../../../forwarder/segments/devices.js";
-import { memberObjects, trunkObjects } from "../../../../forwarder/segments/objects.js";
+import { memberUnits, trunkObjects } from "../../../../forwarder/segments/objects.js";
 import type { Member, Part, Remote } from "../../../../forwarder/segments/part.js";
 import { additions } from "../../../../kernel/commands.js";
 import type { KernelObject } from "../../../../kernel/model.js";
@@ -72,7 +72,7 @@ describe("what a segment has in the kernel", () => {
   });
 
   it("L3: gives a pod that has the same prefix already routes of its own, for what it sends from there", () => {
-    const found = memberObjects(partOf("l3").segment, memberOf({ beside: true }), view, []);
+    const found = memberUnits(partOf("l3").segment, memberOf({ beside: true }), view, []).own;
     assert.deepEqual(
       found.filter((object) => object.kind === "rule").map(({ from }) => from),
       ["10.60.0.5/32"],
@@ -93,7 +93,7 @@ describe("what a segment has in the kernel", () => {
   });
 
   it("L2: lets a member send what is its own, on the link that its whole prefix is", () => {
-    const found = memberObjects(partOf("l2").segment, memberOf(), view, []);
+    const found = memberUnits(partOf("l2").segment, memberOf(), view, []).own;
     const guard = found.find((object) => object.kind === "guard");
     assert.deepEqual([guard?.mac, guard?.addresses, guard?.spoofing], ["02:00:00:00:00:05", ["10.60.0.5"], false]);
     assert.deepEqual(
