@@ -1,7 +1,7 @@
 import { asMeshError, type ErrorCode, MeshError } from "./error.js";
 
 /** What the next candidate would say as well. */
-const final: ReadonlySet<ErrorCode> = new Set(["invalid", "exists", "netns-gone", "cancelled"]);
+const final: ReadonlySet<ErrorCode> = new Set(["invalid", "exists", "netns-gone", "moved", "cancelled"]);
 
 /**
  * The first success, one candidate after the other. Stops early where the next would fail as well, or nobody waits any more.

@@ -7,7 +7,7 @@ import type { Call, Element, Handler } from "./chain.js";
 import type { Clock } from "./clock.js";
 import { afresh, deadline } from "./deadline.js";
 import type { Directory } from "./directory.js";
-import { asMeshError, MeshError } from "./error.js";
+import { asMeshError, isOver, MeshError } from "./error.js";
 import type { Locality } from "./locality.js";
 import type { Log } from "./log.js";
 import { nextSegment, withoutNextSegments } from "./path.js";
@@ -141,13 +141,13 @@ export function discover(parts: Parts): Element {
 }
 
 /**
- * A namespace that is gone at the other end (an error that has crossed a transport names its hop) is that endpoint's trouble,
- * and another one may do. Only the client's own means that there is nobody left to serve.
+ * What is over at the other end (an error that has crossed a transport names its hop), as a namespace that is gone, is that endpoint's
+ * trouble, and another one may do. Only the client's own means that there is nobody left to serve.
  */
 function theirsNotOurs(thrown: unknown, endpoint: string): unknown {
   const error = asMeshError(thrown);
-  if (error.code !== "netns-gone" || error.hop === undefined) return thrown;
-  return new MeshError("no-endpoint", `the endpoint ${JSON.stringify(endpoint)} has lost its pod: ${error.message}`, {
+  if (!isOver(error) || error.hop === undefined) return thrown;
+  return new MeshError("no-endpoint", `the endpoint ${JSON.stringify(endpoint)} is not there any more: ${error.message}`, {
     cause: error,
     hop: error.hop,
   });

@@ -16,6 +16,7 @@ export type ErrorCode =
   | "kernel" // the kernel refused
   | "unsupported" // this machine or peer cannot do it
   | "conflict" // somebody else changed it first
+  | "moved" // what a connection had belongs to another one now, wherever that is
   | "internal"; // our mistake
 
 const retryable: ReadonlySet<ErrorCode> = new Set([
@@ -56,6 +57,12 @@ export function asMeshError(error: unknown, fallback: ErrorCode = "internal"): M
   if (error instanceof Error && error.name === "TimeoutError")
     return new MeshError("timeout", "the time for this request is over", { cause: error });
   return new MeshError(fallback, error instanceof Error ? error.message : String(error), { cause: error });
+}
+
+/** Whether a connection cannot come back, however often it is asked for. */
+export function isOver(error: unknown): boolean {
+  const { code } = asMeshError(error);
+  return code === "netns-gone" || code === "moved";
 }
 
 /** Whether somebody could not be asked, as against: was asked and said no. */

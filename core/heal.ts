@@ -1,6 +1,7 @@
 import type { Connection } from "../api/gen/connection/connection.js";
 import type { Call, Element } from "./chain.js";
 import type { Clock } from "./clock.js";
+import type { MeshError } from "./error.js";
 import type { Listener, Own } from "./listen.js";
 import type { Log } from "./log.js";
 import { Patient } from "./patient.js";
@@ -18,14 +19,14 @@ export interface HealParts {
   /** Listens to the next hop, as `Listen` does. */
   readonly listen: (own: Own, listener: Listener) => Disposable;
   readonly again: (id: string, change: ((call: Call) => Call) | undefined, signal: AbortSignal) => Promise<Connection>;
-  readonly gone?: (id: string) => void;
+  readonly gone?: (id: string, why: MeshError) => void;
   readonly notify?: (id: string, state: HealState) => void;
 }
 
 /**
  * From its first success on, asks again when the next hop says that a connection is down, until it works. Data path dead anywhere:
  * with RESELECT_REQUESTED; else without, and a "dead" that comes meanwhile switches. For the client's side.
- * `gone` hears of a connection whose network namespace is not there any more; that one is not healed.
+ * `gone` hears of a connection that cannot come back, as its network namespace is gone; that one is not healed.
  */
 export function heal(parts: HealParts): Element {
   const patients = new Map<string, Patient>();

@@ -2,7 +2,7 @@ import type { Connection, ConnectionEvent } from "../api/gen/connection/connecti
 import { background } from "./background.js";
 import type { Call } from "./chain.js";
 import { deadline } from "./deadline.js";
-import { asMeshError, type MeshError } from "./error.js";
+import { asMeshError, isOver, type MeshError } from "./error.js";
 import { ownIn } from "./events.js";
 import type { HealParts } from "./heal.js";
 import { Listening } from "./listen.js";
@@ -85,7 +85,7 @@ export class Patient {
     while (!this.#recovered && !this.#over) {
       const reselect = this.#reselect;
       const error = await this.#attempt(reselect);
-      if (error?.code === "netns-gone") return this.#gone();
+      if (error !== undefined && isOver(error)) return this.#gone(error);
       const switched = this.#reselect !== reselect; // "dead" came meanwhile: even a success was not what is needed
       if (error === undefined && !switched) break;
       if (error !== undefined && !switched) await this.#rest(pause, error);
@@ -126,8 +126,8 @@ export class Patient {
     this.#parts.notify?.(this.#conn.id, { state: "up", heals: this.#heals });
   }
 
-  #gone(): void {
-    if (!this.#over) this.#parts.gone?.(this.#conn.id);
+  #gone(error: MeshError): void {
+    if (!this.#over) this.#parts.gone?.(this.#conn.id, error);
     this.stop();
   }
 

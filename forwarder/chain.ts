@@ -22,6 +22,7 @@ import type { Liveness } from "./liveness.js";
 import { counters } from "./metrics.js";
 import { join } from "./segments/join.js";
 import type { Segments } from "./segments/segments.js";
+import type { StickyClaims } from "./segments/stickyClaims.js";
 
 export interface ChainParts extends ConnectParts {
   readonly name: string;
@@ -39,6 +40,7 @@ export interface ChainParts extends ConnectParts {
   readonly begin: Begin;
   readonly timeout: Element;
   readonly segments: Segments;
+  readonly sticky: StickyClaims;
   readonly liveness: Liveness;
   readonly kernel: Pick<Kernel, "counters">;
   readonly random: () => number;

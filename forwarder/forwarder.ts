@@ -39,6 +39,7 @@ import type { OpenNames } from "./segments/names.js";
 import { ownNode } from "./segments/ownNode.js";
 import { Segments } from "./segments/segments.js";
 import type { Spaces } from "./segments/space.js";
+import { StickyClaims } from "./segments/stickyClaims.js";
 import { Trunks } from "./segments/trunks.js";
 import { StoppableClock } from "./stoppableClock.js";
 import type { TunnelLink } from "./tunnel/link.js";
@@ -126,6 +127,13 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
     await wanted.remove(id);
     await segments.leave(id);
   };
+  const sticky = new StickyClaims({ api: parts.peers.sticky(config.connectTo), log });
+  let adopt = () => {};
+  /** What an earlier run left is known to be there, and so can be closed. */
+  const adopted = new Promise<void>((resolve) => {
+    adopt = resolve;
+  });
+  const superseded = (id: string) => adopted.then(() => connections.end(id));
   const told = followSegments(parts.peers, { from: [config.connectTo], clock, log });
   const known = new KnownSegments({ told, store: parts.store, clock, log });
   const segments: Segments = new Segments({
@@ -138,6 +146,7 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
       store: parts.store,
       spaces: parts.spaces,
       openNames: parts.openNames,
+      sticky,
       claims: wanted.claims,
       forwarder: config.name,
     },
@@ -147,6 +156,7 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
     reaches: (address, signal) => parts.link.reaches(address, signal),
     url: config.listenOn[0] ?? "",
     onPodGone: (id) => background(log, "closing the connection of a pod that is gone", letGo(id), { connection: id }),
+    onSuperseded: (id) => background(log, "closing the connection of a member that was superseded", superseded(id), { connection: id }),
     onDeleted: (id) => background(log, "closing the connection of a segment that is gone", connections.end(id), { connection: id }),
   });
   const liveness = new Liveness({ kernel, ping: patientPing(parts.ping, log), wanted, monitor, clock, log });
@@ -172,6 +182,7 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
       liveness,
       wanted,
       segments,
+      sticky,
       view,
       directory,
     },
@@ -190,6 +201,7 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
     // Nobody could refresh while we were away, so each gets a whole lifetime.
     timer.adopt(connection.id, config.tokenLifetimeMs);
   }
+  adopt();
   for (const { connect } of kept) liveness.add(connect);
   const server = await parts.listen(
     config.listenOn,

@@ -1,5 +1,6 @@
 import { keyOf, same } from "../kernel/difference.js";
 import type { KernelObject, Step, Where } from "../kernel/model.js";
+import { canonicalNetwork } from "../kernel/netlink/ip.js";
 
 /** Links first, then what hangs on them; a delete goes the other way. */
 const ranks = {
@@ -30,6 +31,7 @@ export function byKey(objects: Iterable<KernelObject>): Map<string, KernelObject
 /**
  * Pure. The steps from `found` to `wanted`: adds and replacements from links outwards, then deletes from outside in.
  * What hangs on a device that is deleted goes with it and gets no step. Keys in `forced` are written even if they look the same.
+ * One route is deleted before another is added to the same prefix over another device: a table has one at a time.
  */
 export function plan(wanted: readonly KernelObject[], found: readonly KernelObject[], forced: ReadonlySet<string> = new Set()): Step[] {
   const [want, have] = [byKey(wanted), byKey(found)];
@@ -41,8 +43,16 @@ export function plan(wanted: readonly KernelObject[], found: readonly KernelObje
   }
   const gone = [...have].filter(([key]) => !want.has(key)).map(([key, old]): Step & { op: "delete" } => ({ op: "delete", key, old }));
   const doomed = new Set(gone.flatMap(({ old }) => carriers(old)));
-  const deletes = gone.filter(({ old }) => isDevice(old) || !doomed.has(carrierOf(old)));
-  return [...made.sort((a, b) => rank(a) - rank(b)), ...deletes.sort((a, b) => rank(b) - rank(a))];
+  const routed = new Set(made.flatMap((step) => (step.op === "add" ? (routeOf(step.value) ?? []) : [])));
+  const inTheWay = new Set(gone.filter(({ old }) => routed.has(routeOf(old) ?? "")));
+  const deletes = gone.filter((step) => !inTheWay.has(step) && (isDevice(step.old) || !doomed.has(carrierOf(step.old))));
+  // The sort keeps the order of what has one rank.
+  return [...[...inTheWay, ...made].sort((a, b) => rank(a) - rank(b)), ...deletes.sort((a, b) => rank(b) - rank(a))];
+}
+
+/** What a table has one of. */
+function routeOf(object: KernelObject): string | undefined {
+  return object.kind === "route" ? `${place(object.where)} ${canonicalNetwork(object.prefix)} ${object.table ?? ""}` : undefined;
 }
 
 function rank(step: Step): number {

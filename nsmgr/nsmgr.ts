@@ -31,6 +31,7 @@ import { type Namespaces, NamespaceWatch } from "./namespaces.js";
 import { Node } from "./node.js";
 import { BlockProxy } from "./proxy/blocks.js";
 import { atAll, startProxy } from "./proxy/proxy.js";
+import { StickyProxy } from "./proxy/sticky.js";
 import { ServiceMonitor } from "./serviceMonitor.js";
 import { Stack } from "./stack.js";
 
@@ -98,9 +99,9 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
     new ServiceMonitor({ services: proxy.services, endpoints: proxy.endpoints, part: (id) => part(id), clock, log }),
   );
   const segments = started.use(followSegments(peers, { from: config.registryUrls, clock, log }));
-  const blocks = new BlockProxy({
-    ...{ registries: atAll(config.registryUrls, (url) => peers.blocks(url)), isForwarder: (id: string) => forwarders.has(id), clock },
-  });
+  const forForwarders = { isForwarder: (id: string) => forwarders.has(id), clock };
+  const blocks = new BlockProxy({ ...forForwarders, registries: atAll(config.registryUrls, (url) => peers.blocks(url)) });
+  const sticky = new StickyProxy({ ...forForwarders, registries: atAll(config.registryUrls, (url) => peers.sticky(url)) });
   const gate = new Gate({ source: parts.policy, audit: parts.audit, site: config.site });
   const policed = { gate, prover, clock };
   const server = nsmgrChain({
@@ -157,6 +158,7 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
       policyFeed: policyFeed(parts.policy),
       segmentFeed: segmentFeed(segments),
       blocks,
+      sticky,
     },
     services: homeOnly(policedServices(proxy.services, policed)),
     endpoints: homeOnly(policedEndpoints(proxy.endpoints, policed)),

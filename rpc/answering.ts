@@ -25,6 +25,7 @@ import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, Registry, RegistryContext, ServiceRegistry } from "./registry.js";
 import type { SegmentFeedApi, SegmentsApi } from "./segmentApi.js";
 import type { MonitorSource, Services } from "./services.js";
+import { sticky } from "./sticky.js";
 import type { Answering, Incoming } from "./transport.js";
 
 /** Every method that a program with these services answers. The same for each transport. */
@@ -43,6 +44,7 @@ export function answering(services: Services): Answering[] {
     ...(services.segments ? segments(services.segments) : []),
     ...(services.segmentFeed ? segmentFeed(services.segmentFeed) : []),
     ...(services.blocks ? managingBlocks(services.blocks) : []),
+    ...(services.sticky ? sticky(services.sticky) : []),
   ];
   return [...offered, ...health(offered)];
 }

@@ -6,6 +6,7 @@ import type { BlockAsk, BlocksApi } from "./blocks.js";
 import type { FederationApi, IdentityApi } from "./identityApi.js";
 import type { Registry } from "./registry.js";
 import type { MonitorSource, Services } from "./services.js";
+import type { StickyApi, StickyAsk } from "./sticky.js";
 
 /**
  * What a program offers, with every denial in its audit log: who wanted what, as its certificate says it. What another hop denied is in
@@ -28,6 +29,7 @@ export function audited(services: Services, audit: Audit): Services {
     ...(services.policyFeed && { policyFeed: auditedFeed(services.policyFeed, "the policy", tell) }),
     ...(services.segmentFeed && { segmentFeed: auditedFeed(services.segmentFeed, "the segments", tell) }),
     ...(services.blocks && { blocks: auditedBlocks(services.blocks, tell) }),
+    ...(services.sticky && { sticky: auditedSticky(services.sticky, tell) }),
   };
 }
 
@@ -91,6 +93,17 @@ function auditedBlocks(blocks: BlocksApi, tell: Tell): BlocksApi {
 
 function onBlock({ prefix, segment }: BlockAsk): string {
   return `${prefix} of ${segment}`;
+}
+
+function auditedSticky(api: StickyApi, tell: Tell): StickyApi {
+  return {
+    claim: (ask, signal, link) => api.claim(ask, signal, link).catch(tell(idOf(link), "claim", onName(ask))),
+    release: (ask, signal, link) => api.release(ask, signal, link).catch(tell(idOf(link), "release", onName(ask))),
+  };
+}
+
+function onName({ name, segment }: StickyAsk): string {
+  return `the sticky name ${name} of ${segment}`;
 }
 
 async function* told<T>(answers: AsyncIterable<T>, denied: (error: unknown) => never): AsyncGenerator<T> {

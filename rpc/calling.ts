@@ -33,6 +33,7 @@ import type { PeerSet } from "./peers.js";
 import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, RegistryContext, ServiceRegistry } from "./registry.js";
 import type { SegmentFeedApi, SegmentsApi } from "./segmentApi.js";
+import { type StickyApi, stickyClient } from "./sticky.js";
 import type { Transport } from "./transport.js";
 
 /** How long a next hop may take to let go of what we do not believe. */
@@ -171,6 +172,10 @@ export class CallingPeers implements PeerSet {
 
   blocks(url: string): BlocksApi {
     return blocksClient(this.#caller, url);
+  }
+
+  sticky(url: string): StickyApi {
+    return stickyClient(this.#caller, url);
   }
 
   async health(url: string, signal: AbortSignal): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { type PrefixRequest, type PrefixResponse, Type } from "../api/gen/ipam/ipam.js";
-import type { DeleteSegmentRequest, Segment, SegmentList } from "../api/gen/isthmus/v1/segment.js";
+import type { DeleteSegmentRequest, Segment, SegmentList, StickyClaim, StickyLease } from "../api/gen/isthmus/v1/segment.js";
 import { MeshError } from "../core/error.js";
 import { checkCount, checkName, checkText, checkTextMap, checkTexts } from "./check.js";
 import { limits } from "./limits.js";
@@ -31,6 +31,19 @@ export function checkSegments({ segments }: SegmentList): void {
 
 export function checkDeleteSegment({ name }: DeleteSegmentRequest): void {
   checkName("the segment's name", name);
+}
+
+export function checkStickyClaim({ segment, name, wishes, connection, forwarder, nsmgr }: StickyClaim): void {
+  checkName("the segment's name", segment);
+  checkName("the sticky name", name);
+  checkTexts("the addresses of the sticky name", wishes, limits.cidrs, limits.ipText);
+  checkName("the connection of the sticky name", connection);
+  checkText("the forwarder of the sticky name", forwarder, limits.url);
+  checkText("the nsmgr of the sticky name", nsmgr, limits.url);
+}
+
+export function checkStickyLease({ addresses }: StickyLease): void {
+  checkTexts("the addresses of the sticky name", addresses, limits.cidrs, limits.ipText);
 }
 
 export function checkPrefixRequest({ type, prefix, excludePrefixes }: PrefixRequest): void {

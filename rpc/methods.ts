@@ -18,7 +18,7 @@ import {
   UnserveRequest,
 } from "../api/gen/isthmus/v1/node.js";
 import { ApplyPolicyRequest, PolicyInForce, SitePolicy } from "../api/gen/isthmus/v1/policy.js";
-import { DeleteSegmentRequest, Segment, SegmentList } from "../api/gen/isthmus/v1/segment.js";
+import { DeleteSegmentRequest, Segment, SegmentList, StickyClaim, StickyLease } from "../api/gen/isthmus/v1/segment.js";
 import {
   InviteNodeRequest,
   InviteNodeResponse,
@@ -53,7 +53,15 @@ import {
   checkServiceQuery,
   checkUnserve,
 } from "./checkRegistry.js";
-import { checkBlock, checkDeleteSegment, checkPrefixRequest, checkSegment, checkSegments } from "./checkSegment.js";
+import {
+  checkBlock,
+  checkDeleteSegment,
+  checkPrefixRequest,
+  checkSegment,
+  checkSegments,
+  checkStickyClaim,
+  checkStickyLease,
+} from "./checkSegment.js";
 import { type Codec, codec } from "./codec.js";
 import { limits } from "./limits.js";
 import { checkApply } from "./policyApi.js";
@@ -150,6 +158,13 @@ export const blockMethods = {
     codec("PrefixRequest", PrefixRequest, checkPrefixRequest),
     codec("PrefixResponse", PrefixResponse, checkBlock),
   ),
+};
+
+const stickyClaim = codec("StickyClaim", StickyClaim, checkStickyClaim);
+
+export const stickyMethods = {
+  claim: method("/isthmus.v1.StickyAddresses/Claim", stickyClaim, codec("StickyLease", StickyLease, checkStickyLease)),
+  release: method("/isthmus.v1.StickyAddresses/Release", stickyClaim, empty),
 };
 
 const siteInfo = codec("SiteInfo", SiteInfo, checkSiteInfo);

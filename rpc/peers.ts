@@ -8,6 +8,7 @@ import type { NodeClient } from "./node.js";
 import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, ServiceRegistry } from "./registry.js";
 import type { SegmentFeedApi, SegmentsApi } from "./segmentApi.js";
+import type { StickyApi } from "./sticky.js";
 
 /**
  * Everything that this process says to others, by URL. All calls to one URL share one channel, streams too.
@@ -31,6 +32,7 @@ export interface PeerSet extends AsyncDisposable {
   /** The segments that were made in the site of the registry there, and that this one takes part in. */
   segmentsOfSite(url: string, signal: AbortSignal): AsyncIterable<readonly Segment[]>;
   blocks(url: string): BlocksApi;
+  sticky(url: string): StickyApi;
   /** Whether the peer answers and says that it serves. Never rejects. */
   health(url: string, signal: AbortSignal): Promise<boolean>;
 }

@@ -6,6 +6,7 @@ import type { NodeApi } from "./node.js";
 import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, ServiceRegistry } from "./registry.js";
 import type { SegmentFeedApi, SegmentsApi } from "./segmentApi.js";
+import type { StickyApi } from "./sticky.js";
 
 /** What can be watched: core's Monitor, or a stand-in. */
 export interface MonitorSource {
@@ -28,4 +29,5 @@ export interface Services {
   readonly segments?: SegmentsApi | undefined;
   readonly segmentFeed?: SegmentFeedApi | undefined;
   readonly blocks?: BlocksApi | undefined;
+  readonly sticky?: StickyApi | undefined;
 }

@@ -26,6 +26,7 @@ const toStatus: Readonly<Record<ErrorCode, status>> = {
   kernel: status.INTERNAL,
   unsupported: status.UNIMPLEMENTED,
   conflict: status.ABORTED,
+  moved: status.FAILED_PRECONDITION,
   internal: status.INTERNAL,
 };
 

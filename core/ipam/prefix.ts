@@ -39,6 +39,11 @@ export function numberAt(prefix: Prefix, length: number, address: bigint): bigin
   return (address - prefix.first) >> BigInt(widthOf(prefix.family) - length);
 }
 
+/** The first and the last address: the network's own, and broadcast. IPv6 has but the first (RFC 4291, 2.6.1). */
+export function edgesOf({ family, first, last }: Range): bigint[] {
+  return family === 4 ? [first, last] : [first];
+}
+
 export function contains(outer: Range, inner: Range): boolean {
   return outer.family === inner.family && outer.first <= inner.first && inner.last <= outer.last;
 }

@@ -38,11 +38,16 @@ export function checkWishes({ addresses, sticky, announces, services }: JoinWish
   for (const address of addresses) checkAddress(address);
   for (const prefix of announces) checkPrefix(prefix);
   for (const service of services) parseSegmentService(service);
-  if (sticky !== "" && !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(sticky))
-    throw new MeshError(
-      "invalid",
-      `a sticky name has at most 63 lower-case letters, digits and dashes, as camera-1; got ${JSON.stringify(sticky)}`,
-    );
+  if (sticky !== "") checkStickyName(sticky);
+}
+
+/** Throws "invalid". */
+export function checkStickyName(name: string): void {
+  if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name)) return;
+  throw new MeshError(
+    "invalid",
+    `a sticky name has at most 63 lower-case letters, digits and dashes, as camera-1; got ${JSON.stringify(name)}`,
+  );
 }
 
 /** The context of a request that has them. */

@@ -2,7 +2,7 @@ import type { Connection } from "../../api/gen/connection/connection.js";
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { Call, Element } from "../../core/chain.js";
 import { contextOf, ipContextOf, withContext } from "../../core/context.js";
-import { MeshError } from "../../core/error.js";
+import { isAway, MeshError } from "../../core/error.js";
 import { BESIDE } from "../../core/excluded.js";
 import { parseRange, type Range, rangesMeet } from "../../core/ipam/address.js";
 import { mechanismName, NODE_TUNNEL } from "../../core/mechanism.js";
@@ -22,9 +22,11 @@ import { isL2, podAddress, trunkDevice } from "./devices.js";
 import type { KeptMember, LocalSegment } from "./local.js";
 import type { Member } from "./part.js";
 import type { Segments } from "./segments.js";
+import type { StickyClaims } from "./stickyClaims.js";
 
 export interface JoinParts {
   readonly segments: Segments;
+  readonly sticky: StickyClaims;
   /** How a pod of this node is entered: no other node's pod joins here. */
   readonly ways: Ways;
   readonly forwarder: string;
@@ -61,9 +63,9 @@ async function joined(parts: JoinParts, segment: Segment, call: Call): Promise<C
   const admit = async (local: LocalSegment): Promise<KeptMember> => {
     const others = parts.segments.of(side.pod, id);
     const out = [...excluded(call.connection, segment), ...others.addresses.map(hostPrefix)];
-    const addresses = before?.addresses ?? (await local.leases.take(wishes.addresses, out, call.signal));
+    const place = before ?? (await placeFor(parts, { wishes, call, local, out }));
     const beside = before?.beside ?? anyMeet(segment.prefixes, others.prefixes);
-    const member = memberOf(call.connection, wishes, { id, side, addresses, beside, sequence: before?.sequence ?? 1 }, local);
+    const member = memberOf(call.connection, wishes, { ...placeOf(place), id, side, beside }, local);
     return { member, connection: answer(parts, local, call.connection, member) };
   };
   const { member, connection } = await parts.segments.join(segment, id, admit, call.signal);
@@ -71,28 +73,58 @@ async function joined(parts: JoinParts, segment: Segment, call: Call): Promise<C
   return before === undefined ? connection : withOwnMetrics(connection, await counted(parts.segments, id));
 }
 
+/** What a member has that is nobody else's. */
+type Place = Pick<Member, "addresses" | "sequence" | "sticky">;
+
+function placeOf({ addresses, sequence, sticky }: Place): Place {
+  return { addresses, sequence, sticky };
+}
+
+interface Placing {
+  readonly wishes: JoinWishes;
+  readonly call: Call;
+  readonly local: LocalSegment;
+  /** Addresses that the client cannot have. */
+  readonly out: readonly string[];
+}
+
+/** Out of this node's blocks; a sticky name has its own addresses, as the segment's home says. */
+async function placeFor(parts: JoinParts, { wishes, call, local, out }: Placing): Promise<Place> {
+  const { sticky, addresses } = wishes;
+  if (sticky === "") return { addresses: await local.leases.take(addresses, out, call.signal), sequence: 1, sticky };
+  const name = { segment: local.part.segment.name, name: sticky, connection: firstSegment(call.connection).id };
+  try {
+    return { ...(await parts.sticky.claim({ ...name, wishes: addresses }, call.signal)), sticky };
+  } catch (error) {
+    // The answer may have been lost on its way.
+    if (call.signal.aborted || isAway(error)) parts.sticky.release(name);
+    throw error;
+  }
+}
+
 function memberOf(
   conn: Connection,
   { announces, services, spoofing }: JoinWishes,
-  fixed: Pick<Member, "id" | "side" | "addresses" | "beside" | "sequence">,
+  fixed: Place & Pick<Member, "id" | "side" | "beside">,
   local: LocalSegment,
 ): Member {
   const { name: segment } = local.part.segment;
-  const mac = contextOf(conn).ethernetContext?.srcMac || memberMac(segment, fixed.addresses[0] ?? fixed.id);
+  const mac = contextOf(conn).ethernetContext?.srcMac || memberMac(segment, fixed.addresses[0] ?? (fixed.sticky || fixed.id));
   return { ...fixed, segment, name: nameOf(conn, fixed, local), mac, announces, services, spoofing };
 }
 
-/** The pod's, as far as it is a DNS label. One with a second interface in the segment has that in its name there. */
-function nameOf(conn: Connection, { id, side }: Pick<Member, "id" | "side">, local: LocalSegment): string {
+/** The sticky one, or the pod's as far as it is a DNS label. One with a second interface in the segment has that in its name there. */
+function nameOf(conn: Connection, { id, side, sticky }: Pick<Member, "id" | "side" | "sticky">, local: LocalSegment): string {
   const label = (text: string) =>
     text
       .toLowerCase()
       .replace(/[^a-z0-9-]+/g, "-")
       .replace(/^-+|-+$/g, "")
       .slice(0, 63) || "member";
-  const name = label(firstSegment(conn).name);
-  const isTaken = local.members.some(({ member }) => member.name === name && member.id !== id);
-  return isTaken ? label(`${name}-${side.name}`) : name;
+  const name = label(sticky || firstSegment(conn).name);
+  // Who has the same sticky name is about to lose it.
+  const isTaken = ({ member }: KeptMember) => member.name === name && member.id !== id && (sticky === "" || member.sticky !== sticky);
+  return local.members.some(isTaken) ? label(`${name}-${side.name}`) : name;
 }
 
 function answer({ forwarder }: JoinParts, local: LocalSegment, conn: Connection, member: Member): Connection {

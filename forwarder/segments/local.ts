@@ -2,6 +2,7 @@ import { Connection } from "../../api/gen/connection/connection.js";
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { Clock } from "../../core/clock.js";
 import { sameMessage } from "../../core/equal.js";
+import { MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import type { Counters, Kernel, KernelObject } from "../../kernel/model.js";
 import type { StateStore } from "../../program/state.js";
@@ -10,10 +11,12 @@ import { Dataplane } from "../dataplane.js";
 import { leastV6, vxlanInTunnel } from "../mtu.js";
 import type { Pods } from "../pods.js";
 import type { NodeTunnel } from "../tunnel/tunnel.js";
+import { contest } from "./contest.js";
 import { portName, type SegmentView } from "./devices.js";
 import { Leases } from "./leases.js";
 import { memberUnits, trunkObjects } from "./objects.js";
 import { type Member, memberKey, type Part, partKey, type Remote } from "./part.js";
+import type { OwnNode } from "./telling.js";
 
 export interface LocalParts {
   /** Of the segment's namespace. */
@@ -26,6 +29,9 @@ export interface LocalParts {
   readonly onBlocks: (part: Part) => void;
   /** A member's pod is gone: whoever holds the connection lets go of it. */
   readonly onPodGone: (id: string) => void;
+  /** A member's sticky name is elsewhere by now: whoever holds the connection lets go of it. */
+  readonly onSuperseded: (id: string) => void;
+  readonly own: OwnNode;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -58,7 +64,11 @@ export class LocalSegment implements AsyncDisposable {
   readonly #parts: LocalParts;
   readonly #dataplane: Dataplane;
   readonly #members = new Map<string, KeptMember>();
+  /** Members of this node that do not count any more. */
+  readonly #lost = new Set<string>();
   #part: Part;
+  /** As they were heard of, and with those of their members that count. */
+  #heard: readonly Remote[] = [];
   #remotes: readonly Remote[] = [];
   /** Prefixes behind members. */
   #reached: readonly string[] = [];
@@ -92,6 +102,7 @@ export class LocalSegment implements AsyncDisposable {
     return this.#members.get(id);
   }
 
+  /** The other nodes, with those of their members that count. */
   get remotes(): readonly Remote[] {
     return this.#remotes;
   }
@@ -102,7 +113,7 @@ export class LocalSegment implements AsyncDisposable {
       this.#members.set(one.member.id, one);
       this.leases.adopt(one.member.addresses);
     }
-    this.#remotes = remotes;
+    this.#heard = remotes;
     this.#setAll();
     await this.#dataplane.start();
   }
@@ -137,7 +148,11 @@ export class LocalSegment implements AsyncDisposable {
     const { id } = kept.member;
     const stored: Stored = { member: kept.member, connection: Connection.toJSON(kept.connection) };
     await this.#parts.store.put(memberKey(id), stored);
+    const before = this.#members.get(id);
     this.#members.set(id, kept);
+    // It has the place of another one somewhere, and somebody may have its place by now.
+    if (kept.member.sticky !== "" && before === undefined) this.again();
+    if (this.#lost.has(id)) throw moved(kept.member);
     this.#setMember(kept.member);
     await this.#dataplane.settled(memberKey(id), signal);
   }
@@ -147,8 +162,10 @@ export class LocalSegment implements AsyncDisposable {
     const kept = this.#members.get(id);
     if (kept === undefined) return [];
     this.#members.delete(id);
+    this.#lost.delete(id);
     await this.#parts.store.remove(memberKey(id));
-    for (const unit of [memberKey(id), sharedUnit(id)]) this.#dataplane.drop(unit);
+    this.#drop(id);
+    if (kept.member.sticky !== "") this.again();
     await this.#dataplane.settled(memberKey(id));
     const idle = this.leases.release(kept.member.addresses);
     if (idle.length > 0) await this.#keepBlocks(this.leases.blocks);
@@ -157,7 +174,7 @@ export class LocalSegment implements AsyncDisposable {
 
   /** Knows these other nodes from now on. Resolves when the kernel does. */
   async know(remotes: readonly Remote[]): Promise<void> {
-    this.#remotes = remotes;
+    this.#heard = remotes;
     this.again();
     await this.#dataplane.settled(trunkUnit);
   }
@@ -165,7 +182,7 @@ export class LocalSegment implements AsyncDisposable {
   /** The same before the first member comes; throws what the kernel refused. */
   async begin(remotes: readonly Remote[], signal: AbortSignal): Promise<void> {
     this.#trunk = [];
-    this.#remotes = remotes;
+    this.#heard = remotes;
     this.again();
     await this.#dataplane.settled(trunkUnit, signal);
   }
@@ -202,6 +219,7 @@ export class LocalSegment implements AsyncDisposable {
   }
 
   #setTrunk(): void {
+    this.#contest();
     const behind = this.#remotes.flatMap(({ members }) => members.flatMap(({ announces }) => announces));
     this.#reached = [...new Set([...behind, ...this.members.flatMap(({ member }) => member.announces)])].sort();
     this.#shown = `${this.mtu} ${this.#reached}`;
@@ -212,10 +230,32 @@ export class LocalSegment implements AsyncDisposable {
     this.#dataplane.set(trunkUnit, objects);
   }
 
+  /** Of what two tell, takes what counts. */
+  #contest(): void {
+    const members = this.members.map(({ member }) => member);
+    const { remotes, lost } = contest({ segment: this.#part.segment, own: this.#parts.own.id, members, remotes: this.#heard });
+    this.#remotes = remotes;
+    for (const id of lost) if (!this.#lost.has(id)) this.#lose(id);
+  }
+
+  /** Its addresses are at another place, to where this node's packets must go at once. */
+  #lose(id: string): void {
+    const { log, onSuperseded } = this.#parts;
+    log.info("member superseded, its sticky name is elsewhere", { connection: id, segment: this.#part.segment.name });
+    this.#lost.add(id);
+    this.#drop(id);
+    onSuperseded(id);
+  }
+
   #setMember(member: Member): void {
+    if (this.#lost.has(member.id)) return;
     const { own, shared } = memberUnits(this.#part.segment, member, this.#view(), this.#reached);
     this.#dataplane.set(memberKey(member.id), own);
     if (shared.length > 0) this.#dataplane.set(sharedUnit(member.id), shared);
+  }
+
+  #drop(id: string): void {
+    for (const unit of [memberKey(id), sharedUnit(id)]) this.#dataplane.drop(unit);
   }
 
   #view(): SegmentView {
@@ -232,6 +272,10 @@ export class LocalSegment implements AsyncDisposable {
     await this.#parts.store.put(partKey(this.#part.segment.name), this.#part);
     this.#parts.onBlocks(this.#part);
   }
+}
+
+function moved({ sticky, segment }: Member): MeshError {
+  return new MeshError("moved", `the sticky name ${sticky} of the segment ${segment} was taken over by another member meanwhile`);
 }
 
 /** What an earlier run kept of members, by segment. */

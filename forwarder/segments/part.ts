@@ -31,6 +31,8 @@ export interface Member {
   readonly spoofing: boolean;
   /** The pod had another interface with addresses of these prefixes before: only what is sent from this one's address takes this one. */
   readonly beside: boolean;
+  /** The name to which its addresses belong, wherever that is; "": they are this node's. */
+  readonly sticky: string;
   /** Higher than that of whoever had its address before. */
   readonly sequence: number;
 }

@@ -3,6 +3,7 @@ import { background } from "../../core/background.js";
 import type { Clock } from "../../core/clock.js";
 import { afresh } from "../../core/deadline.js";
 import type { Log } from "../../core/log.js";
+import { firstSegment } from "../../core/path.js";
 import type { StateStore } from "../../program/state.js";
 import type { BlocksApi } from "../../rpc/blocks.js";
 import type { EndpointRegistry } from "../../rpc/registry.js";
@@ -14,6 +15,7 @@ import type { Pulse } from "./pulse.js";
 import { Remembered } from "./remembered.js";
 import { Remotes } from "./remotes.js";
 import type { Space } from "./space.js";
+import type { StickyClaims } from "./stickyClaims.js";
 import { Telling, type TellingParts } from "./telling.js";
 import type { Trunks } from "./trunks.js";
 
@@ -21,6 +23,7 @@ export interface PresenceParts extends Omit<LocalParts, "kernel" | "allocate" | 
   readonly trunks: Trunks;
   readonly pulse: Pick<Pulse, "answers">;
   readonly blocks: BlocksApi;
+  readonly sticky: StickyClaims;
   readonly openNames: OpenNames;
   readonly endpoints: EndpointRegistry;
   readonly store: StateStore;
@@ -112,11 +115,14 @@ export class Presence implements AsyncDisposable {
 
   /** Resolves when nothing of the member is left. */
   async remove(id: string): Promise<void> {
-    const announces = this.local.member(id)?.member.announces ?? [];
+    const kept = this.local.member(id);
     for (const block of await this.local.remove(id)) this.#giveBack(block);
     this.#telling.remove(id);
     this.#tellNames();
-    if (announces.length > 0) this.local.again();
+    if (kept === undefined) return;
+    if (kept.member.announces.length > 0) this.local.again();
+    const { segment, sticky } = kept.member;
+    if (sticky !== "") this.#parts.sticky.release({ segment, name: sticky, connection: firstSegment(kept.connection).id });
   }
 
   /** The last member has left: the others are told, and nothing stays here. */
@@ -185,14 +191,20 @@ export class Presence implements AsyncDisposable {
     if (this.#announced !== undefined) for (const remote of living) if (this.#isNews(remote)) trunks.meet(remote, this.#stop.signal);
     const known = this.#remembered
       .keep(this.#remotes.words)
-      .then(() => this.local.know(living))
+      .then(() => this.#know(living))
       .then(() => this.#telling.again());
-    this.#tellNames(living);
     background(log, "taking over the nodes of a segment", known, { segment: this.name });
   }
 
-  #tellNames(remotes: readonly Remote[] = this.local.remotes): void {
-    this.#names.tell(this.local.part, [...this.local.members.map(({ member }) => member), ...remotes.flatMap(({ members }) => members)]);
+  async #know(living: readonly Remote[]): Promise<void> {
+    const known = this.local.know(living);
+    this.#tellNames();
+    await known;
+  }
+
+  #tellNames(): void {
+    const { part, members, remotes } = this.local;
+    this.#names.tell(part, [...members.map(({ member }) => member), ...remotes.flatMap((remote) => remote.members)]);
   }
 
   async #name(): Promise<void> {

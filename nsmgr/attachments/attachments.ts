@@ -59,7 +59,7 @@ export class Attachments implements AsyncDisposable {
     this.#tasks = new Tasks(parts.log);
     const healed = parts.sinks.meter.counter("isthmus_heals_total", "Connections of this node that were healed", []);
     this.#healed = () => healed({});
-    const gone = (id: string) => this.#gone(id);
+    const gone = (id: string, { message }: MeshError) => this.#gone(id, message);
     this.#client = attachmentClient({
       ...parts,
       tokenFor: (conn) => this.#tokenFor(conn),
@@ -193,9 +193,9 @@ export class Attachments implements AsyncDisposable {
     entry.watch = this.#parts.namespaceWatch.add(netnsUrl, netnsIdentity, () => this.#gone(id));
   }
 
-  #gone(id: string): void {
+  #gone(id: string, why = "its network namespace is gone"): void {
     const entry = this.#book.get(id);
-    if (entry !== undefined && entry.record.state !== "requesting") void this.#closing.end(entry, "its network namespace is gone");
+    if (entry !== undefined && entry.record.state !== "requesting") void this.#closing.end(entry, why);
   }
 }
 

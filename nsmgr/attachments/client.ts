@@ -3,7 +3,7 @@ import { abandonment } from "../../core/abandon.js";
 import { begin } from "../../core/begin.js";
 import { type Call, chain, type Element, type Handler, type Token } from "../../core/chain.js";
 import type { Clock } from "../../core/clock.js";
-import { asMeshError } from "../../core/error.js";
+import { asMeshError, isOver, type MeshError } from "../../core/error.js";
 import { excludedByOthers } from "../../core/excluded.js";
 import { type HealState, heal } from "../../core/heal.js";
 import type { UsedPrefixes } from "../../core/ipam/prefixBag.js";
@@ -28,8 +28,8 @@ export interface ClientParts {
   readonly random: () => number;
   /** Keeps what a request returned, the first one and every one after. Its failure fails the request. */
   readonly keep: (id: string, connection: Connection) => Promise<void>;
-  /** The pod's network namespace is not there any more. */
-  readonly gone: (id: string) => void;
+  /** It cannot come back: the pod's network namespace is gone, or another has what it had. */
+  readonly gone: (id: string, why: MeshError) => void;
   readonly notify: (id: string, state: HealState) => void;
   /** The other connections of the same pod; their addresses must not be given to it again. */
   readonly others: (conn: Connection) => UsedPrefixes;
@@ -45,7 +45,7 @@ export function attachmentClient(parts: ClientParts): Handler {
     try {
       return await started.again(id, change, signal);
     } catch (error) {
-      if (asMeshError(error).code === "netns-gone") parts.gone(id);
+      if (isOver(error)) parts.gone(id, asMeshError(error));
       throw error;
     }
   };

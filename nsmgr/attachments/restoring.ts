@@ -1,6 +1,6 @@
 import type { Handler } from "../../core/chain.js";
 import type { Clock } from "../../core/clock.js";
-import { asMeshError } from "../../core/error.js";
+import { asMeshError, isOver, type MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import { isDataPathDead } from "../../core/metrics.js";
 import { RESELECT_REQUESTED, UP } from "../../core/states.js";
@@ -18,7 +18,7 @@ const atOnce = 16;
 export interface RestoringParts {
   readonly client: Handler;
   readonly ask: AskParts;
-  readonly gone: (id: string) => void;
+  readonly gone: (id: string, why: MeshError) => void;
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
@@ -52,11 +52,12 @@ export class Restoring {
       await client.request({ ...call, connection: { ...call.connection, state: reselect ? RESELECT_REQUESTED : UP } });
       return true;
     } catch (error) {
-      const { code, message } = asMeshError(error);
-      if (code === "netns-gone") gone(entry.record.id);
+      const known = asMeshError(error);
+      const { message } = known;
+      if (isOver(known)) gone(entry.record.id, known);
       entry.reason = message;
       log.info("attachment not back yet", { connection: entry.record.id, reselect, error: message });
-      return code === "netns-gone";
+      return isOver(known);
     }
   }
 

@@ -100,8 +100,22 @@ export class Peer implements AsyncDisposable {
 
   /** All that it shows of one kind, asked for once; rejects when it is away. */
   async list<T>(registry: (peers: PeerSet, url: string) => Parameters<typeof list<T>>[0], query: T, signal: AbortSignal): Promise<T[]> {
-    if (this.#session === undefined) throw new MeshError("unreachable", `the site ${this.site.name} does not answer: ${this.reason}`);
+    if (this.#session === undefined) throw this.#unreachable(this.reason);
     return await list(registry(this.#session.peers, this.#session.url), query, signal);
+  }
+
+  /** Asks a registry of the site, by the way that it is followed. "unreachable" while it is away, and at once when it is found to be. */
+  async ask<T>(task: (peers: PeerSet, url: string, signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
+    const session = this.#session;
+    if (session === undefined) throw this.#unreachable(this.reason || "it was not reached yet");
+    using both = linked(signal);
+    using _lost = onAbort(session.signal, () => both.abort(session.signal.reason));
+    try {
+      return await task(session.peers, session.url, both.signal);
+    } catch (error) {
+      if (session.signal.aborted && !signal.aborted) throw this.#unreachable(asMeshError(session.signal.reason).message);
+      throw error;
+    }
   }
 
   /** What is known of these endpoints may look different here now. */
@@ -120,6 +134,10 @@ export class Peer implements AsyncDisposable {
     this.#parts.services.close();
     this.#parts.endpoints.close();
     await this.#running;
+  }
+
+  #unreachable(reason: string): MeshError {
+    return new MeshError("unreachable", `the site ${this.site.name} does not answer: ${reason}`);
   }
 
   #begin(key: string, wish: Wish): Wanted {
@@ -189,7 +207,7 @@ export class Peer implements AsyncDisposable {
     } finally {
       timer[Symbol.dispose]();
       this.#session = undefined;
-      session.abort();
+      session.abort(new MeshError("unreachable", `${url} has ended the connection`));
     }
   }
 

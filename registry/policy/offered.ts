@@ -11,6 +11,7 @@ import { policyFeed } from "../../rpc/policyApi.js";
 import type { EndpointRegistry, ServiceRegistry } from "../../rpc/registry.js";
 import { type SegmentSource, segmentFeed } from "../../rpc/segmentApi.js";
 import type { Services } from "../../rpc/services.js";
+import type { StickyApi } from "../../rpc/sticky.js";
 
 export interface OfferedParts {
   readonly services: ServiceRegistry;
@@ -19,6 +20,7 @@ export interface OfferedParts {
   readonly federation?: FederationApi | undefined;
   readonly segments: SegmentSource;
   readonly blocks?: BlocksApi | undefined;
+  readonly sticky?: StickyApi | undefined;
   readonly policy: PolicySource;
   /** The own one's name. */
   readonly site: string;
@@ -29,7 +31,7 @@ export interface OfferedParts {
 
 /** What a registry offers to others: as its policy allows it, with every denial in the audit log. */
 export function offered(parts: OfferedParts): Services {
-  const { services, endpoints, identity, federation, blocks, policy, site, audit, prover, clock } = parts;
+  const { services, endpoints, identity, federation, blocks, sticky, policy, site, audit, prover, clock } = parts;
   const policed = { gate: new Gate({ source: policy, audit, site }), prover, clock };
   return audited(
     {
@@ -40,6 +42,7 @@ export function offered(parts: OfferedParts): Services {
       policyFeed: policyFeed(policy),
       segmentFeed: segmentFeed(parts.segments),
       blocks,
+      sticky,
     },
     audit,
   );

@@ -1,4 +1,3 @@
-import { z } from "zod";
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { Clock } from "../../core/clock.js";
 import { MeshError } from "../../core/error.js";
@@ -11,8 +10,9 @@ import { Serial } from "../../core/serial.js";
 import { ofOneSite } from "../../identity/spiffe.js";
 import type { BlockAsk, BlocksApi } from "../../rpc/blocks.js";
 import { fenced } from "../fenced.js";
-import type { Condition, Entry, Store, Write } from "../store.js";
+import type { Condition, Store, Write } from "../store.js";
 import { segmentKind } from "./document.js";
+import { givenIn, giving } from "./given.js";
 import { blocksPrefix, fenceKey } from "./writing.js";
 
 /** Registries with one store that write at once meet once or twice. */
@@ -28,8 +28,6 @@ export interface SegmentBlocksParts {
 
 /** Who asks: a node, and which program of it. */
 type Asker = Pick<Given, "owner" | "holder">;
-
-const form = z.object({ owner: z.string(), holder: z.string(), sinceMs: z.number() });
 
 /**
  * The address blocks of segments, as far as this site gives them out. One is a node's until that gives it back, or its segment is gone:
@@ -85,13 +83,9 @@ export class SegmentBlocks implements BlocksApi {
     const block = formatPrefix(chosen.prefix);
     if (chosen.known) return block;
     const conditions = keys.map((key, at): Condition => ({ key, revision: read[at]?.revision ?? 0 }));
-    const record = Buffer.from(JSON.stringify({ owner, holder, sinceMs: clock.now() }));
     const { ok } = await store.commit({
       conditions,
-      writes: [
-        { op: "put", key: blocksPrefix(name) + block, value: record },
-        { op: "put", key: fenceKey(name), value: Buffer.from(block) },
-      ],
+      writes: [giving(name, { ...chosen, owner, holder }, clock.now()), { op: "put", key: fenceKey(name), value: Buffer.from(block) }],
     });
     if (!ok) return undefined;
     log.info("address block given", { segment: name, block, to: holder, of: owner });
@@ -124,15 +118,4 @@ function askerOf({ holder }: BlockAsk, link: Link | undefined): Asker {
     if (!ofOneSite(one, link.self))
       throw new MeshError("denied", `${one} is of another site; it asks for address blocks at its own registry`);
   return { owner: id, holder: holder ?? id };
-}
-
-function givenIn({ key, value }: Entry, segment: string): Given {
-  try {
-    const { owner, holder } = form.parse(JSON.parse(Buffer.from(value).toString("utf8")));
-    return { prefix: parsePrefix(key.slice(blocksPrefix(segment).length)), owner, holder };
-  } catch (error) {
-    throw new MeshError("exists", `what the store has under ${key} is no address block that this registry can read; remove it there`, {
-      cause: error,
-    });
-  }
 }

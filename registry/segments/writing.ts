@@ -19,7 +19,7 @@ type Decide = (known: Segment | undefined, service: NetworkService | undefined) 
 
 /**
  * Writes a segment together with its network service, so that there never is one without the other, or takes away both and then its
- * address blocks. Resolves with the revision, or undefined when nothing was written.
+ * address blocks and sticky names. Resolves with the revision, or undefined when nothing was written.
  */
 export async function writeSegment(name: string, { store, registryId }: WritingParts, decide: Decide): Promise<Revision | undefined> {
   const keys = [segmentKind.prefix + name, serviceKind.prefix + name] as const;
@@ -58,11 +58,22 @@ export function fenceKey(name: string): string {
 /** Before the address blocks of all segments. */
 export const everyBlock = "segment-block/";
 
-/** Takes away the address blocks of a segment that is not there; where somebody makes it meanwhile, that one's stay. */
+/** Before the sticky names of a segment. Without the slash at its end: the highest sequence of those that were given up. */
+export function namesPrefix(name: string): string {
+  return `${everyName}${name}/`;
+}
+
+export function givenUpKey(name: string): string {
+  return everyName + name;
+}
+
+const everyName = "segment-sticky/";
+
+/** Takes away the address blocks and sticky names of a segment that is not there; where somebody makes it meanwhile, that one's stay. */
 export async function dropBlocks(name: string, store: Store): Promise<void> {
   const gone: Condition = { key: segmentKind.prefix + name, revision: 0 };
-  const { entries } = await store.list(blocksPrefix(name));
-  const keys = [...entries.map(({ key }) => key), fenceKey(name)];
+  const lists = await Promise.all([blocksPrefix(name), namesPrefix(name)].map((prefix) => store.list(prefix)));
+  const keys = [...lists.flatMap(({ entries }) => entries.map(({ key }) => key)), fenceKey(name), givenUpKey(name)];
   for (let from = 0; from < keys.length; from += transactionLimit) {
     const writes = keys.slice(from, from + transactionLimit).map((key): Write => ({ op: "delete", key }));
     if (!(await store.commit({ conditions: [gone], writes })).ok) return;
@@ -71,7 +82,7 @@ export async function dropBlocks(name: string, store: Store): Promise<void> {
 
 /** Takes away what a registry left behind that ended while it took away a segment. */
 export async function sweepBlocks(store: Store): Promise<void> {
-  const { entries } = await store.list(everyBlock);
-  const names = new Set(entries.map(({ key }) => key.slice(everyBlock.length).split("/")[0] ?? ""));
+  const lists = await Promise.all([everyBlock, everyName].map((prefix) => store.list(prefix)));
+  const names = new Set(lists.flatMap(({ entries }) => entries.map(({ key }) => key.split("/")[1] ?? "")));
   for (const name of names) await dropBlocks(name, store);
 }

@@ -3,9 +3,10 @@ import { silent } from "../../core/log.js";
 import { systemClock } from "../../program/clock.js";
 import { openEtcdStore } from "../../registry/etcd/store.js";
 import { Etcd } from "../lib/etcd.js";
-import { segmentBlocksSuite } from "../suite/segmentBlocks.js";
+import { type BlocksUnderTest, segmentBlocksSuite } from "../suite/segmentBlocks.js";
+import { stickyNamesSuite } from "../suite/stickyNames.js";
 
-describe("address blocks in etcd", function () {
+describe("addresses of segments in etcd", function () {
   this.timeout(60_000);
   let etcd: Etcd;
   let client: Etcd3;
@@ -19,7 +20,7 @@ describe("address blocks in etcd", function () {
     await etcd[Symbol.asyncDispose]();
   });
 
-  segmentBlocksSuite("etcd", async () => {
+  const create = async (): Promise<BlocksUnderTest> => {
     const prefix = `blocks/${count++}/`;
     const open = () => openEtcdStore({ endpoints: etcd.urls, prefix }, { clock: systemClock, log: silent });
     let store = await open();
@@ -36,5 +37,8 @@ describe("address blocks in etcd", function () {
         await client.delete().prefix(prefix).exec();
       },
     };
-  });
+  };
+
+  segmentBlocksSuite("etcd", create);
+  stickyNamesSuite("etcd", create);
 });

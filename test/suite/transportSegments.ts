@@ -4,6 +4,7 @@ import { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import { MeshError } from "../../core/error.js";
 import type { BlocksApi } from "../../rpc/blocks.js";
 import type { SegmentsApi } from "../../rpc/segmentApi.js";
+import type { StickyApi } from "../../rpc/sticky.js";
 import { clientId, forever, type TransportWorld } from "./transport.js";
 
 const plant = Segment.fromPartial({ name: "plant", layer: "l3", prefixes: ["10.60.0.0/16", "fd60::/48"], allowLabels: { app: "plc" } });
@@ -119,6 +120,50 @@ export function segmentCases(world: () => TransportWorld): void {
       code: "invalid",
       message: "the prefix is 129 characters long; at most 128 are allowed",
     });
+  });
+
+  it("gives sticky names and takes them back, in the name of whoever asks", async () => {
+    const asked: string[] = [];
+    const sticky: StickyApi = {
+      async claim({ segment, name, wishes, connection, forwarder, nsmgr }, _, link) {
+        if (name === "lost") throw new MeshError("moved", "it was taken over");
+        asked.push(`claim ${name} of ${segment} with ${wishes.join()} for ${connection} of ${forwarder} and ${nsmgr} by ${link?.peer.id}`);
+        return { addresses: ["10.60.4.1", "fd60::1"], sequence: 4_294_967_295 };
+      },
+      async release({ segment, name, connection, forwarder }, _, link) {
+        asked.push(`release ${name} of ${segment} for ${connection} of ${forwarder} by ${link?.peer.id}`);
+      },
+    };
+    const { url } = await world().listen({ sticky });
+    const client = world().peers.sticky(url);
+    const cam = { segment: "plant", name: "cam", connection: "c-1" };
+    const { addresses, sequence } = await client.claim({ ...cam, wishes: ["10.60.4.1"] }, forever);
+    assert.deepEqual([addresses, sequence], [["10.60.4.1", "fd60::1"], 4_294_967_295]);
+    await client.claim({ ...cam, wishes: [], forwarder: "spiffe://test/forwarder", nsmgr: "spiffe://test/nsmgr" }, forever);
+    await client.release(cam, forever);
+    await assert.rejects(client.claim({ ...cam, name: "lost", wishes: [] }, forever), { code: "moved", message: "it was taken over" });
+    const by = world().secured ? clientId : undefined;
+    assert.deepEqual(asked, [
+      `claim cam of plant with 10.60.4.1 for c-1 of undefined and undefined by ${by}`,
+      `claim cam of plant with  for c-1 of spiffe://test/forwarder and spiffe://test/nsmgr by ${by}`,
+      `release cam of plant for c-1 of undefined by ${by}`,
+    ]);
+  });
+
+  it("refuses a sticky name that says too much", async () => {
+    const unasked = () => assert.fail("it was asked");
+    const { url } = await world().listen({ sticky: { claim: unasked, release: unasked } });
+    const cam = { segment: "plant", name: "cam", connection: "c-1", wishes: [] };
+    const client = world().peers.sticky(url);
+    const tooMuch: [Partial<Parameters<StickyApi["claim"]>[0]>, RegExp][] = [
+      [{ name: "x".repeat(257) }, /^the sticky name is 257 characters long; at most 256/],
+      [{ segment: "a\n" }, /has a control character$/],
+      [{ wishes: Array(17).fill("10.60.0.1") }, /^the addresses of the sticky name has 17 entries; at most 16/],
+      [{ connection: "x".repeat(257) }, /^the connection of the sticky name is 257 characters long/],
+      [{ forwarder: "x".repeat(2049) }, /^the forwarder of the sticky name is 2049 characters long/],
+    ];
+    for (const [more, message] of tooMuch) await assert.rejects(client.claim({ ...cam, ...more }, forever), { code: "invalid", message });
+    await assert.rejects(client.release({ ...cam, name: "x".repeat(257) }, forever), { code: "invalid" });
   });
 
   it("tells who gives a block when the caller gives up", async () => {

@@ -123,6 +123,12 @@ export class StubForwarder {
     for (const conn of monitor.list()) monitor.update({ ...withOwnMetrics(conn, { [DATAPATH]: DEAD }), state: 1 });
   }
 
+  /** Ends all that runs through here, from inside. */
+  async endAll(): Promise<void> {
+    const { begin } = this.#alive();
+    for (const { id } of begin.list()) await begin.end(id);
+  }
+
   /** As kill -9. */
   async kill(): Promise<void> {
     this.#run?.stop.abort();

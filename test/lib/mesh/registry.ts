@@ -2,7 +2,7 @@ import { openMemoryStore } from "../../../registry/memory.js";
 import { siteNodes } from "../../../registry/policy/nodes.js";
 import { offered } from "../../../registry/policy/offered.js";
 import { SitePolicy } from "../../../registry/policy/sitePolicy.js";
-import { SegmentBlocks } from "../../../registry/segments/blocks.js";
+import { segmentAddresses } from "../../../registry/segments/addresses.js";
 import { openRegistries, type Registries } from "../../../registry/start.js";
 import type { Store } from "../../../registry/store.js";
 import type { MeshWorld } from "../mesh.js";
@@ -44,8 +44,12 @@ export class MeshRegistry implements AsyncDisposable {
       siteNodes({ store: this.#store, trustDomain: "test", endpoints: registries.endpoints, forwarderService: "forwarder" });
     const { audit } = this.#world;
     const policy = await SitePolicy.open({ store: this.#store, trustDomain: "test", nodes, audit, clock, log });
-    const blocks = new SegmentBlocks({ store: this.#store, site: "test", clock, log });
-    mortal.listen([registryUrl], offered({ ...registries, blocks, policy, site: "test", audit, prover, clock }), "registry");
+    const addressing = { store: this.#store, site: "test", book: registries.segments, federation: undefined, clock, log };
+    mortal.listen(
+      [registryUrl],
+      offered({ ...registries, ...segmentAddresses(addressing), policy, site: "test", audit, prover, clock }),
+      "registry",
+    );
     this.#run = { mortal, registries, policy };
   }
 

@@ -169,7 +169,7 @@ describe("discover", () => {
     });
     assert.equal((await theirs.handler.request(first())).networkServiceEndpointName, "nse-2");
     const alone = first({ networkServiceEndpointName: "nse-1" });
-    await failsWith("no-endpoint", 'endpoint "nse-1" has lost its pod: no such namespace', theirs.handler.request(alone));
+    await failsWith("no-endpoint", 'endpoint "nse-1" is not there any more: no such namespace', theirs.handler.request(alone));
     const ours = hop(() => Promise.reject(new MeshError("netns-gone", "no such namespace")));
     await failsWith("netns-gone", "no such namespace", ours.handler.request(first()));
     assert.equal(ours.targets().length, 1);

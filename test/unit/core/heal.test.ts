@@ -53,7 +53,7 @@ async function client() {
       for (const each of events) streams.open[0]?.push(each);
       await settled();
     },
-    refuse(code: "unreachable" | "netns-gone" = "unreachable") {
+    refuse(code: "unreachable" | "netns-gone" | "moved" = "unreachable") {
       state.answer = () => Promise.reject(new MeshError(code, "it is gone"));
     },
     async stop() {
@@ -263,15 +263,16 @@ describe("heal", () => {
     await stop();
   });
 
-  it("ends with the pod's network namespace", async () => {
-    const { hear, asked, refuse, gone, clock, streams } = await client();
-    refuse("netns-gone");
-    await hear(initial, dead);
-    await clock.advance(10_000);
-    assert.deepEqual(gone, ["c1"]);
-    assert.deepEqual(asked, ["reselect"]);
-    assert.equal(streams.open.length, 0);
-  });
+  for (const code of ["netns-gone", "moved"] as const)
+    it(`ends where the connection cannot come back: ${code}`, async () => {
+      const { hear, asked, refuse, gone, clock, streams } = await client();
+      refuse(code);
+      await hear(initial, dead);
+      await clock.advance(10_000);
+      assert.deepEqual(gone, ["c1"]);
+      assert.deepEqual(asked, ["reselect"]);
+      assert.equal(streams.open.length, 0);
+    });
 
   it("ends with the close, in the middle of an attempt and between two", async () => {
     for (const refused of [true, false]) {

@@ -28,7 +28,7 @@ import { segmentFeed } from "../../../rpc/segmentApi.js";
 import { testIdentity } from "../../lib/identities.js";
 import { MemoryAudit } from "../../lib/mesh/audit.js";
 import { Disk } from "../../lib/mesh/disk.js";
-import { FakeBlocks, FakeSegments, FakeSpaces } from "./segments/fakes.js";
+import { FakeBlocks, FakeSegments, FakeSpaces, FakeSticky } from "./segments/fakes.js";
 
 /** A registry that forgets nothing; who watches it is told. */
 class StaticRegistry<T extends { name: string }> implements Registry<T> {
@@ -44,6 +44,10 @@ class StaticRegistry<T extends { name: string }> implements Registry<T> {
     this.#values.set(value.name, value);
     for (const tell of this.#watchers) tell(value);
     return value;
+  }
+
+  get(name: string): T | undefined {
+    return this.#values.get(name);
   }
 
   async unregister(value: T): Promise<void> {
@@ -327,6 +331,7 @@ export class World<M extends Machine> implements AsyncDisposable {
   readonly closed: string[] = [];
   readonly segments = new FakeSegments();
   readonly blocks = new FakeBlocks();
+  readonly sticky = new FakeSticky();
   readonly #client: PeerSet;
   readonly #identities: Identities;
   readonly #services = new StaticRegistry<NetworkService>((query, { name }) => query.name === "" || query.name === name);
@@ -350,7 +355,7 @@ export class World<M extends Machine> implements AsyncDisposable {
       this.#listening.push(
         this.network.listen(
           `unix:///run/node-${i}/nsmgr.sock`,
-          { services: this.#services, endpoints, segmentFeed: segmentFeed(this.segments), blocks: this.blocks },
+          { services: this.#services, endpoints, segmentFeed: segmentFeed(this.segments), blocks: this.blocks, sticky: this.sticky },
           "nsmgr",
           identities.nsmgr,
         ),
@@ -429,6 +434,11 @@ export class World<M extends Machine> implements AsyncDisposable {
   /** A node's registry has this endpoint from now on. */
   async register(on: number, endpoint: NetworkServiceEndpoint): Promise<void> {
     await this.#endpoints[on - 1]?.register(endpoint);
+  }
+
+  /** What a node's registry has of that name. */
+  registered(on: number, endpoint: string): NetworkServiceEndpoint | undefined {
+    return this.#endpoints[on - 1]?.get(endpoint);
   }
 
   /** Asks a node's forwarder, as its nsmgr would. */

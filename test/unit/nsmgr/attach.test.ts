@@ -148,4 +148,30 @@ describe("an attachment", () => {
     await mesh.until("it is closed", 3_000, async () => (await mesh.node(1).client.listAttachments(patience)).length === 0);
     await nothingLeft(mesh);
   });
+
+  for (const [what, happens] of [
+    ["when its forwarder closes it", async (mesh: Mesh) => mesh.node(1).forwarder.endAll()],
+    [
+      "after a restart",
+      async (mesh: Mesh) =>
+        mesh
+          .node(1)
+          .killNsmgr()
+          .then(() => mesh.node(1).startNsmgr()),
+    ],
+  ] as const)
+    it(`ends where what it had belongs to another by now, and is not asked for without end: ${what}`, async () => {
+      await using mesh = await Mesh.start({ nodes: 2 });
+      await mesh.node(2).serve("web", "server");
+      await mesh.node(1).attach("web", "client");
+      let asked = 0;
+      mesh.node(1).forwarder.before = () => {
+        asked++;
+        throw new MeshError("moved", "the sticky name cam was taken over");
+      };
+      await happens(mesh);
+      await mesh.until("it is closed", 3_000, async () => (await mesh.node(1).client.listAttachments(patience)).length === 0);
+      assert.equal(asked, 1);
+      await nothingLeft(mesh);
+    });
 });

@@ -125,6 +125,50 @@ describe("segments in a mesh", () => {
     });
   });
 
+  describe("have sticky names", () => {
+    const cam = { segment: "plant", name: "cam", connection: "c-1", wishes: [] };
+    const stickyOf = async (path: string, node: number) => (await peersOf(path)).sticky(mesh.node(node).urls.tcp);
+    const holder = async () => {
+      const entry = await mesh.registry.store.get("segment-sticky/plant/cam");
+      return (JSON.parse(Buffer.from(entry?.value ?? []).toString()) as { holder?: unknown }).holder;
+    };
+    const ofNode = (node: number, connection: string) => {
+      const id = `spiffe://test/node/node-${node}`;
+      return { site: "test", nsmgr: `${id}/nsmgr`, forwarder: `${id}/forwarder`, connection };
+    };
+
+    it("for the forwarders of each node, in the name of its nsmgr", async () => {
+      await apply();
+      const [first, second] = [await stickyOf("node/node-1/forwarder", 1), await stickyOf("node/node-2/forwarder", 2)];
+      const { addresses } = await first.claim(cam, unending);
+      assert.deepEqual([addresses, await holder()], [["10.60.63.1"], ofNode(1, "c-1")]);
+      // Whoever it says that it asks for.
+      const lease = await second.claim({ ...cam, connection: "c-2", forwarder: "spiffe://test/x", nsmgr: "spiffe://test/y" }, unending);
+      assert.deepEqual([lease.addresses, lease.sequence, await holder()], [addresses, 2, ofNode(2, "c-2")]);
+      await first.release(cam, unending);
+      assert.deepEqual(await holder(), ofNode(2, "c-2"));
+      await second.release({ ...cam, connection: "c-2" }, unending);
+      assert.equal(await holder(), undefined);
+    });
+
+    it("for nobody who is no forwarder of the node", async () => {
+      await apply();
+      const other = await stickyOf("node/node-2/forwarder", 1);
+      const sentence =
+        "spiffe://test/node/node-2/forwarder is no forwarder that is registered on this node; sticky names of the segment plant";
+      await failsWith("denied", sentence, other.claim(cam, unending));
+      await failsWith("denied", sentence, other.release(cam, unending));
+      const denied = mesh.world.audit.deniedTo("spiffe://test/node/node-2/forwarder");
+      assert.deepEqual(denied, ["claim the sticky name cam of plant", "release the sticky name cam of plant"]);
+    });
+
+    it("not while the registry is away", async () => {
+      await apply();
+      await mesh.registry.kill();
+      await failsWith("unreachable", "registry", (await stickyOf("node/node-1/forwarder", 1)).claim(cam, unending));
+    });
+  });
+
   it("have endpoints that speak for themselves, by way of the nsmgr too", async () => {
     await apply();
     const id = "spiffe://test/node/node-1/forwarder";

@@ -79,7 +79,7 @@ describe("an error on the wire", () => {
   });
 
   it("keeps its own code between our programs, even where strangers see the same", () => {
-    for (const code of ["no-mechanism", "netns-gone", "kernel", "internal", "unreachable", "no-forwarder"] as const)
+    for (const code of ["no-mechanism", "netns-gone", "moved", "kernel", "internal", "unreachable", "no-forwarder"] as const)
       assert.equal(fromWire(toWire(new MeshError(code, "x"), "h"), "tcp://a:1").code, code);
   });
 

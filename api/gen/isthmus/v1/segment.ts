@@ -70,6 +70,28 @@ export interface DeleteSegmentRequest {
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+export interface StickyClaim {
+  segment: string;
+  /** A DNS label. */
+  name: string;
+  /** Addresses, without length, that a new name is to have; of a name that is known, some of those that it has. */
+  wishes: string[];
+  /** The client's id of the connection for which it is claimed. */
+  connection: string;
+  /** SPIFFE ids of the forwarder that has the connection, and of its nsmgr. Who passes a claim on says who made it. */
+  forwarder: string;
+  nsmgr: string;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+export interface StickyLease {
+  /** One for each of the segment's prefixes, in their order, without length. */
+  addresses: string[];
+  /** Higher than that of whoever had the name, or one of the addresses, before. */
+  sequence: number;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
 function createBaseSegment(): Segment {
   return {
     name: "",
@@ -809,6 +831,274 @@ export const DeleteSegmentRequest: MessageFns<DeleteSegmentRequest> = {
   },
 };
 
+function createBaseStickyClaim(): StickyClaim {
+  return { segment: "", name: "", wishes: [], connection: "", forwarder: "", nsmgr: "", _unknownFields: {} };
+}
+
+export const StickyClaim: MessageFns<StickyClaim> = {
+  encode(message: StickyClaim, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.segment !== "") {
+      writer.uint32(10).string(message.segment);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    for (const v of message.wishes) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.connection !== "") {
+      writer.uint32(34).string(message.connection);
+    }
+    if (message.forwarder !== "") {
+      writer.uint32(42).string(message.forwarder);
+    }
+    if (message.nsmgr !== "") {
+      writer.uint32(50).string(message.nsmgr);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StickyClaim {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStickyClaim();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.segment = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.wishes.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.connection = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.forwarder = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.nsmgr = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StickyClaim {
+    return {
+      segment: isSet(object.segment) ? globalThis.String(object.segment) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      wishes: globalThis.Array.isArray(object?.wishes) ? object.wishes.map((e: any) => globalThis.String(e)) : [],
+      connection: isSet(object.connection) ? globalThis.String(object.connection) : "",
+      forwarder: isSet(object.forwarder) ? globalThis.String(object.forwarder) : "",
+      nsmgr: isSet(object.nsmgr) ? globalThis.String(object.nsmgr) : "",
+    };
+  },
+
+  toJSON(message: StickyClaim): unknown {
+    const obj: any = {};
+    if (message.segment !== "") {
+      obj.segment = message.segment;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.wishes?.length) {
+      obj.wishes = message.wishes;
+    }
+    if (message.connection !== "") {
+      obj.connection = message.connection;
+    }
+    if (message.forwarder !== "") {
+      obj.forwarder = message.forwarder;
+    }
+    if (message.nsmgr !== "") {
+      obj.nsmgr = message.nsmgr;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StickyClaim>): StickyClaim {
+    return StickyClaim.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StickyClaim>): StickyClaim {
+    const message = createBaseStickyClaim();
+    message.segment = object.segment ?? "";
+    message.name = object.name ?? "";
+    message.wishes = object.wishes?.map((e) => e) || [];
+    message.connection = object.connection ?? "";
+    message.forwarder = object.forwarder ?? "";
+    message.nsmgr = object.nsmgr ?? "";
+    return message;
+  },
+};
+
+function createBaseStickyLease(): StickyLease {
+  return { addresses: [], sequence: 0, _unknownFields: {} };
+}
+
+export const StickyLease: MessageFns<StickyLease> = {
+  encode(message: StickyLease, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.addresses) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.sequence !== 0) {
+      writer.uint32(16).uint32(message.sequence);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StickyLease {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStickyLease();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.addresses.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sequence = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StickyLease {
+    return {
+      addresses: globalThis.Array.isArray(object?.addresses)
+        ? object.addresses.map((e: any) => globalThis.String(e))
+        : [],
+      sequence: isSet(object.sequence) ? globalThis.Number(object.sequence) : 0,
+    };
+  },
+
+  toJSON(message: StickyLease): unknown {
+    const obj: any = {};
+    if (message.addresses?.length) {
+      obj.addresses = message.addresses;
+    }
+    if (message.sequence !== 0) {
+      obj.sequence = Math.round(message.sequence);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StickyLease>): StickyLease {
+    return StickyLease.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StickyLease>): StickyLease {
+    const message = createBaseStickyLease();
+    message.addresses = object.addresses?.map((e) => e) || [];
+    message.sequence = object.sequence ?? 0;
+    return message;
+  },
+};
+
 /** Served by the registry on a unix socket of its own, for the site's administrator. */
 export type SegmentsService = typeof SegmentsService;
 export const SegmentsService = {
@@ -869,6 +1159,42 @@ export const SegmentFeedService = {
 export interface SegmentFeedServer extends UntypedServiceImplementation {
   /** All that this site knows, at once and after each change. */
   watch: handleServerStreamingCall<Empty, SegmentList>;
+}
+
+/**
+ * Addresses that belong to a name, and so move along with the member that joins by it. The registry of the site where the segment was made
+ * keeps them. Served by each registry to its site's nsmgrs, by nsmgr to its forwarder, and by the home's registry to those of the other
+ * sites that take part, all at the same address as NSM's API.
+ */
+export type StickyAddressesService = typeof StickyAddressesService;
+export const StickyAddressesService = {
+  /** Takes the name over from whoever has it: who claims it last has it. */
+  claim: {
+    path: "/isthmus.v1.StickyAddresses/Claim" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: StickyClaim): Buffer => Buffer.from(StickyClaim.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StickyClaim => StickyClaim.decode(value),
+    responseSerialize: (value: StickyLease): Buffer => Buffer.from(StickyLease.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StickyLease => StickyLease.decode(value),
+  },
+  /** From now on nobody has the name, which keeps its addresses. Changes nothing where somebody else has it by now. */
+  release: {
+    path: "/isthmus.v1.StickyAddresses/Release" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: StickyClaim): Buffer => Buffer.from(StickyClaim.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StickyClaim => StickyClaim.decode(value),
+    responseSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Empty => Empty.decode(value),
+  },
+} as const;
+
+export interface StickyAddressesServer extends UntypedServiceImplementation {
+  /** Takes the name over from whoever has it: who claims it last has it. */
+  claim: handleUnaryCall<StickyClaim, StickyLease>;
+  /** From now on nobody has the name, which keeps its addresses. Changes nothing where somebody else has it by now. */
+  release: handleUnaryCall<StickyClaim, Empty>;
 }
 
 function floatToJson(value: number | null | undefined): number | string | null | undefined {

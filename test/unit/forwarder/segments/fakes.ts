@@ -1,9 +1,11 @@
-import { Segment } from "../../../../api/gen/isthmus/v1/segment.js";
+import { Segment, type StickyLease } from "../../../../api/gen/isthmus/v1/segment.js";
+import { MeshError } from "../../../../core/error.js";
 import type { Space, Spaces } from "../../../../forwarder/segments/space.js";
 import { FakeMachine } from "../../../../kernel/fake/machine.js";
 import { FakeKernel } from "../../../../kernel/fake.js";
 import type { BlockAsk, BlocksApi } from "../../../../rpc/blocks.js";
 import type { SegmentSource } from "../../../../rpc/segmentApi.js";
+import type { StickyApi, StickyAsk } from "../../../../rpc/sticky.js";
 
 /** The segments that a site's registry tells of. */
 export class FakeSegments implements SegmentSource {
@@ -39,6 +41,34 @@ export class FakeBlocks implements BlocksApi {
 
   async release({ prefix }: Pick<BlockAsk, "segment" | "prefix">): Promise<void> {
     this.back.push(prefix);
+  }
+}
+
+/** A home that gives 10.60.200.1, 10.60.200.2 and so on, and the same of fd60:0:0:200::/64, one to each name. */
+export class FakeSticky implements StickyApi {
+  /** The connection that has each name now, or none; and how often it was claimed. */
+  readonly names = new Map<string, { readonly number: number; sequence: number; holder: string | undefined }>();
+  readonly released: string[] = [];
+  readonly #takenFrom = new Set<string>();
+  away = false;
+  hasAddresses = true;
+
+  async claim({ name, connection }: StickyAsk): Promise<StickyLease> {
+    if (this.away) throw new MeshError("unreachable", `the sticky name ${name} waits for paris`);
+    const known = this.names.get(name) ?? { number: this.names.size + 1, sequence: 0, holder: undefined };
+    this.names.set(name, known);
+    if (this.#takenFrom.has(connection)) throw new MeshError("moved", `the sticky name ${name} was taken over`);
+    if (known.holder !== undefined && known.holder !== connection) this.#takenFrom.add(known.holder);
+    if (known.holder !== connection) known.sequence++;
+    known.holder = connection;
+    const addresses = this.hasAddresses ? [`10.60.200.${known.number}`, `fd60:0:0:200::${known.number}`] : [];
+    return { addresses, sequence: known.sequence };
+  }
+
+  async release({ name, connection }: StickyAsk): Promise<void> {
+    this.released.push(`${name} ${connection}`);
+    const known = this.names.get(name);
+    if (known?.holder === connection) known.holder = undefined;
   }
 }
 

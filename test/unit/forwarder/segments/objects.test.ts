@@ -19,7 +19,7 @@ function partOf(layer: "l2" | "l3", more: Partial<Segment> = {}): Part {
 function memberOf(more: Partial<Member> = {}): Member {
   const side = { kind: "kernel", mechanism: { cls: "LOCAL", type: "KERNEL", parameters: {} }, pod, name: "nsm0" } as const;
   const own = { id: "1", segment: "plant", name: "camera", mac: "02:00:00:00:00:05", addresses: ["10.60.0.5"] };
-  return { ...own, side, announces: [], services: [], spoofing: false, beside: false, sequence: 1, ...more };
+  return { ...own, side, announces: [], services: [], spoofing: false, beside: false, sticky: "", sequence: 1, ...more };
 }
 
 function remoteOf(tunnelAddress: string, more: Partial<Remote> = {}): Remote {

@@ -6,11 +6,13 @@ import type { Site } from "../../../../registry/federation/site.js";
 import { openMemoryStore } from "../../../../registry/memory.js";
 import { offered } from "../../../../registry/policy/offered.js";
 import { SitePolicy } from "../../../../registry/policy/sitePolicy.js";
+import { segmentAddresses } from "../../../../registry/segments/addresses.js";
 import type { SegmentBook } from "../../../../registry/segments/book.js";
 import { openRegistries, type Registries } from "../../../../registry/start.js";
 import type { Store } from "../../../../registry/store.js";
 import { MemoryNetwork } from "../../../../rpc/memory.js";
 import type { Found, Registry, RegistryContext } from "../../../../rpc/registry.js";
+import type { Services } from "../../../../rpc/services.js";
 import { authority, identified, type Made } from "../../../lib/certificates.js";
 import { FakeClock } from "../../../lib/fakeClock.js";
 import { GivenSource } from "../../../lib/identities.js";
@@ -180,11 +182,14 @@ export class TestSite implements AsyncDisposable {
     this.#listening = undefined;
   }
 
-  answer(): void {
+  /** `instead` takes the place of what it would offer. */
+  answer(instead: Partial<Services> = {}): void {
     const { services, endpoints, api: federation } = this.federated;
-    const { policy, audit, identity } = this;
+    const { policy, audit, identity, store, name } = this;
     const { segments } = this.#registries;
+    const { clock } = this.#world;
     const shown = offered({
+      ...segmentAddresses({ store, site: name, book: segments, federation: this.federated.federation, clock, log: silent }),
       segments,
       services,
       endpoints,
@@ -195,7 +200,7 @@ export class TestSite implements AsyncDisposable {
       prover: identity.prover,
       clock: this.#world.clock,
     });
-    this.#listening = this.#world.network.listen(this.url, shown, this.name, identity);
+    this.#listening = this.#world.network.listen(this.url, { ...shown, ...instead }, this.name, identity);
   }
 
   async stop(): Promise<void> {

@@ -3,15 +3,16 @@ import { openLmdbStore } from "../../../../registry/lmdb.js";
 import { openMemoryStore } from "../../../../registry/memory.js";
 import { FakeClock } from "../../../lib/fakeClock.js";
 import { newFolder } from "../../../lib/folder.js";
-import { segmentBlocksSuite } from "../../../suite/segmentBlocks.js";
+import { type BlocksUnderTest, segmentBlocksSuite } from "../../../suite/segmentBlocks.js";
+import { stickyNamesSuite } from "../../../suite/stickyNames.js";
 
-segmentBlocksSuite("memory", async () => {
+async function inMemory(): Promise<BlocksUnderTest> {
   const store = openMemoryStore({ clock: new FakeClock(), log: silent });
   // It ends with its process, so nothing of it is opened again.
   return { store, crash: async () => {}, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
-});
+}
 
-segmentBlocksSuite("lmdb", async () => {
+async function inLmdb(): Promise<BlocksUnderTest> {
   const folder = newFolder();
   const open = () => openLmdbStore(folder.path, { clock: new FakeClock(), log: silent });
   let store = open();
@@ -28,4 +29,9 @@ segmentBlocksSuite("lmdb", async () => {
       folder[Symbol.dispose]();
     },
   };
-});
+}
+
+for (const suite of [segmentBlocksSuite, stickyNamesSuite]) {
+  suite("memory", inMemory);
+  suite("lmdb", inLmdb);
+}

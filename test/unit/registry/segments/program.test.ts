@@ -45,6 +45,9 @@ async function lives(folder: string, config: RegistryConfig, identityOf: () => P
   assert.equal(await peers.blocks(url).allocate({ segment: "plant", prefix: "0.0.0.0/0", exclude: [] }, patience()), "10.60.0.0/24");
   await refused("denied", () => peers.blocks(url).release({ segment: "plant", prefix: "10.60.0.0/24", holder: `${nsmgr}/x` }, patience()));
   await peers.blocks(url).release({ segment: "plant", prefix: "10.60.0.0/24" }, patience());
+  const cam = { segment: "plant", name: "cam", connection: "c-1" };
+  assert.deepEqual((await peers.sticky(url).claim({ ...cam, wishes: [] }, patience())).addresses, ["10.60.63.1"]);
+  await peers.sticky(url).release(cam, patience());
   await segments.delete({ name: "plant", force: false }, patience());
   assert.deepEqual((await told.next()).value, []);
   await told.return?.();
