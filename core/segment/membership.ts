@@ -3,6 +3,7 @@ import { formatAddress, parseAddress } from "../ipam/address.js";
 import { formatPrefix, parsePrefix } from "../ipam/prefix.js";
 import { labelsFor } from "../match.js";
 import { RecentMap } from "../recentMap.js";
+import { isAnnounceable, mostWishes } from "./wishes.js";
 
 /**
  * What a node says of its part in a segment. It is said in the labels of an endpoint of the segment's network service, so that it
@@ -65,6 +66,11 @@ export function membershipName(segment: string, forwarder: string, shard?: numbe
 }
 
 const memberPrefix = "member.";
+/** What has less is no network (RFC 791): whoever said so would end everybody's. */
+const leastMtu = 576;
+/** Others' names are shown to people and kept in logs. */
+const shown = /^[\x20-\x7e]{0,253}$/;
+const label = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 export function nodeLabels(node: SegmentNode): Record<string, string> {
   const { id, site, publicKey, vni, at, abroad, blocks, mtu } = node;
@@ -106,13 +112,14 @@ export function membershipOf(endpoint: NetworkServiceEndpoint, segment: string):
 function nodeOf(segment: string, id: string, labels: Readonly<Record<string, string>>): Membership | undefined {
   const { node = "", site = "", key = "", vni = "", at = "", abroad = "none", blocks = "", mtu = "" } = labels;
   if (!/^\d{1,8}$/.test(vni) || key === "" || at === "") return undefined;
+  if (![node, site, key, at, abroad].every((text) => shown.test(text))) return undefined;
   return {
     kind: "node",
     node: {
       ...{ segment, id, node, site, publicKey: key, vni: Number(vni), at },
       abroad: abroad === "none" ? undefined : abroad,
       blocks: words(blocks).filter(isPrefix),
-      mtu: /^\d{1,5}$/.test(mtu) ? Number(mtu) : 0,
+      mtu: /^\d{1,5}$/.test(mtu) && Number(mtu) >= leastMtu ? Number(mtu) : 0,
     },
   };
 }
@@ -133,10 +140,12 @@ function parseMember(name: string, text: string): SegmentMember | undefined {
   const known = read.get(key);
   if (known !== undefined) return known;
   const [mac = "", sequence = "", addresses = "", announces = "", services = ""] = text.split(" ");
-  if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(mac) || !/^\d{1,15}$/.test(sequence)) return undefined;
+  if (!label.test(name) || !isHostMac(mac) || !/^\d{1,15}$/.test(sequence)) return undefined;
   const member = {
-    ...{ name, mac, sequence: Number(sequence), services: words(services) },
-    ...{ addresses: words(addresses).filter(isAddress), announces: words(announces).filter(isPrefix) },
+    ...{ name, mac, sequence: Number(sequence) },
+    addresses: words(addresses).filter(isAddress).slice(0, mostWishes.addresses),
+    announces: words(announces).filter(isAnnounceable).slice(0, mostWishes.announces),
+    services: words(services).slice(0, mostWishes.services),
   };
   read.set(key, member);
   return member;
@@ -160,6 +169,11 @@ function isWritten(text: string, write: () => string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Whether a text is the MAC address of one interface, in lower case: not one of a group, and not none. */
+export function isHostMac(text: string): boolean {
+  return /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/.test(text) && text !== "00:00:00:00:00:00";
 }
 
 function words(list: string): string[] {

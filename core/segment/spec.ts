@@ -1,25 +1,14 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import { MeshError } from "../error.js";
-import { rangesMeet } from "../ipam/address.js";
 import { contains, formatPrefix, type Prefix, parsePrefix } from "../ipam/prefix.js";
 import { longestFor } from "./cut.js";
+import { specialMeeting } from "./special.js";
 
 export const layers = ["l2", "l3"];
 
 const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const longestDomain = 253;
 const mtus = { least: 576, leastWithIPv6: 1_280, most: 9_000 };
-
-/** Where no segment can be: each pod uses them for itself, or they are no addresses of hosts. */
-const special = [
-  { prefix: "0.0.0.0/8", what: "means this very host" },
-  { prefix: "127.0.0.0/8", what: "is every host's own" },
-  { prefix: "169.254.0.0/16", what: "is link-local, and the segment's gateway is in it" },
-  { prefix: "224.0.0.0/3", what: "is for multicast, or reserved" },
-  { prefix: "::/8", what: "is reserved" },
-  { prefix: "fe80::/10", what: "is link-local, and the segment's gateway is in it" },
-  { prefix: "ff00::/8", what: "is for multicast" },
-].map(({ prefix, what }) => ({ range: parsePrefix(prefix), prefix, what }));
 
 /**
  * A segment as it was applied in the site `home`, its prefixes and addresses in their shortest form, IPv4 first. Throws "invalid" with where, what
@@ -66,7 +55,7 @@ function checkedPrefixes({ name, layer, prefixes: texts, sites }: Segment): Pref
 
 function checkPrefix(name: string, prefix: Prefix, sites: number): void {
   const text = formatPrefix(prefix);
-  const meets = special.find(({ range }) => rangesMeet(range, prefix));
+  const meets = specialMeeting(prefix);
   if (meets !== undefined) throw invalid(`the prefix ${text} of the segment ${name} has addresses of ${meets.prefix}, which ${meets.what}`);
   const longest = longestFor(prefix.family, sites);
   if (prefix.length > longest)

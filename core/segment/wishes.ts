@@ -2,8 +2,9 @@ import type { Connection } from "../../api/gen/connection/connection.js";
 import type { ConnectionContext } from "../../api/gen/connectioncontext/connectioncontext.js";
 import { contextOf, ipContextOf } from "../context.js";
 import { MeshError } from "../error.js";
-import { formatAddress, parseAddress, parseRange, widthOf } from "../ipam/address.js";
+import { formatAddress, parseAddress, parseRange, type Range, widthOf } from "../ipam/address.js";
 import { parseSegmentService } from "./service.js";
+import { specialMeeting } from "./special.js";
 
 /** What a pod wants to be in the segment that it joins. */
 export interface JoinWishes {
@@ -28,13 +29,16 @@ const keys = {
   services: "isthmus.service",
   spoofing: "isthmus.spoofing",
 } as const;
-const most = { addresses: 8, announces: 32, services: 16 };
+/** So many of each at the most. */
+export const mostWishes = { addresses: 8, announces: 32, services: 16 } as const;
+/** What is larger is a default route, or a part of one: it would draw what every member sends to anywhere. */
+const leastLength = 8;
 
 /** Throws "invalid" with what is wrong and what is allowed. */
 export function checkWishes({ addresses, sticky, announces, services }: JoinWishes): void {
-  checkList("fixed address", addresses, most.addresses);
-  checkList("announced prefix", announces, most.announces);
-  checkList("service", services, most.services);
+  checkList("fixed address", addresses, mostWishes.addresses);
+  checkList("announced prefix", announces, mostWishes.announces);
+  checkList("service", services, mostWishes.services);
   for (const address of addresses) checkAddress(address);
   for (const prefix of announces) checkPrefix(prefix);
   for (const service of services) parseSegmentService(service);
@@ -94,8 +98,29 @@ function checkAddress(text: string): void {
 }
 
 function checkPrefix(text: string): void {
-  const { family, first, last } = parseRange(text);
-  const canonical = `${formatAddress(family, first)}/${widthOf(family) - (last - first + 1n).toString(2).length + 1}`;
+  const range = parseRange(text);
+  const { family, first } = range;
+  const canonical = `${formatAddress(family, first)}/${lengthOf(range)}`;
   if (text !== canonical)
     throw new MeshError("invalid", `an announced prefix is written without host bits and in its shortest form, ${canonical}; got ${text}`);
+  const special = specialMeeting(range);
+  if (lengthOf(range) < leastLength || special !== undefined)
+    throw new MeshError(
+      "invalid",
+      `a pod cannot announce ${text}: ${special === undefined ? `it is larger than a /${leastLength}, and would be everybody's default route` : `${special.prefix} ${special.what}`}`,
+    );
+}
+
+/** Whether a prefix, in its shortest form, may be behind a member of a segment: what `checkWishes` lets pass. */
+export function isAnnounceable(text: string): boolean {
+  try {
+    checkPrefix(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function lengthOf({ family, first, last }: Range): number {
+  return widthOf(family) - (last - first + 1n).toString(2).length + 1;
 }

@@ -57,12 +57,15 @@ describe("membership in a segment", () => {
     assert.deepEqual(said, { kind: "members", segment: "plant", id: node.id, members: [] });
   });
 
-  it("leaves out of a node's and a member's words what is no address, or not in its shortest form", () => {
+  it("leaves out names, addresses and prefixes that are none, or are not for hosts", () => {
     const blocks = "10.60.0.0/24,nonsense,10.60.1.1/24,fd60:0::/64";
-    const said = membershipOf(endpoint({ ...nodeLabels(node), blocks }), "plant");
-    assert.deepEqual(said?.kind === "node" && said.node.blocks, ["10.60.0.0/24"]);
-    const text = `${camera.mac} 1 10.60.0.5,10.60.0.500,fd60:0::5,fd60::5%eth0,::/0 192.168.10.0/24,192.168.10.1/24,x`;
-    const told = membershipOf(endpoint({ id: node.id, "member.camera": text }), "plant");
+    const said = membershipOf(endpoint({ ...nodeLabels(node), blocks, mtu: "68" }), "plant");
+    assert.deepEqual(said, { kind: "node", node: { ...node, blocks: ["10.60.0.0/24"], mtu: 0 } });
+    for (const wrong of [{ node: "\u001b[2J" }, { at: "10.1.0.2:1\t" }, { key: "k\n" }])
+      assert.equal(membershipOf(endpoint({ ...nodeLabels(node), ...wrong }), "plant"), undefined);
+    const text = `${camera.mac} 1 10.60.0.5,10.60.0.500,fd60:0::5,fd60::5%eth0 192.168.10.0/24,0.0.0.0/0,::/1,x,127.0.0.0/8`;
+    const wrong = ["01:00:5e:00:00:01", "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"].map((mac, at) => [`member.m${at}`, `${mac} 1 10.60.0.6`]);
+    const told = membershipOf(endpoint({ id: node.id, ...Object.fromEntries(wrong), "member.camera": text, "member.a.b": text }), "plant");
     assert.deepEqual(told, {
       ...{ kind: "members", segment: "plant", id: node.id },
       members: [{ ...camera, sequence: 1, addresses: ["10.60.0.5"], announces: ["192.168.10.0/24"] }],

@@ -5,7 +5,7 @@ import { checkWishes, type JoinWishes, joinWishes, noWishes, wishContext } from 
 const all: JoinWishes = {
   addresses: ["10.60.0.5", "fd60::5"],
   sticky: "camera-1",
-  announces: ["192.168.10.0/24", "fd99::/64", "0.0.0.0/0"],
+  announces: ["192.168.10.0/24", "fd99::/64"],
   services: ["http:80/tcp", "chat"],
   spoofing: true,
 };
@@ -25,7 +25,7 @@ describe("what a pod wants of a segment", () => {
     assert.deepEqual(wishContext(all), {
       extraContext: {
         "isthmus.sticky": "camera-1",
-        "isthmus.announce": "192.168.10.0/24,fd99::/64,0.0.0.0/0",
+        "isthmus.announce": "192.168.10.0/24,fd99::/64",
         "isthmus.service": "http:80/tcp,chat",
         "isthmus.spoofing": "true",
       },
@@ -41,6 +41,9 @@ describe("what a pod wants of a segment", () => {
     ["an address twice", { addresses: ["10.60.0.5", "10.60.0.5"] }, /10\.60\.0\.5 was given twice/],
     ["a prefix with host bits", { announces: ["10.0.0.1/8"] }, /10\.0\.0\.0\/8; got 10\.0\.0\.1\/8/],
     ["a prefix that is none", { announces: ["10.0.0.0/33"] }, /"10\.0\.0\.0\/33" is no address range/],
+    ["a default route", { announces: ["0.0.0.0/0"] }, /larger than a \/8, and would be everybody's default route|0\.0\.0\.0\/8/],
+    ["a part of a default route", { announces: ["2000::/3"] }, /cannot announce 2000::\/3: it is larger than a \/8/],
+    ["a prefix that is everybody's own", { announces: ["169.254.169.254/32"] }, /169\.254\.0\.0\/16 is link-local/],
     ["a service that is none", { services: ["a b"] }, /got "a b"/],
     ["a sticky name with a comma", { sticky: "a,b" }, /got "a,b"/],
     ["too many prefixes", { announces: Array.from({ length: 33 }, (_, at) => `10.0.${at}.0/24`) }, /announced prefix; got 33/],
