@@ -14,6 +14,11 @@ export function trunkMac(tunnel: string): string {
   return macOf(`segment trunk ${tunnel}`);
 }
 
+/** The MAC of a node's own end of the link in an L2 segment. */
+export function bridgeMac(tunnel: string): string {
+  return macOf(`segment bridge ${tunnel}`);
+}
+
 /** The link-local address by which routes name a node as their next hop; nobody asks who has it. */
 export function trunkAddress(tunnel: string): string {
   const bytes = ipaddr.parse(tunnel).toByteArray();

@@ -1,7 +1,7 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { Bridge, BridgePort, KernelObject } from "../../kernel/model.js";
-import { macOf } from "../addresses.js";
 import { aliasPrefix } from "../names.js";
+import { bridgeMac } from "./addressing.js";
 import { podAddress, podRoutes, portOf, type SegmentView, trunk, trunkDevice } from "./devices.js";
 import type { Member, Part, Remote } from "./part.js";
 
@@ -57,7 +57,7 @@ export function bridgedMember(segment: Segment, member: Member, view: SegmentVie
 }
 
 function bridge(segment: Segment, { tunnel, mtu }: SegmentView): Bridge {
-  const mac = macOf(`segment bridge ${tunnel.address}`);
+  const mac = bridgeMac(tunnel.address);
   const alias = `${aliasPrefix}bridge:${segment.name}`;
   return { kind: "bridge", name: bridgeDevice, alias, mac, mtu, multicastSnooping: true, querier: true };
 }

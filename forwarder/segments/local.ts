@@ -4,6 +4,7 @@ import type { Clock } from "../../core/clock.js";
 import { sameMessage } from "../../core/equal.js";
 import { MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
+import { RecentIds } from "../../core/recentIds.js";
 import type { Counters, Kernel, KernelObject } from "../../kernel/model.js";
 import type { StateStore } from "../../program/state.js";
 import { isV6 } from "../addresses.js";
@@ -12,6 +13,7 @@ import { leastV6, vxlanInTunnel } from "../mtu.js";
 import type { Pods } from "../pods.js";
 import type { NodeTunnel } from "../tunnel/tunnel.js";
 import { contest } from "./contest.js";
+import { credible, type Doubt } from "./credible.js";
 import { portName, type SegmentView } from "./devices.js";
 import { Leases } from "./leases.js";
 import { memberUnits, trunkObjects } from "./objects.js";
@@ -67,9 +69,11 @@ export class LocalSegment implements AsyncDisposable {
   /** Members of this node that do not count any more. */
   readonly #lost = new Set<string>();
   #part: Part;
-  /** As they were heard of, and with those of their members that count. */
+  /** As they tell of themselves, and with those of their members that count. */
   #heard: readonly Remote[] = [];
   #remotes: readonly Remote[] = [];
+  /** Said in the log, once each. */
+  readonly #doubted = new RecentIds(1_024);
   /** Prefixes behind members. */
   #reached: readonly string[] = [];
   #trunk: readonly KernelObject[] = [];
@@ -150,8 +154,9 @@ export class LocalSegment implements AsyncDisposable {
     await this.#parts.store.put(memberKey(id), stored);
     const before = this.#members.get(id);
     this.#members.set(id, kept);
-    // It has the place of another one somewhere, and somebody may have its place by now.
-    if (kept.member.sticky !== "" && before === undefined) this.again();
+    // It has the place of another one somewhere, somebody may have its place by now, or what was said of it before counts no more.
+    const isSaid = () => this.#heard.some(({ members }) => members.some(({ mac }) => mac === kept.member.mac));
+    if (before === undefined && (kept.member.sticky !== "" || isSaid())) this.again();
     if (this.#lost.has(id)) throw moved(kept.member);
     this.#setMember(kept.member);
     await this.#dataplane.settled(memberKey(id), signal);
@@ -218,6 +223,31 @@ export class LocalSegment implements AsyncDisposable {
     for (const { member } of this.#members.values()) this.#setMember(member);
   }
 
+  #believed(): readonly Remote[] {
+    const { own, tunnel } = this.#parts;
+    const { segment, blocks } = this.#part;
+    const members = this.members.map(({ member }) => member);
+    const { remotes, doubts } = credible({
+      segment,
+      own: { site: own.site, tunnel: tunnel.node.address, blocks, members },
+      remotes: this.#heard,
+    });
+    for (const doubt of doubts) this.#tell(doubt);
+    return remotes;
+  }
+
+  #tell({ id, what, example }: Doubt): void {
+    const key = `${id} ${what}`;
+    if (this.#doubted.has(key)) return;
+    this.#doubted.add(key);
+    this.#parts.log.warn("node says of a segment what is not its to say, left out", {
+      segment: this.#part.segment.name,
+      node: id,
+      what,
+      example,
+    });
+  }
+
   #setTrunk(): void {
     this.#contest();
     const behind = this.#remotes.flatMap(({ members }) => members.flatMap(({ announces }) => announces));
@@ -233,7 +263,7 @@ export class LocalSegment implements AsyncDisposable {
   /** Of what two tell, takes what counts. */
   #contest(): void {
     const members = this.members.map(({ member }) => member);
-    const { remotes, lost } = contest({ segment: this.#part.segment, own: this.#parts.own.id, members, remotes: this.#heard });
+    const { remotes, lost } = contest({ segment: this.#part.segment, own: this.#parts.own.id, members, remotes: this.#believed() });
     this.#remotes = remotes;
     for (const id of lost) if (!this.#lost.has(id)) this.#lose(id);
   }

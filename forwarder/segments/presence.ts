@@ -64,7 +64,7 @@ export class Presence implements AsyncDisposable {
     this.#telling = new Telling(this.local, parts);
     this.#names = new Names({ ...parts, netns });
     this.#remotes = new Remotes({
-      ...{ segment: name, own: own.id, endpoints, clock, log, restored: this.#remembered.words },
+      ...{ segment: name, own: own.id, site: own.site, endpoints, clock, log, restored: this.#remembered.words },
       answers: (tunnel) => pulse.answers(tunnel),
       onChange: () => this.#heard(),
       onLost: (lost) => parts.publications.again(lost),

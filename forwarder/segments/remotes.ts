@@ -3,11 +3,14 @@ import type { Clock } from "../../core/clock.js";
 import { asMeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import { pausesUntil } from "../../core/pauses.js";
+import { RecentIds } from "../../core/recentIds.js";
 import { type Membership, membershipOf, type SegmentMember, type SegmentNode, speakerOf } from "../../core/segment/membership.js";
+import { siteName } from "../../core/siteNames.js";
 import { openWatch } from "../../rpc/opening.js";
 import type { EndpointRegistry } from "../../rpc/registry.js";
 import { linked } from "../../rpc/signals.js";
 import { tunnelAddress } from "../tunnel/address.js";
+import { canBeMet } from "./credible.js";
 import type { Remote } from "./part.js";
 import type { Words } from "./remembered.js";
 
@@ -15,6 +18,8 @@ export interface RemotesParts {
   readonly segment: string;
   /** The SPIFFE id of this node's forwarder: what it said itself is no news. */
   readonly own: string;
+  /** Of which nodes are whose registrations name no other. */
+  readonly site: string;
   readonly endpoints: EndpointRegistry;
   /** What an earlier run knew last. It holds as long as those nodes answer, until they say it again. */
   readonly restored: Words;
@@ -31,6 +36,8 @@ export interface RemotesParts {
 const gatherMs = 10;
 /** A node whose registration ended without a farewell is kept so long while it answers: only its programs may be away. */
 const lingerMs = 600_000;
+/** So many nodes of a site are taken in: each is a peer of the node tunnel, and is asked for its pulse. */
+const mostNodes = 1_024;
 
 interface Known {
   readonly membership: Membership;
@@ -43,6 +50,8 @@ export class Remotes implements AsyncDisposable {
   readonly #parts: RemotesParts;
   /** By the endpoint's name. */
   readonly #known = new Map<string, Known>();
+  /** Names of endpoints that made no sense: said once. */
+  readonly #odd = new RecentIds(1_024);
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   #first: () => void = () => {};
@@ -67,7 +76,12 @@ export class Remotes implements AsyncDisposable {
       if (membership.kind === "node") nodes.set(membership.node.id, membership.node);
       else if (membership.kind === "members") members.set(membership.id, [...(members.get(membership.id) ?? []), ...membership.members]);
     }
-    const sorted = [...nodes.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    const sites = new Map<string, number>();
+    const counts = ({ site }: SegmentNode) => {
+      sites.set(site, (sites.get(site) ?? 0) + 1);
+      return (sites.get(site) ?? 0) <= mostNodes;
+    };
+    const sorted = [...nodes.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).filter(counts);
     return sorted.map((node) => ({ ...node, tunnel: tunnelAddress(node.id), members: members.get(node.id) ?? [] }));
   }
 
@@ -116,11 +130,25 @@ export class Remotes implements AsyncDisposable {
   }
 
   #learn(endpoint: NetworkServiceEndpoint): void {
-    const membership = membershipOf(endpoint, this.#parts.segment);
+    const membership = this.#heard(endpoint);
     if (membership === undefined || speakerOf(membership) === this.#parts.own) return;
     if (membership.kind === "farewell") this.#forgetAll(membership.id);
     else this.#known.set(endpoint.name, { membership, endedAt: undefined });
     this.changed();
+  }
+
+  /** Of which site a node is says the registry, by the endpoint's name: what the node says may be anything. */
+  #heard(endpoint: NetworkServiceEndpoint): Membership | undefined {
+    const { segment, log } = this.#parts;
+    const membership = membershipOf(endpoint, segment);
+    if (membership?.kind !== "node") return membership;
+    const { site = this.#parts.site } = siteName(endpoint.name);
+    if (canBeMet(membership.node)) return { kind: "node", node: { ...membership.node, site } };
+    const { publicKey, vni, at, abroad } = membership.node;
+    if (!this.#odd.has(endpoint.name))
+      log.warn("node of a segment cannot be met as it says, left out", { segment, endpoint: endpoint.name, publicKey, vni, at, abroad });
+    this.#odd.add(endpoint.name);
+    return undefined;
   }
 
   #forgetAll(id: string): void {

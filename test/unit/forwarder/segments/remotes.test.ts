@@ -11,7 +11,7 @@ import { Shelf } from "../../../lib/shelf.js";
 const idOf = (node: string) => `spiffe://paris/node/${node}/forwarder`;
 
 function nodeOf(node: string): SegmentNode {
-  const ends = { publicKey: `key of ${node}`, vni: 9_000_001, at: "192.0.2.1:51820", abroad: undefined };
+  const ends = { publicKey: `${node.repeat(42)}A=`, vni: 9_000_001, at: "192.0.2.1:51820", abroad: undefined };
   return { segment: "plant", id: idOf(node), node, site: "paris", ...ends, blocks: ["10.60.1.0/24"], mtu: 1366 };
 }
 
@@ -39,7 +39,7 @@ class Watching implements AsyncDisposable {
   readonly told: (readonly Remote[])[] = [];
   readonly lost: string[] = [];
   readonly remotes = new Remotes({
-    ...{ segment: "plant", own: idOf("a"), endpoints: this.registry, clock: this.clock, log: silent, restored: new Map() },
+    ...{ segment: "plant", own: idOf("a"), site: "paris", endpoints: this.registry, clock: this.clock, log: silent, restored: new Map() },
     answers: (tunnel) => !this.silent.has(tunnel),
     onChange: (remotes) => void this.told.push(remotes),
     onLost: (name) => void this.lost.push(name),
@@ -82,6 +82,35 @@ describe("the other nodes of a segment", () => {
     await watching.say("plant.b", nodeLabels(nodeOf("b")));
     assert.deepEqual(watching.nodes, ["b"]);
   });
+
+  it("are of the site that the registry names, whatever they say", async () => {
+    await using watching = new Watching();
+    await watching.say("plant.b", nodeLabels({ ...nodeOf("b"), site: "tokyo" }));
+    await watching.say("plant.c@tokyo", nodeLabels({ ...nodeOf("c"), id: "spiffe://tokyo/node/c/forwarder" }));
+    assert.deepEqual(
+      watching.remotes.list().map(({ node, site }) => `${node} of ${site}`),
+      ["b of paris", "c of tokyo"],
+    );
+  });
+
+  const odd: Partial<SegmentNode>[] = [
+    ...["", "key", `${"k".repeat(44)}`, `${"k".repeat(63)}=`].map((publicKey) => ({ publicKey })),
+    ...[0, 1, 77, 2 ** 23 - 1, 2 ** 24].map((vni) => ({ vni })),
+    ...["nowhere", "node.example:51820", "192.0.2.1", "192.0.2.1:0", "192.0.2.1:65536", "192.0.2.300:1", "[::1%lo]:1"].map((at) => ({
+      at,
+    })),
+    ...["127.0.0.1:22", "0.0.0.0:1", "224.0.0.1:1", "255.255.255.255:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "[fe80::1]:1"].map((at) => ({
+      at,
+    })),
+    { abroad: "127.0.0.1:51820" },
+  ];
+  for (const part of odd)
+    it(`are not met at ${JSON.stringify(part)}`, async () => {
+      await using watching = new Watching();
+      await watching.say("plant.c", nodeLabels(nodeOf("c")));
+      await watching.say("plant.b", nodeLabels({ ...nodeOf("b"), ...part }));
+      assert.deepEqual(watching.nodes, ["c"]);
+    });
 
   it("are gone at once after a farewell", async () => {
     await using watching = new Watching();

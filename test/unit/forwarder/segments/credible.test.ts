@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import type { SegmentMember } from "../../../../core/segment/membership.js";
+import { bridgeMac, gatewayMac, memberMac, trunkMac } from "../../../../forwarder/segments/addressing.js";
+import { credible, type Hearing } from "../../../../forwarder/segments/credible.js";
+import type { Remote } from "../../../../forwarder/segments/part.js";
+
+const siteBlocks = [
+  { site: "paris", prefixes: ["10.60.0.0/18", "fd60::/50"] },
+  { site: "tokyo", prefixes: ["10.60.64.0/18", "fd60:0:0:4000::/50"] },
+];
+const l3 = { name: "plant", layer: "l3", prefixes: ["10.60.0.0/16", "fd60::/48"], siteBlocks };
+const l2 = { ...l3, layer: "l2" };
+const own = { site: "paris", tunnel: "fd00::1", blocks: ["10.60.0.0/24", "fd60::/64"], members: [member("10.60.0.2")] };
+
+function member(address: string, part: Partial<SegmentMember> = {}): SegmentMember {
+  const mac = memberMac("plant", address);
+  return { name: "m", mac, addresses: [address], announces: [], services: [], sequence: 1, ...part };
+}
+
+function remote(site: string, blocks: readonly string[], members: readonly SegmentMember[] = [], node = "x"): Remote {
+  const id = `spiffe://${site}/node/${node}/forwarder`;
+  const ends = { publicKey: "k", vni: 9_000_001, at: "192.0.2.1:1", abroad: undefined, mtu: 0 };
+  return { segment: "plant", id, node, site, ...ends, tunnel: "fd00::2", blocks, members };
+}
+
+/** What counts of each node, and what does not. */
+function heard(segment: Hearing["segment"], ...remotes: readonly Remote[]) {
+  const { remotes: believed, doubts } = credible({ segment, own, remotes });
+  return { ...believed[0], believed, doubts: doubts.map(({ what, example }) => `${what} ${example}`) };
+}
+
+const block = ["10.60.64.0/24", "fd60:0:0:4000::/64"];
+
+describe("what counts of other nodes' words", () => {
+  it("is all of it where it is theirs to say, the very same members", () => {
+    const honest = remote("tokyo", block, [member("10.60.64.5", { announces: ["192.168.10.0/24"] }), member("10.60.127.9")]);
+    for (const segment of [l2, l3]) {
+      const { doubts, members } = heard(segment, honest);
+      assert.deepEqual(doubts, []);
+      assert.equal(members?.[0], honest.members[0]);
+      assert.equal(members?.[1], honest.members[1]);
+    }
+  });
+
+  const blocks: readonly [what: string, block: string][] = [
+    ["everything", "0.0.0.0/0"],
+    ["the whole segment", "10.60.0.0/16"],
+    ["the whole part of its site", "10.60.64.0/18"],
+    ["a half of what a node has", "10.60.64.0/25"],
+    ["a block of another site", "10.60.4.0/24"],
+    ["this node's block", "10.60.0.0/24"],
+    ["an address in this node's block", "10.60.0.2/32"],
+    ["something outside of the segment", "10.61.64.0/24"],
+    ["something of a family that the segment has not", "192.0.2.0/24"],
+  ];
+  for (const [what, wrong] of blocks)
+    it(`is not that a node has ${what}`, () => {
+      const found = heard(l3, remote("tokyo", [...block, wrong]));
+      assert.deepEqual([found.blocks, found.doubts], [block, [`block ${wrong}`]]);
+    });
+
+  it("is not that a node of a site without a part has anything", () => {
+    assert.deepEqual(heard(l3, remote("osaka", ["10.60.128.0/24"])).blocks, []);
+  });
+
+  it("is of two nodes that say to have the same the first's, each time", () => {
+    const two = [remote("tokyo", block, [], "x"), remote("tokyo", [...block, "10.60.64.9/32"], [], "y")];
+    assert.deepEqual(
+      heard(l3, ...two).believed.map(({ blocks }) => blocks),
+      [block, []],
+    );
+  });
+
+  it("is the block around a single address that the node had before", () => {
+    assert.deepEqual(heard(l3, remote("tokyo", ["10.60.64.9/32", ...block])).doubts, []);
+  });
+
+  const addresses: readonly [what: string, address: string][] = [
+    ["of a member of this node", "10.60.0.2"],
+    ["that this node may give", "10.60.0.99"],
+    ["of the router of this node", "10.60.0.1"],
+    ["in another node's block", "10.60.68.7"],
+    ["outside of the segment", "192.168.1.1"],
+    ["of every node's gateway", "169.254.1.1"],
+  ];
+  for (const [what, address] of addresses)
+    it(`is not that a member has an address ${what}`, () => {
+      const wrong = member("10.60.64.5", { addresses: ["10.60.64.5", address] });
+      const other = remote("tokyo", ["10.60.68.0/24"], [], "y");
+      for (const segment of [l2, l3]) {
+        const { members, doubts } = heard(segment, remote("tokyo", block, [wrong]), other);
+        assert.deepEqual([members?.[0]?.addresses, doubts], [["10.60.64.5"], [`address ${address}`]]);
+      }
+    });
+
+  it("is not that something inside the segment is behind a member, or too much of anything", () => {
+    const inside = member("10.60.64.5", { announces: ["10.60.0.2/32", "10.0.0.0/8", "fd60::/32", "192.168.10.0/24"] });
+    const { members, doubts } = heard(l3, remote("tokyo", block, [inside]));
+    assert.deepEqual(members?.[0]?.announces, ["192.168.10.0/24"]);
+    assert.deepEqual(
+      doubts,
+      ["prefix 10.0.0.0/8", "prefix 10.60.0.2/32", "prefix fd60::/32"].sort((a, b) => doubts.indexOf(a) - doubts.indexOf(b)),
+    );
+    const many = Array.from({ length: 4_100 }, (_, at) => member("10.60.64.5", { name: `m${at}`, announces: [`172.16.${at % 256}.0/24`] }));
+    const found = heard(l3, remote("tokyo", block, many)).members ?? [];
+    assert.equal(found.length, 4_096);
+    assert.equal(
+      found.reduce((sum, { announces }) => sum + announces.length, 0),
+      256,
+    );
+  });
+
+  it("is not, in an L2 segment, that a member has a MAC address which is somebody's for sure", () => {
+    const victim = remote("tokyo", ["10.60.68.0/24"], [member("10.60.68.5")], "y");
+    const theirs = [
+      gatewayMac,
+      trunkMac("fd00::1"),
+      bridgeMac("fd00::1"),
+      memberMac("plant", "10.60.0.2"),
+      memberMac("plant", "10.60.68.5"),
+    ];
+    for (const mac of theirs) {
+      const thief = remote("tokyo", block, [member("10.60.64.5", { mac, sequence: 1e15 }), member("10.60.64.6")], "a");
+      const { believed, doubts } = heard(l2, thief, victim);
+      assert.deepEqual([believed[0]?.members, believed[1]?.members], [[thief.members[1]], victim.members], mac);
+      assert.deepEqual(doubts, [`mac ${mac}`]);
+      assert.deepEqual(heard(l3, thief, victim).doubts, [], "L3 has no MAC addresses of others");
+    }
+  });
+
+  it("is that a member which has moved keeps the MAC address that follows from its own", () => {
+    const moved = remote("tokyo", block, [member("10.60.127.9")]);
+    assert.deepEqual(heard(l2, moved, remote("paris", ["10.60.4.0/24"], [member("10.60.127.9")], "y")).doubts, []);
+  });
+});
