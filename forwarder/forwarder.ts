@@ -202,6 +202,7 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
     timer.adopt(connection.id, config.tokenLifetimeMs);
   }
   adopt();
+  segments.follow();
   for (const { connect } of kept) liveness.add(connect);
   const server = await parts.listen(
     config.listenOn,

@@ -7,7 +7,7 @@ import { BESIDE } from "../../core/excluded.js";
 import { parseRange, type Range, rangesMeet } from "../../core/ipam/address.js";
 import { mechanismName, NODE_TUNNEL } from "../../core/mechanism.js";
 import { firstSegment, withOwnMetrics } from "../../core/path.js";
-import { membershipName } from "../../core/segment/membership.js";
+import { isHostMac, membershipName } from "../../core/segment/membership.js";
 import { type JoinWishes, joinWishes } from "../../core/segment/wishes.js";
 import { UP } from "../../core/states.js";
 import { inPart } from "../../core/trace.js";
@@ -58,14 +58,19 @@ async function joined(parts: JoinParts, segment: Segment, call: Call): Promise<C
   mustBeAllowed(segment, call.connection.labels);
   const { id } = call.connection;
   const wishes = joinWishes(call.connection);
+  mustBeOutside(segment, wishes.announces);
+  const wished = macOf(call.connection);
   const before = parts.segments.member(id)?.member;
   const side = (await accept(parts.ways, call, before?.side)) as KernelSide;
   const admit = async (local: LocalSegment): Promise<KeptMember> => {
+    // Who has a sticky name takes its MAC address along, too.
+    if (before === undefined && wishes.sticky === "") mustBeFree(wished, id, local);
+    const mac = before?.mac ?? wished;
     const others = parts.segments.of(side.pod, id);
     const out = [...excluded(call.connection, segment), ...others.addresses.map(hostPrefix)];
     const place = before ?? (await placeFor(parts, { wishes, call, local, out }));
     const beside = before?.beside ?? anyMeet(segment.prefixes, others.prefixes);
-    const member = memberOf(call.connection, wishes, { ...placeOf(place), id, side, beside }, local);
+    const member = memberOf(call.connection, wishes, { ...placeOf(place), id, side, beside, mac }, local);
     return { member, connection: answer(parts, local, call.connection, member) };
   };
   const { member, connection } = await parts.segments.join(segment, id, admit, call.signal);
@@ -105,11 +110,14 @@ async function placeFor(parts: JoinParts, { wishes, call, local, out }: Placing)
 function memberOf(
   conn: Connection,
   { announces, services, spoofing }: JoinWishes,
-  fixed: Place & Pick<Member, "id" | "side" | "beside">,
+  fixed: Place & Pick<Member, "id" | "side" | "beside" | "mac">,
   local: LocalSegment,
 ): Member {
   const { name: segment } = local.part.segment;
-  const mac = contextOf(conn).ethernetContext?.srcMac || memberMac(segment, fixed.addresses[0] ?? (fixed.sticky || fixed.id));
+  const usual = memberMac(segment, fixed.addresses[0] ?? (fixed.sticky || fixed.id));
+  // Somebody may have asked for that one before; a sticky name takes its own over.
+  const isTaken = fixed.sticky === "" && local.hasMac(usual, fixed.id);
+  const mac = fixed.mac || (isTaken ? memberMac(segment, fixed.id) : usual);
   return { ...fixed, segment, name: nameOf(conn, fixed, local), mac, announces, services, spoofing };
 }
 
@@ -188,6 +196,33 @@ function anyMeet(some: readonly string[], others: readonly string[]): boolean {
 
 function covers(a: Range, b: Range): boolean {
   return a.family === b.family && a.first <= b.first && b.last <= a.last;
+}
+
+/** The MAC address that the client asks for, or "". */
+function macOf(conn: Connection): string {
+  const mac = contextOf(conn).ethernetContext?.srcMac.toLowerCase() ?? "";
+  if (mac === "" || isHostMac(mac)) return mac;
+  throw new MeshError("invalid", `${JSON.stringify(mac)} is no MAC address of one interface; write it as 02:00:5e:10:00:01`);
+}
+
+/** Whoever has another's MAC address gets its frames. */
+function mustBeFree(mac: string, id: string, local: LocalSegment): void {
+  const elsewhere = () => isL2(local.part.segment) && local.remotes.some(({ members }) => members.some((member) => member.mac === mac));
+  if (mac === "" || !(local.hasMac(mac, id) || elsewhere())) return;
+  throw new MeshError(
+    "exists",
+    `the MAC address ${mac} is another's in the segment ${local.part.segment.name}; ask for another, or for none`,
+  );
+}
+
+/** What lies in the segment is its members' own; nobody draws what is sent to them. */
+function mustBeOutside({ name, prefixes }: Segment, announces: readonly string[]): void {
+  const inside = announces.find((prefix) => anyMeet([prefix], prefixes));
+  if (inside === undefined) return;
+  throw new MeshError(
+    "invalid",
+    `${inside} has addresses of the segment ${name} itself (${prefixes.join(", ")}); announce what lies outside of it`,
+  );
 }
 
 function mustBeAllowed({ name, allowLabels }: Segment, labels: Readonly<Record<string, string>>): void {

@@ -34,6 +34,11 @@ export class KnownSegments implements Disposable {
     this.#take();
   }
 
+  /** Whether this run has heard of them. */
+  get isTold(): boolean {
+    return this.#parts.told.current !== undefined;
+  }
+
   /** As last heard; undefined for one that there is not. */
   named(name: string): Segment | undefined {
     return this.#segments.get(name);

@@ -12,6 +12,7 @@ import { Dataplane } from "../dataplane.js";
 import { leastV6, vxlanInTunnel } from "../mtu.js";
 import type { Pods } from "../pods.js";
 import type { NodeTunnel } from "../tunnel/tunnel.js";
+import { bridgeMac, gatewayMac, trunkMac } from "./addressing.js";
 import { contest } from "./contest.js";
 import { credible, type Doubt } from "./credible.js";
 import { portName, type SegmentView } from "./devices.js";
@@ -106,6 +107,13 @@ export class LocalSegment implements AsyncDisposable {
     return this.#members.get(id);
   }
 
+  /** Whether a MAC address is a device's of this node, or another member's on it. */
+  hasMac(mac: string, id: string): boolean {
+    const { address } = this.#parts.tunnel.node;
+    const devices = [gatewayMac, bridgeMac(address), trunkMac(address)];
+    return devices.includes(mac) || this.members.some(({ member }) => member.mac === mac && member.id !== id);
+  }
+
   /** The other nodes, with those of their members that count. */
   get remotes(): readonly Remote[] {
     return this.#remotes;
@@ -171,8 +179,12 @@ export class LocalSegment implements AsyncDisposable {
     await this.#parts.store.remove(memberKey(id));
     this.#drop(id);
     if (kept.member.sticky !== "") this.again();
-    await this.#dataplane.settled(memberKey(id));
-    const idle = this.leases.release(kept.member.addresses);
+    let idle: string[] = [];
+    try {
+      await this.#dataplane.settled(memberKey(id));
+    } finally {
+      idle = this.leases.release(kept.member.addresses);
+    }
     if (idle.length > 0) await this.#keepBlocks(this.leases.blocks);
     return idle;
   }

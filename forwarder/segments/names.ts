@@ -1,6 +1,7 @@
 import { background } from "../../core/background.js";
 import type { Log } from "../../core/log.js";
 import type { SegmentMember } from "../../core/segment/membership.js";
+import { Serial } from "../../core/serial.js";
 import type { Netns } from "../../kernel/model.js";
 import { Zone } from "../dns/zone.js";
 import type { Part } from "./part.js";
@@ -22,6 +23,9 @@ export interface NamesParts {
 export class Names implements AsyncDisposable {
   readonly #parts: NamesParts;
   #zone: Zone | undefined;
+  /** Only one answers at a time at the same addresses. */
+  readonly #serial = new Serial();
+  #closed = false;
   #open: { readonly domain: string; readonly resolver: AsyncDisposable } | undefined;
 
   constructor(parts: NamesParts) {
@@ -35,9 +39,17 @@ export class Names implements AsyncDisposable {
   }
 
   /** Answers at the node's own addresses in the segment, which are there by now. A segment without names is no reason not to join it. */
-  async begin({ segment }: Part, addresses: readonly string[]): Promise<void> {
-    const { dnsDomain: domain, name } = segment;
-    if (this.#open?.domain === domain || addresses.length === 0) return;
+  begin({ segment }: Part, addresses: readonly string[]): Promise<void> {
+    return this.#serial.run("", () => this.#begin(segment, addresses));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    await this.#serial.run("", () => this.#end());
+  }
+
+  async #begin({ dnsDomain: domain, name }: Part["segment"], addresses: readonly string[]): Promise<void> {
+    if (this.#closed || this.#open?.domain === domain || addresses.length === 0) return;
     await this.#end();
     if (domain === "") return;
     const { netns, openNames, log } = this.#parts;
@@ -47,13 +59,19 @@ export class Names implements AsyncDisposable {
     if (resolver !== undefined) this.#open = { domain, resolver };
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#end();
-  }
-
   async #end(): Promise<void> {
     const open = this.#open;
     this.#open = undefined;
     await open?.resolver[Symbol.asyncDispose]();
   }
+}
+
+/** Of members with one name those of the first group that has it: nobody elsewhere can take a name that somebody has here. */
+export function nearest(groups: readonly (readonly SegmentMember[])[]): SegmentMember[] {
+  const names = new Set<string>();
+  return groups.flatMap((group) => {
+    const fresh = group.filter(({ name }) => !names.has(name));
+    for (const { name } of fresh) names.add(name);
+    return fresh;
+  });
 }

@@ -9,8 +9,8 @@ import type { BlocksApi } from "../../rpc/blocks.js";
 import type { EndpointRegistry } from "../../rpc/registry.js";
 import { onAbort, timeLimit } from "../../rpc/signals.js";
 import { type KeptMember, type LocalParts, LocalSegment } from "./local.js";
-import { Names, type OpenNames } from "./names.js";
-import { type Part, partKey, type Remote } from "./part.js";
+import { Names, nearest, type OpenNames } from "./names.js";
+import type { Part, Remote } from "./part.js";
 import type { Pulse } from "./pulse.js";
 import { Remembered } from "./remembered.js";
 import { Remotes } from "./remotes.js";
@@ -103,7 +103,7 @@ export class Presence implements AsyncDisposable {
   async put(kept: KeptMember, signal: AbortSignal): Promise<void> {
     const before = this.local.member(kept.member.id);
     await this.local.put(kept, signal);
-    if (before === undefined && kept.member.announces.length > 0) this.local.again();
+    if (String(before?.member.announces ?? []) !== String(kept.member.announces)) this.local.again();
     this.#announced ??= this.#announce(signal).catch((error: unknown) => {
       this.#announced = undefined;
       throw error;
@@ -125,16 +125,15 @@ export class Presence implements AsyncDisposable {
     if (sticky !== "") this.#parts.sticky.release({ segment, name: sticky, connection: firstSegment(kept.connection).id });
   }
 
-  /** The last member has left: the others are told, and nothing stays here. */
+  /** The last member has left: the others are told, and nobody looks any more. What is on disk and the namespace are the caller's. */
   async end(): Promise<void> {
-    const { store } = this.#parts;
     await this.#remotes[Symbol.asyncDispose]();
     await this.#telling.end();
-    await this.local.clear();
-    await this[Symbol.asyncDispose]();
-    await this.#remembered.keep(new Map());
-    await store.remove(partKey(this.name));
-    for (const block of this.local.part.blocks) this.#giveBack(block);
+    try {
+      await this.local.clear();
+    } finally {
+      await this[Symbol.asyncDispose]();
+    }
   }
 
   /** The way to a node was measured. */
@@ -204,7 +203,9 @@ export class Presence implements AsyncDisposable {
 
   #tellNames(): void {
     const { part, members, remotes } = this.local;
-    this.#names.tell(part, [...members.map(({ member }) => member), ...remotes.flatMap((remote) => remote.members)]);
+    const told = (isOwnSite: boolean) =>
+      remotes.flatMap((remote) => ((remote.site === this.#parts.own.site) === isOwnSite ? remote.members : []));
+    this.#names.tell(part, nearest([members.map(({ member }) => member), told(true), told(false)]));
   }
 
   async #name(): Promise<void> {

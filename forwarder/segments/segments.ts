@@ -1,4 +1,8 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import { background } from "../../core/background.js";
+import { afresh } from "../../core/deadline.js";
+import { asMeshError, MeshError } from "../../core/error.js";
+import { sitesOf } from "../../core/segment/spec.js";
 import { Serial } from "../../core/serial.js";
 import { siteName } from "../../core/siteNames.js";
 import type { Netns } from "../../kernel/model.js";
@@ -6,10 +10,11 @@ import { type Claims, claimVni, interfaceClaim, vniClaim } from "../claims.js";
 import type { KnownSegments } from "./known.js";
 import { type KeptMember, type LocalSegment, type MemberCounters, restoredMembers } from "./local.js";
 import { Misdeeds } from "./misdeeds.js";
-import { type Part, partKey } from "./part.js";
+import { memberKey, type Part, partKey } from "./part.js";
 import { Presence, type PresenceParts } from "./presence.js";
 import { Publications } from "./publications.js";
 import { Pulse } from "./pulse.js";
+import { Remembered } from "./remembered.js";
 import type { Spaces } from "./space.js";
 import { Whereabouts } from "./whereabouts.js";
 
@@ -50,30 +55,43 @@ export class Segments implements AsyncDisposable {
     });
   }
 
-  /** Goes on with what an earlier run had, and removes the namespaces of what it had not. Answers the members. */
+  /** Goes on with what an earlier run had, and removes what it left half-done. Answers the members. */
   async restore(): Promise<KeptMember[]> {
-    const { store, spaces, log, known, claims } = this.#parts;
+    const { store, spaces, log, claims } = this.#parts;
     const members = restoredMembers(store, log);
     const parts = new Map([...store.entries<Part>(partKey(""))].map(([, part]) => [part.segment.name, part]));
     for (const name of spaces.list()) if (!members.has(name) || !parts.has(name)) spaces.remove(name);
+    for (const [name, part] of parts) if (!members.has(name)) await this.#undo(part);
+    const restored: KeptMember[] = [];
     for (const [name, kept] of members) {
       const part = parts.get(name);
-      if (part === undefined) continue;
+      if (part === undefined) {
+        for (const { member } of kept) await store.remove(memberKey(member.id));
+        continue;
+      }
       for (const { member } of kept) {
         claims.keep(member.id, [interfaceClaim(member.side.pod, member.side.name)]);
         this.#whereabouts.add(member);
       }
-      const presence = await this.#enter(part);
-      await presence.resume(kept);
+      if (await this.#resumed(part, kept)) restored.push(...kept);
     }
     spaces.close(new Set([...this.#present.values()].map(({ local }) => local.part.vni)));
-    this.#listening = known.listen(() => this.#retold());
-    return [...members.values()].flat();
+    return restored;
   }
 
-  /** The segment that a network service of that name is; undefined for one that is none. */
-  find(service: string, signal: AbortSignal): Promise<Segment | undefined> {
-    return this.#parts.known.find(siteName(service).local, signal);
+  /** Hears from now on what becomes of the segments, and what has become of them. Whoever holds the members' connections knows them by now. */
+  follow(): void {
+    const { known } = this.#parts;
+    this.#listening = known.listen(() => this.#retold());
+    if (known.isTold) this.#retold();
+  }
+
+  /** The segment that a network service of that name is; undefined for one that is none, or another site's of that name. */
+  async find(service: string, signal: AbortSignal): Promise<Segment | undefined> {
+    const { local, site } = siteName(service);
+    const segment = await this.#parts.known.find(local, signal);
+    if (segment === undefined || site === undefined) return segment;
+    return [segment.home, this.#parts.own.site, ...sitesOf(segment)].includes(site) ? segment : undefined;
   }
 
   /** The segment on this node that a member is in. */
@@ -120,9 +138,11 @@ export class Segments implements AsyncDisposable {
   async join(segment: Segment, id: string, admit: (local: LocalSegment) => Promise<KeptMember>, signal: AbortSignal): Promise<KeptMember> {
     const presence = await this.#hold(segment, signal);
     try {
+      this.#mustBe(segment, presence);
       const kept = await admit(presence.local);
       this.#whereabouts.add({ ...kept.member, id });
       await presence.put(kept, signal);
+      this.#mustBe(this.#parts.known.named(segment.name), presence);
       return kept;
     } finally {
       await this.#letGo(presence);
@@ -152,6 +172,15 @@ export class Segments implements AsyncDisposable {
     for (const presence of this.#present.values()) await presence[Symbol.asyncDispose]();
   }
 
+  /** Of a segment that was deleted the members are gone, or go: nobody joins them. */
+  #mustBe(segment: Segment | undefined, { name, local }: Presence): void {
+    if (segment?.createdMs === local.part.segment.createdMs) return;
+    throw new MeshError(
+      "not-found",
+      `the segment ${name} was deleted${segment === undefined ? "" : " and made anew"} while a pod joined it; try again`,
+    );
+  }
+
   async #hold(segment: Segment, signal: AbortSignal): Promise<Presence> {
     return await this.#serial.run(segment.name, async () => {
       const presence = this.#present.get(segment.name) ?? (await this.#begin(segment, signal));
@@ -169,7 +198,11 @@ export class Segments implements AsyncDisposable {
   }
 
   async #begin(segment: Segment, signal: AbortSignal): Promise<Presence> {
-    const presence = await this.#enter({ segment, vni: claimVni(this.#parts.claims, "segment", partKey(segment.name)), blocks: [] });
+    const part = { segment, vni: claimVni(this.#parts.claims, "segment", partKey(segment.name)), blocks: [] };
+    const presence = await this.#enter(part).catch(async (error: unknown) => {
+      await this.#undo(part);
+      throw error;
+    });
     try {
       await presence.begin(signal);
       return presence;
@@ -190,12 +223,43 @@ export class Segments implements AsyncDisposable {
     return presence;
   }
 
+  /** Whether it goes on. Where it does not, the other segments do all the same, and its members ask for it again. */
+  async #resumed(part: Part, kept: readonly KeptMember[]): Promise<boolean> {
+    const { name } = part.segment;
+    try {
+      await (await this.#enter(part)).resume(kept);
+      return true;
+    } catch (error) {
+      this.#parts.log.error("segment of an earlier run not taken over", { segment: name, error: asMeshError(error).message });
+      const presence = this.#present.get(name);
+      this.#present.delete(name);
+      await presence?.[Symbol.asyncDispose]();
+      return false;
+    }
+  }
+
+  /** Whatever fails on the way: nothing stays. */
   async #end(presence: Presence): Promise<void> {
     if (this.#present.get(presence.name) !== presence) return;
     this.#present.delete(presence.name);
-    await presence.end();
-    this.#parts.spaces.remove(presence.name);
-    this.#parts.claims.release(partKey(presence.name));
+    try {
+      await presence.end();
+    } finally {
+      await this.#undo(presence.local.part);
+    }
+  }
+
+  /** The blocks may be others'. Where that cannot be said now, the registry goes on taking them for this node's, which may have them again. */
+  async #undo({ segment: { name }, blocks }: Part): Promise<void> {
+    const { spaces, store, claims, log } = this.#parts;
+    spaces.remove(name);
+    claims.release(partKey(name));
+    await new Remembered(store, name).keep(new Map());
+    await store.remove(partKey(name));
+    for (const prefix of blocks) {
+      const given = this.#parts.blocks.release({ segment: name, prefix }, afresh());
+      background(log, "giving back a block of addresses", given, { segment: name, prefix });
+    }
   }
 
   #with(id: string): Presence | undefined {

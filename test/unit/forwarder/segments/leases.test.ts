@@ -11,8 +11,9 @@ function leasesOf(prefixes: readonly string[], gifts: readonly string[], options
   const asked: string[] = [];
   const kept: string[][] = [];
   const left = [...gifts];
+  const segment = Segment.fromPartial({ name: "plant", layer: "l3", prefixes: [...prefixes], exclude: options.exclude ?? [] });
   const leases = new Leases({
-    segment: () => Segment.fromPartial({ name: "plant", layer: "l3", prefixes: [...prefixes], exclude: options.exclude ?? [] }),
+    segment: () => segment,
     blocks: options.blocks ?? [],
     allocate: async (prefix) => {
       asked.push(prefix);
@@ -22,7 +23,7 @@ function leasesOf(prefixes: readonly string[], gifts: readonly string[], options
     },
     keep: async (blocks) => void kept.push([...blocks]),
   });
-  return { leases, asked, kept };
+  return { leases, asked, kept, segment };
 }
 
 describe("addresses of a segment's members", () => {
@@ -33,6 +34,13 @@ describe("addresses of a segment's members", () => {
     assert.deepEqual(await leases.take([], [], signal), ["10.60.1.2", "fd60:0:0:1::2"]);
     assert.deepEqual(asked, ["0.0.0.0/0", "::/0"]);
     assert.deepEqual(kept.at(-1), ["10.60.1.0/24", "fd60:0:0:1::/64"]);
+  });
+
+  it("leave out what was excluded since", async () => {
+    const { leases, segment } = leasesOf(["10.60.0.0/16"], ["10.60.1.0/24"]);
+    await leases.begin(signal);
+    segment.exclude = ["10.60.1.0/29"];
+    assert.deepEqual(await leases.take([], [], signal), ["10.60.1.8"]);
   });
 
   it("leave out the network's own address, broadcast, and what is excluded", async () => {

@@ -6,7 +6,7 @@ import { asked, World } from "../world.js";
 
 const plant = { name: "plant", layer: "l3", prefixes: ["10.60.0.0/16"] };
 const id = "spiffe://test/node/b/forwarder";
-const node = { segment: "plant", id, node: "b", site: "test", publicKey: "key of b", vni: 9_000_001, at: "192.0.2.9:51820" };
+const node = { segment: "plant", id, node: "b", site: "test", publicKey: `${"b".repeat(42)}A=`, vni: 9_000_001, at: "192.0.2.9:51820" };
 
 function member(name: string, address: string) {
   return { name, mac: "02:00:00:00:00:01", addresses: [address], announces: [], services: [], sequence: 1 };
