@@ -52,6 +52,7 @@ export class Endpoints implements EndpointRegistry {
     const lease = await store.grant(expires - now);
     const { stored, revision } = await this.#write({ ...value, expirationTime: toTimestamp(expires) }, { hops, lease, now });
     await view.settled(revision, context.signal);
+    await this.#mustStillSayItself(value, hops);
     context.returnPath?.(hops.path);
     return stored;
   }
@@ -81,6 +82,16 @@ export class Endpoints implements EndpointRegistry {
     mustBeOurs("endpoint", query.name);
     for (const name of query.networkServiceNames) mustBeOurs("network service", name);
     return found(this.#parts.view, query, options, context.signal);
+  }
+
+  /** Its service may have become a segment while it was written. */
+  async #mustStillSayItself(endpoint: NetworkServiceEndpoint, hops: Hops): Promise<void> {
+    try {
+      mustSayItself(endpoint, hops, this.#parts.isSegment);
+    } catch (error) {
+      await this.#parts.store.commit({ conditions: [], writes: [{ op: "delete", key: keyOf(endpoint.name) }] });
+      throw error;
+    }
   }
 
   async #write(endpoint: NetworkServiceEndpoint, by: { readonly hops: Hops; readonly lease: LeaseId; readonly now: number }) {

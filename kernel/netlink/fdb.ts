@@ -12,6 +12,8 @@ const NUD_NOARP = 0x40;
 const NDA_MASTER = 9;
 const NTF_SELF = 0x02;
 const NTF_MASTER = 0x04;
+/** Whoever sends from that MAC address at another port does not draw it there. */
+const NTF_STICKY = 0x40;
 
 /** The MAC address of entries for all that no other entry is for. A device may have several of them and sends to each. */
 export const anyMac = "00:00:00:00:00:00";
@@ -91,7 +93,7 @@ export function decodeBridgeFdb(body: Buffer): FoundBridgeFdb | undefined {
 }
 
 function bridgeEntry(port: number, mac: string): Buffer {
-  return Buffer.concat([ndmsg(AF_BRIDGE, port, NUD_NOARP, NTF_MASTER), attribute(NDA_LLADDR, macBytes(mac))]);
+  return Buffer.concat([ndmsg(AF_BRIDGE, port, NUD_NOARP, NTF_MASTER | NTF_STICKY), attribute(NDA_LLADDR, macBytes(mac))]);
 }
 
 function entry(index: number, mac: string): Buffer {

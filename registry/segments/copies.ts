@@ -1,13 +1,17 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import type { Clock } from "../../core/clock.js";
 import { sameMessage } from "../../core/equal.js";
 import { asMeshError, MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import { checkCuts } from "../../core/segment/cut.js";
+import { membershipOf } from "../../core/segment/membership.js";
 import { checkedSpec, sitesOf } from "../../core/segment/spec.js";
 import { Serial } from "../../core/serial.js";
 import { following } from "../../rpc/following.js";
+import type { EndpointRegistry } from "../../rpc/registry.js";
 import { siteKind } from "../federation/site.js";
+import { endpointKind } from "../kind.js";
 import type { Revision } from "../store.js";
 import type { SegmentBook } from "./book.js";
 import { type WritingParts, writeSegment } from "./writing.js";
@@ -16,6 +20,8 @@ export interface CopiesParts extends WritingParts {
   /** Whose registry this is. */
   readonly site: string;
   readonly book: SegmentBook;
+  /** Those of this site. */
+  readonly endpoints: Pick<EndpointRegistry, "find">;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -93,6 +99,7 @@ export class Copies implements AsyncDisposable {
     // Made anew under its name: what nodes had of the one before is not theirs any more.
     const before = this.#parts.book.get(segment.name);
     if (before?.home === home && before.createdMs !== segment.createdMs) await this.#end(home, segment.name);
+    const early = this.#parts.book.has(segment.name) ? [] : await this.#serving(segment.name);
     const revision = await writeSegment(segment.name, this.#parts, (known, service) => {
       if (known === undefined && service !== undefined)
         throw new MeshError("exists", `${segment.name} is a network service here already, of ${service.pathIds[0] || "nobody known"}`);
@@ -105,6 +112,20 @@ export class Copies implements AsyncDisposable {
     if (revision === undefined) return;
     log.info("segment copied", { home, segment: segment.name, version: segment.version });
     await this.#settled(revision);
+    // Nobody has asked who they are. Those who are its nodes say it again.
+    for (const name of early)
+      await this.#parts.store.commit({ conditions: [], writes: [{ op: "delete", key: endpointKind.prefix + name }] });
+  }
+
+  /** Who of this site is said to be a node of that segment; "exists" where somebody serves something else under its name, and would lose its clients. */
+  async #serving(name: string): Promise<string[]> {
+    const found: string[] = [];
+    const query = NetworkServiceEndpoint.fromPartial({ networkServiceNames: [name] });
+    for await (const { value } of this.#parts.endpoints.find(query, { watch: false }, { signal: this.#stop.signal })) {
+      if (membershipOf(value, name) === undefined) throw new MeshError("exists", `the endpoint ${value.name} serves ${name} here already`);
+      found.push(value.name);
+    }
+    return found;
   }
 
   async #end(home: string, name: string): Promise<void> {

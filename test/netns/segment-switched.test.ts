@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Guard, Kernel, Netns, Vxlan } from "../../kernel/model.js";
+import type { Guard, Kernel, Netns, Port, Vxlan } from "../../kernel/model.js";
 import { linkLocalOf, macBytes } from "../../kernel/netlink/ip.js";
 import { floodLimit } from "../../kernel/switchedRules.js";
 import { run } from "../lib/command.js";
@@ -181,6 +181,22 @@ describe("a switched segment over two nodes", () => {
     assert.ok(after.flooded > before.flooded);
     await replace(kernels[0], open, guard);
     await heldBack(b, ethernet(macOf(c), stranger, experimental, mark()));
+  });
+
+  it("leads frames to members also after one that may spoof has sent from their MAC addresses", async () => {
+    const guard = guardOf(b);
+    const open: Guard = { ...guard, spoofing: true };
+    const usual = joined(b, podOf(b)).find((object) => object.kind === "port") as Port;
+    const learning: Port = { ...usual, bridge: usual.bridge && { ...usual.bridge, learning: true } };
+    await replace(kernels[0], guard, open);
+    await replace(kernels[0], usual, learning);
+    for (const of of [a, c]) wireOf(b).send(ethernet(everyone, macOf(of), experimental, mark()));
+    wireOf(b).send(ethernet(everyone, stranger, experimental, mark()));
+    assert.deepEqual(await whoHears(a, ethernet(stranger, macOf(a), experimental, mark())), [b], "who is behind it is learned");
+    assert.deepEqual(await whoHears(a, ethernet(macOf(c), macOf(a), experimental, mark())), [c]);
+    assert.deepEqual(await whoHears(b, ethernet(macOf(a), macOf(b), experimental, mark())), [a]);
+    await replace(kernels[0], learning, usual);
+    await replace(kernels[0], open, guard);
   });
 
   it("lets a port without a guard send nothing", async () => {

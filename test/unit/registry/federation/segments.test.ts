@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Segment } from "../../../../api/gen/isthmus/v1/segment.js";
+import { NetworkServiceEndpoint } from "../../../../api/gen/registry/registry.js";
 import { rangesMeet } from "../../../../core/ipam/address.js";
 import { parsePrefix } from "../../../../core/ipam/prefix.js";
 import { silent } from "../../../../core/log.js";
@@ -39,6 +40,15 @@ describe("a segment of several sites", () => {
     const peer = { id: `spiffe://${of.trustDomain}/${node}`, publicKey: source.current.chain[0]?.publicKey ?? assert.fail() };
     const link = { peer, self: of.registryId, tokens: of.identity.tokens };
     return await blocks.allocate({ segment: "plant", prefix: "0.0.0.0/0", exclude }, forever, link);
+  };
+
+  /** While paris does not see what is in tokyo. */
+  const unseen = async (task: () => Promise<unknown>) => {
+    site(tokyo).cut();
+    await sites.until("tokyo is away", 10_000, () => site(paris).states().includes("tokyo away"));
+    await sites.clock.advance(120_000);
+    await task();
+    site(tokyo).answer();
   };
 
   it("appears in those that it names, with its network service, and changes there as it does at home", async () => {
@@ -180,6 +190,28 @@ describe("a segment of several sites", () => {
     await until("both have heard", site(lima), "office paris 2");
   });
 
+  it("has nobody in it who said to be one of its nodes before anybody asked who that is", async () => {
+    const victim = "spiffe://tokyo.test/node/tokyo-1/forwarder";
+    const endpoint = { name: "plant.forwarder-1", networkServiceNames: ["plant"], url: "tcp://tokyo:5001" };
+    const labels = { plant: { labels: memberLabels(victim, []) } };
+    const { endpoints } = site(tokyo).federated;
+    await endpoints.register(NetworkServiceEndpoint.fromPartial({ ...endpoint, networkServiceLabels: labels }), { signal: forever });
+    await unseen(() => apply(site(paris)));
+    await until("it is in tokyo", site(tokyo), "plant paris 1");
+    await sites.until("nobody is in it", 1_000, async () => (await site(tokyo).find("plant")).length === 0);
+  });
+
+  it("does not draw the clients of an endpoint whose service was never registered", async () => {
+    const endpoint = NetworkServiceEndpoint.fromPartial({ name: "db-1", networkServiceNames: ["plant"], url: "tcp://tokyo:5001" });
+    await site(tokyo).federated.endpoints.register(endpoint, { signal: forever });
+    await unseen(async () => {
+      await apply(site(paris));
+      await apply(site(paris), { name: "office", prefixes: ["10.61.0.0/16"] });
+    });
+    await until("tokyo has heard of paris", site(tokyo), "office paris 1");
+    assert.deepEqual(await site(tokyo).find("plant"), ["db-1"]);
+  });
+
   it("hears nothing from a site that lies", async () => {
     const lies: [string, Partial<Segment>][] = [
       ["whose it is", { home: "lima" }],
@@ -214,6 +246,8 @@ describe("a segment of several sites", () => {
     await sites.until("lima is heard", 2_000, () => namesIn(other).join() === "other-1@lima");
     assert.deepEqual(namesIn(watch), ["plant.forwarder-1.0@tokyo"]);
     await apply(site(paris), { sites: ["paris", "tokyo", "lima"] });
+    await until("lima has the segment", site(lima), "plant paris 2");
+    await member(site(lima), "spiffe://lima.test/node/lima-1/forwarder", "forwarder-2");
     await sites.until(
       "lima's own is seen now, and not the one that says it is paris's",
       2_000,
