@@ -47,7 +47,7 @@ export function nodeTunnelWay(parts: {
       });
       const here = ownEnd(call.connection, ownVni(call.connection.id, before));
       if (from.at === undefined && here.at === undefined) throw nobodyReachable();
-      await tunnel.use({ address: peer, publicKey: from.publicKey }, call.signal);
+      await tunnel.use({ address: peer, publicKey: from.publicKey, proven: true }, call.signal);
       const answer = tunnelMechanism({ source: from, destination: here, mtu: lower(mtu, mtuTo(peer)) }, asked);
       const mechanism = { ...answer, parameters: { ...answer.parameters, [destinationSegment]: call.connection.id } };
       return { kind: "node-tunnel", mechanism, vni: here.vni, peerVni: from.vni, peer };
@@ -73,7 +73,7 @@ export function nodeTunnelWay(parts: {
 
     async prepare(_connection, side, signal) {
       const to = present(tunnelParameters(side.mechanism).destination, NODE_TUNNEL, "destination");
-      await tunnel.use({ address: side.peer, publicKey: to.publicKey, endpoint: to.at && endpointText(to.at) }, signal);
+      await tunnel.use({ address: side.peer, publicKey: to.publicKey, endpoint: to.at && endpointText(to.at), proven: true }, signal);
     },
 
     ready: (_connection, side, signal) => tunnel.ready(side.peer, signal),

@@ -2,6 +2,7 @@ import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import { background } from "../../core/background.js";
 import type { Clock } from "../../core/clock.js";
 import { afresh } from "../../core/deadline.js";
+import { asMeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import { firstSegment } from "../../core/path.js";
 import type { StateStore } from "../../program/state.js";
@@ -167,9 +168,24 @@ export class Presence implements AsyncDisposable {
     const { trunks } = this.#parts;
     const { remotes } = this.local;
     for (const remote of remotes) this.#isNews(remote);
-    await Promise.all(remotes.map((remote) => trunks.prepare(remote, signal)));
+    const met = await Promise.all(remotes.map((remote) => this.#prepared(remote, signal)));
     await this.#telling.begin();
-    await this.#patiently(signal, (until) => Promise.all(remotes.map((remote) => trunks.ready(remote, until).catch(() => {}))));
+    const known = remotes.filter((_, at) => met[at]);
+    await this.#patiently(signal, (until) => Promise.all(known.map((remote) => trunks.ready(remote, until).catch(() => {}))));
+  }
+
+  /** One that cannot be met keeps nobody from meeting the others. */
+  async #prepared(remote: Remote, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#parts.trunks.prepare(remote, signal);
+      return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      const { code, message } = asMeshError(error);
+      this.#parts.log.warn("node of a segment not met", { segment: this.name, node: remote.id, code, message });
+      this.#notMet(remote);
+      return false;
+    }
   }
 
   /** Waits, but not for ever: what comes later comes all the same. */
@@ -187,7 +203,8 @@ export class Presence implements AsyncDisposable {
     if (this.#stop.signal.aborted) return;
     const { log, trunks } = this.#parts;
     const living = this.#living();
-    if (this.#announced !== undefined) for (const remote of living) if (this.#isNews(remote)) trunks.meet(remote, this.#stop.signal);
+    if (this.#announced !== undefined)
+      for (const remote of living) if (this.#isNews(remote)) trunks.meet(remote, this.#stop.signal, () => this.#notMet(remote));
     const known = this.#remembered
       .keep(this.#remotes.words)
       .then(() => this.#know(living))
@@ -213,11 +230,15 @@ export class Presence implements AsyncDisposable {
     await this.#names.begin(this.local.part, this.local.leases.routers);
   }
 
-  #isNews({ tunnel, publicKey }: Remote): boolean {
-    const key = `${tunnel} ${publicKey}`;
-    if (this.#met.has(key)) return false;
-    this.#met.add(key);
+  #isNews(remote: Remote): boolean {
+    if (this.#met.has(metKey(remote))) return false;
+    this.#met.add(metKey(remote));
     return true;
+  }
+
+  /** It is tried again with the next news of anybody. */
+  #notMet(remote: Remote): void {
+    this.#met.delete(metKey(remote));
   }
 
   /** Others may have it. Where that cannot be said now, the registry goes on taking it for this node's, which may have it again. */
@@ -225,4 +246,8 @@ export class Presence implements AsyncDisposable {
     const given = this.#parts.blocks.release({ segment: this.name, prefix }, afresh());
     background(this.#parts.log, "giving back a block of addresses", given, { segment: this.name, prefix });
   }
+}
+
+function metKey({ tunnel, publicKey }: Remote): string {
+  return `${tunnel} ${publicKey}`;
 }

@@ -42,8 +42,12 @@ export class Trunks {
   }
 
   /** The same, with nobody waiting. */
-  meet(node: SegmentNode, signal: AbortSignal): void {
-    const meeting = this.prepare(node, signal).then(() => this.ready(node, signal));
+  meet(node: SegmentNode, signal: AbortSignal, failed: () => void): void {
+    const prepared = this.prepare(node, signal).catch((error: unknown) => {
+      failed();
+      throw error;
+    });
+    const meeting = prepared.then(() => this.ready(node, signal));
     background(this.#parts.log, "meeting a node of a segment", meeting, { node: node.node, segment: node.segment });
   }
 

@@ -64,17 +64,21 @@ export class NodeTunnel implements Disposable {
     return this.#peers.get(address)?.value.mtu;
   }
 
-  /** Resolves when WireGuard knows the peer. Without `endpoint` the peer is waited for; one that is known keeps where it was seen. */
+  /**
+   * Resolves when WireGuard knows the peer. Without `endpoint` the peer is waited for; one that is known keeps where it was seen. `proven`: it
+   * has shown that the key is its own. Else "denied" where another peer in use has the key: WireGuard would send that one's packets to it no more.
+   */
   async use(
-    asked: { readonly address: string; readonly publicKey: string; readonly endpoint?: string | undefined },
+    asked: { readonly address: string; readonly publicKey: string; readonly endpoint?: string | undefined; readonly proven?: boolean },
     signal: AbortSignal,
   ): Promise<void> {
     const { address, publicKey } = asked;
-    if (address === this.node.address)
+    if (address === this.node.address || publicKey === this.node.publicKey)
       throw new MeshError(
         "invalid",
         "the other end of the node tunnel is this node itself, or its forwarder has this one's SPIFFE id: each needs one of its own",
       );
+    await this.#mustBeFree(asked);
     const known = this.#peers.get(address);
     if (known !== undefined && !this.#parts.inUse(address) && this.#parts.clock.monotonic() - known.usedAt >= provenMs)
       known.proven = undefined;
@@ -85,6 +89,24 @@ export class NodeTunnel implements Disposable {
       await this.#peers.settled(address, signal);
     }
     this.#touch(address);
+  }
+
+  /** WireGuard knows a peer by its key: two with one would take each other's place, over and over. */
+  async #mustBeFree({
+    address,
+    publicKey,
+    proven = false,
+  }: {
+    readonly address: string;
+    readonly publicKey: string;
+    readonly proven?: boolean;
+  }) {
+    const other = this.#peers.list().find(({ value }) => value.publicKey === publicKey && value.address !== address)?.value.address;
+    if (other === undefined) return;
+    if (!proven && this.#parts.inUse(other))
+      throw new MeshError("denied", `the node at ${address} says that it has the key of the node at ${other}; each needs one of its own`);
+    this.#parts.log.warn("peer forgotten, another one has its key", { peer: other, by: address });
+    await this.#peers.forget(other);
   }
 
   /** For the side that asked: resolves when packets go through and the way is measured. Throws "unreachable" without a handshake. */

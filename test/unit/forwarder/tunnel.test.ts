@@ -258,6 +258,30 @@ describe("forwarder: node tunnel", () => {
     assert.deepEqual(bench.kernel.commands, ["wg set wg peer NEW allowed-ips fd00::2/128", "wg set wg peer PEER remove"]);
   });
 
+  it("keeps a peer that is in use from losing its key to another that only says so, and gives it to one that proves it", async () => {
+    await using bench = await new Bench().start();
+    const other = { ...peer, address: "fd00::3" };
+    await bench.tunnel.use(peer, signal);
+    bench.inUse = true;
+    await assert.rejects(bench.tunnel.use(other, signal), {
+      code: "denied",
+      message: /fd00::3 says that it has the key of the node at fd00::2/,
+    });
+    await assert.rejects(bench.tunnel.use({ ...other, publicKey: "OWN" }, signal), { code: "invalid" });
+    await bench.dataplane.settled("");
+    assert.match(bench.kernel.text(), /peer PEER allowed-ips fd00::2\/128/);
+    await bench.tunnel.use({ ...other, proven: true }, signal);
+    assert.match(bench.kernel.text(), /peer PEER allowed-ips fd00::3\/128/);
+    assert.doesNotMatch(bench.kernel.text(), /fd00::2/);
+  });
+
+  it("gives the key of a peer that nobody uses any more to the next who has it", async () => {
+    await using bench = await new Bench().start();
+    await bench.tunnel.use(peer, signal);
+    await bench.tunnel.use({ ...peer, address: "fd00::3" }, signal);
+    assert.match(bench.kernel.text(), /peer PEER allowed-ips fd00::3\/128/);
+  });
+
   it("gives an address that follows from the identity alone", () => {
     const address = tunnelAddress("spiffe://paris/node/forwarder");
     assert.equal(address, tunnelAddress("spiffe://paris/node/forwarder"));
