@@ -12,7 +12,7 @@ import { found } from "./find.js";
 import { type Hops, hopsOf, mustOwn } from "./hops.js";
 import { endpointKind } from "./kind.js";
 import { mustBeOurs, mustHaveName } from "./names.js";
-import { mustSayItself } from "./segments/registrant.js";
+import { mustHaveBlocks, mustSayItself } from "./segments/registrant.js";
 import type { LeaseId, Store } from "./store.js";
 import type { View } from "./view.js";
 
@@ -47,6 +47,8 @@ export class Endpoints implements EndpointRegistry {
     checkEndpoint(value, now);
     const hops = await hopsOf(context, this.#parts, now);
     mustSayItself(value, hops, this.#parts.isSegment);
+    const before = view.get(value.name);
+    await mustHaveBlocks(value, before?.pathIds[0] === hops.ids[0] ? before : undefined, this.#parts);
     const wish = value.expirationTime === undefined ? Number.POSITIVE_INFINITY : fromTimestamp(value.expirationTime);
     const expires = Math.min(now + this.#parts.expirePeriodMs, hops.expires, wish);
     const lease = await store.grant(expires - now);

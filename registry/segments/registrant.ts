@@ -1,7 +1,11 @@
+import { z } from "zod";
 import type { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import { MeshError } from "../../core/error.js";
 import { labelsFor } from "../../core/match.js";
+import { membershipOf } from "../../core/segment/membership.js";
 import type { Hops } from "../hops.js";
+import type { Store } from "../store.js";
+import { blocksPrefix } from "./writing.js";
 
 /**
  * Of an endpoint of a segment, others learn where to send its packets, by the SPIFFE id in its label `id`. Throws "denied" where that is
@@ -22,5 +26,41 @@ export function mustSayItself(
       "denied",
       `${service} is a segment, so its endpoint ${endpoint.name} must have the label id with the SPIFFE id of who registers it; ${who} says ${id === "" ? "none" : id}`,
     );
+  }
+}
+
+const given = z.object({ holder: z.string() });
+
+/**
+ * Others send to a node what is for its address blocks. Throws "denied" where it says that it has one that this registry did not give to it.
+ * `before`: as it was registered last, which was asked about then.
+ */
+export async function mustHaveBlocks(
+  endpoint: NetworkServiceEndpoint,
+  before: NetworkServiceEndpoint | undefined,
+  { store, isSegment }: { readonly store: Pick<Store, "get">; readonly isSegment: (service: string) => boolean },
+): Promise<void> {
+  for (const service of endpoint.networkServiceNames.filter(isSegment)) {
+    const known = before && blocksIn(before, service);
+    for (const block of blocksIn(endpoint, service)) {
+      if (known?.includes(block)) continue;
+      const { id = "" } = labelsFor(endpoint, service);
+      const entry = await store.get(blocksPrefix(service) + block);
+      if (entry !== undefined && given.safeParse(jsonIn(entry.value)).data?.holder === id) continue;
+      throw new MeshError("denied", `${endpoint.name} says that ${id} has ${block} of the segment ${service}, which was not given to it`);
+    }
+  }
+}
+
+function blocksIn(endpoint: NetworkServiceEndpoint, service: string): readonly string[] {
+  const membership = membershipOf(endpoint, service);
+  return membership?.kind === "node" ? membership.node.blocks : [];
+}
+
+function jsonIn(value: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(value).toString("utf8"));
+  } catch {
+    return undefined;
   }
 }

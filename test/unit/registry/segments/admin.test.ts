@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Segment } from "../../../../api/gen/isthmus/v1/segment.js";
 import { silent } from "../../../../core/log.js";
-import { memberLabels, membershipName, type SegmentMember } from "../../../../core/segment/membership.js";
+import { memberLabels, membershipName, nodeLabels, type SegmentMember } from "../../../../core/segment/membership.js";
 import { openLmdbStore } from "../../../../registry/lmdb.js";
 import { SegmentsAdmin } from "../../../../registry/segments/admin.js";
 import { mustSayItself } from "../../../../registry/segments/registrant.js";
@@ -224,6 +224,27 @@ describe("an endpoint of a segment", () => {
     await refused("denied", () => register({ key: "k" }), new RegExp(`^${sentence} none$`));
     const also = { networkServiceNames: ["web", "plant"], networkServiceLabels: { web: { labels: { id: forwarder } } } };
     await refused("denied", () => register({}, also), /says none$/);
+  });
+
+  it("says that its node has the blocks that were given to it, and no others", async () => {
+    const ends = { publicKey: "k", at: "192.0.2.1:1", abroad: undefined, vni: 9_000_001, mtu: 0 };
+    const say = (...blocks: readonly string[]) =>
+      register(nodeLabels({ segment: "plant", id: forwarder, node: "paris-1", site: "paris", ...ends, blocks }));
+    const give = (block: string, holder: string) => {
+      const value = Buffer.from(JSON.stringify({ owner: "spiffe://paris/node/paris-1/nsmgr", holder, sinceMs: 0 }));
+      return site.store.commit({ writes: [{ op: "put", key: `segment-block/plant/${block}`, value }] });
+    };
+    await give("10.60.0.0/24", forwarder);
+    await give("10.60.1.0/24", "spiffe://paris/node/paris-2/forwarder");
+    assert.equal((await say("10.60.0.0/24")).name, "plant.forwarder-1");
+    for (const wrong of ["10.60.1.0/24", "10.60.2.0/24", "10.60.0.0/16", "10.60.1.7/32"])
+      await refused(
+        "denied",
+        () => say("10.60.0.0/24", wrong),
+        new RegExp(`paris-1/forwarder has ${wrong} of the segment plant, which was not given to it`),
+      );
+    await give("10.60.2.0/24", forwarder);
+    await say("10.60.0.0/24", "10.60.2.0/24");
   });
 
   it("is refused where who registers it has not proven who it is", () => {
