@@ -68,6 +68,8 @@ export function membershipName(segment: string, forwarder: string, shard?: numbe
 const memberPrefix = "member.";
 /** What has less is no network (RFC 791): whoever said so would end everybody's. */
 const leastMtu = 576;
+/** A label that is longer would be refused. */
+const mostText = 8_000;
 /** Others' names are shown to people and kept in logs. */
 const shown = /^[\x20-\x7e]{0,253}$/;
 const label = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
@@ -82,9 +84,23 @@ export function nodeLabels(node: SegmentNode): Record<string, string> {
     vni: String(vni),
     at,
     abroad: abroad ?? "none",
-    blocks: blocks.join(","),
+    blocks: shortened(blocks).join(","),
     mtu: String(mtu),
   };
+}
+
+/** As many as have room in a label: single addresses the last, for they are told with the members that have them. */
+function shortened(blocks: readonly string[]): string[] {
+  const singles = blocks.filter(isSingle);
+  let room = mostText;
+  return [...blocks.filter((block) => !isSingle(block)), ...singles].filter((block) => {
+    room -= block.length + 1;
+    return room >= 0;
+  });
+}
+
+function isSingle(block: string): boolean {
+  return block.endsWith(block.includes(":") ? "/128" : "/32");
 }
 
 export function memberLabels(id: string, members: readonly SegmentMember[]): Record<string, string> {

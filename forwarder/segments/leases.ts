@@ -31,6 +31,8 @@ export class Leases {
   /** By prefix of the segment. */
   readonly #routers = new Map<string, string>();
   readonly #serial = new Serial();
+  /** Single addresses that are asked for just now. */
+  readonly #awaited = new Set<string>();
 
   constructor(parts: LeasesParts) {
     this.#parts = parts;
@@ -67,7 +69,8 @@ export class Leases {
       }
       return taken;
     } catch (error) {
-      this.release(taken);
+      // Blocks of which nothing is used now go with the next that is given back.
+      this.#free(taken);
       throw error;
     }
   }
@@ -81,10 +84,14 @@ export class Leases {
 
   /** Answers the blocks that are of no more use: those of single addresses. They are to be given back. */
   release(addresses: readonly string[]): string[] {
-    for (const address of addresses) this.#blockOf(address)?.pool.release(address);
-    const idle = this.#blocks.filter(({ prefix, pool }) => isHost(prefix) && pool.used === 0n);
+    this.#free(addresses);
+    const idle = this.#blocks.filter(({ prefix, pool }) => isHost(prefix) && pool.used === 0n && !this.#awaited.has(prefix));
     for (const block of idle) this.#blocks.splice(this.#blocks.indexOf(block), 1);
     return idle.map(({ prefix }) => prefix);
+  }
+
+  #free(addresses: readonly string[]): void {
+    for (const address of addresses) this.#blockOf(address)?.pool.release(address);
   }
 
   async #any(prefix: string, excluded: readonly string[], signal: AbortSignal): Promise<string> {
@@ -111,8 +118,13 @@ export class Leases {
         "invalid",
         `${address} is the network's own or its broadcast address in the segment ${segment.name}; choose another`,
       );
-    if (this.#blockOf(address) === undefined) await this.#get(hostPrefix(address), signal);
-    if (this.#blockOf(address)?.pool.recover(address) === true) return address;
+    this.#awaited.add(hostPrefix(address));
+    try {
+      if (this.#blockOf(address) === undefined) await this.#get(hostPrefix(address), signal);
+      if (this.#blockOf(address)?.pool.recover(address) === true) return address;
+    } finally {
+      this.#awaited.delete(hostPrefix(address));
+    }
     const whose = this.routers.includes(address) ? "this node's own" : "another member's";
     throw new MeshError("exists", `${address} is ${whose} in the segment ${segment.name}; choose another`);
   }
@@ -129,22 +141,28 @@ export class Leases {
     const block = await allocate(wish, signal);
     if (!segment.prefixes.some((prefix) => contains(prefix, block)))
       throw new MeshError("invalid", `the registry gave ${block}, which is none of ${segment.name}'s addresses`);
-    return await this.#serial.run("keep", async () => {
-      if (this.blocks.includes(block)) return false;
-      await keep([...this.blocks, block]);
-      this.#add(block);
+    if (this.blocks.includes(block)) return false;
+    // Before anybody else keeps what there is.
+    const added = this.#add(block);
+    try {
+      await keep(this.blocks);
       return true;
-    });
+    } catch (error) {
+      this.#blocks.splice(this.#blocks.indexOf(added), 1);
+      throw error;
+    }
   }
 
-  #add(prefix: string): void {
+  #add(prefix: string): Block {
     const pool = new PrefixPool([prefix]);
-    this.#blocks.push({ prefix, pool });
+    const block = { prefix, pool };
+    this.#blocks.push(block);
     const segment = this.#parts.segment();
     const of = segment.prefixes.find((candidate) => contains(candidate, prefix));
-    if (of === undefined || isHost(prefix) || this.#routers.has(of)) return;
+    if (of === undefined || isHost(prefix) || this.#routers.has(of)) return block;
     const router = pool.take([...edgesOf(of), ...segment.exclude, ...oddOf(prefix)]);
     if (router !== undefined) this.#routers.set(of, router);
+    return block;
   }
 
   #blockOf(address: string): Block | undefined {

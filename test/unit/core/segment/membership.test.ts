@@ -40,6 +40,14 @@ describe("membership in a segment", () => {
     assert.deepEqual(membershipOf(endpoint(nodeLabels(reached)), "plant"), { kind: "node", node: reached });
   });
 
+  it("says of a node with more single addresses than have room all its other blocks, and no more than is taken", () => {
+    const singles = Array.from({ length: 1_000 }, (_, at) => `10.60.${100 + (at >> 8)}.${at & 255}/32`);
+    const labels = nodeLabels({ ...node, blocks: [...singles, ...node.blocks] });
+    assert.ok((labels.blocks ?? "").length <= 8_192);
+    const said = membershipOf(endpoint(labels), "plant");
+    assert.deepEqual(said?.kind === "node" && said.node.blocks.slice(0, 3), [...node.blocks, singles[0]]);
+  });
+
   it("says of members what was said, with and without addresses and services", () => {
     const said = membershipOf(endpoint(memberLabels(node.id, [camera, gateway, web])), "plant");
     assert.deepEqual(said, { kind: "members", segment: "plant", id: node.id, members: [camera, gateway, web] });

@@ -36,6 +36,39 @@ describe("addresses of a segment's members", () => {
     assert.deepEqual(kept.at(-1), ["10.60.1.0/24", "fd60:0:0:1::/64"]);
   });
 
+  it("are kept with all blocks, also when two come at once and one goes meanwhile", async () => {
+    const kept: string[][] = [];
+    const waiting: (() => void)[] = [];
+    const keep = async (blocks: readonly string[]) => {
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      kept.push([...blocks]);
+    };
+    const leases = new Leases({
+      segment: () => Segment.fromPartial({ name: "plant", layer: "l3", prefixes: ["10.60.0.0/16", "fd60::/48"] }),
+      ...{ blocks: ["10.60.2.0/24", "fd60:0:0:2::/64", "10.60.9.9/32"], allocate: async (prefix) => prefix, keep },
+    });
+    leases.adopt(["10.60.9.9"]);
+    const taken = ["10.60.1.1", "fd60::1:1"].map((wish) => leases.take([wish], [], signal).catch(() => []));
+    while (waiting.length < 1) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(leases.release(["10.60.9.9"]), ["10.60.9.9/32"]);
+    taken.push(keep(leases.blocks).then(() => []));
+    const ticking = setInterval(() => waiting.splice(0).forEach((go) => void go()), 1);
+    assert.deepEqual(
+      (await Promise.all(taken)).map(({ length }) => length),
+      [2, 2, 0],
+    );
+    clearInterval(ticking);
+    assert.deepEqual([...(kept.at(-1) ?? [])].sort(), leases.blocks.sort());
+  });
+
+  it("give back later what a join that failed had of them", async () => {
+    const { leases } = leasesOf(["10.60.0.0/16", "fd60::/48"], ["10.60.1.0/24", "fd60:0:0:1::/64", "10.60.9.9/32"]);
+    await leases.begin(signal);
+    await assert.rejects(leases.take(["10.60.9.9", "fd60:0:0:9::9"], [], signal), { code: "exhausted" });
+    assert.ok(leases.blocks.includes("10.60.9.9/32"));
+    assert.deepEqual(leases.release([]), ["10.60.9.9/32"]);
+  });
+
   it("leave out what was excluded since", async () => {
     const { leases, segment } = leasesOf(["10.60.0.0/16"], ["10.60.1.0/24"]);
     await leases.begin(signal);
