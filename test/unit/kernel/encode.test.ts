@@ -118,6 +118,7 @@ describe("requests to netlink", () => {
     assert.equal(addFdb("", 4, { mac: anyMac, address: "fd00:1::2", vni: 88 }).flags, 0xc00, "of these there may be several");
     const [ours, theirs] = [deleteBridgeFdb("", 3, "02:00:00:00:00:0a").body, bytes(sentByIproute2.bridgeFdb)];
     theirs.writeUInt16LE(0x40, 8); // where they say that it does not age and is permanent, we say the first
+    theirs.writeUInt8(0x44, 10); // and that it does not move
     assert.deepEqual(Buffer.from(ours), theirs);
     assert.equal(addBridgeFdb("", 3, "02:00:00:00:00:0a").flags, 0x500);
   });
