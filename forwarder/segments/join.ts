@@ -11,6 +11,7 @@ import { isHostMac, membershipName } from "../../core/segment/membership.js";
 import { type JoinWishes, joinWishes } from "../../core/segment/wishes.js";
 import { UP } from "../../core/states.js";
 import { inPart } from "../../core/trace.js";
+import { deviceName } from "../../kernel/names.js";
 import { hostPrefix, parseAddress } from "../addresses.js";
 import type { Announce } from "../connect.js";
 import type { KernelSide } from "../crossConnect.js";
@@ -118,21 +119,27 @@ function memberOf(
   // Somebody may have asked for that one before; a sticky name takes its own over.
   const isTaken = fixed.sticky === "" && local.hasMac(usual, fixed.id);
   const mac = fixed.mac || (isTaken ? memberMac(segment, fixed.id) : usual);
-  return { ...fixed, segment, name: nameOf(conn, fixed, local), mac, announces, services, spoofing };
+  const excludes = excluded(conn, local.part.segment);
+  return { ...fixed, segment, name: nameOf(conn, fixed, local), mac, announces, excludes, services, spoofing };
 }
 
-/** The sticky one, or the pod's as far as it is a DNS label. One with a second interface in the segment has that in its name there. */
+/**
+ * The sticky one, or the pod's as far as it is a DNS label. Of several with one name on this node the others have their interface's behind it,
+ * or a number.
+ */
 function nameOf(conn: Connection, { id, side, sticky }: Pick<Member, "id" | "side" | "sticky">, local: LocalSegment): string {
-  const label = (text: string) =>
-    text
-      .toLowerCase()
-      .replace(/[^a-z0-9-]+/g, "-")
-      .replace(/^-+|-+$/g, "")
-      .slice(0, 63) || "member";
-  const name = label(sticky || firstSegment(conn).name);
+  const name = sticky || firstSegment(conn).name;
   // Who has the same sticky name is about to lose it.
-  const isTaken = ({ member }: KeptMember) => member.name === name && member.id !== id && (sticky === "" || member.sticky !== sticky);
-  return local.members.some(isTaken) ? label(`${name}-${side.name}`) : name;
+  const others = local.members.filter(({ member }) => member.id !== id && (sticky === "" || member.sticky !== sticky));
+  const [last, ...labels] = [labelOf(name, deviceName("m", id)), labelOf(name), labelOf(name, side.name)];
+  return labels.find((label) => !others.some(({ member }) => member.name === label)) ?? last;
+}
+
+function labelOf(name: string, more = ""): string {
+  const legal = (text: string) => text.toLowerCase().replace(/[^a-z0-9-]+/g, "-");
+  const trimmed = (text: string) => text.replace(/^-+|-+$/g, "");
+  const behind = more === "" ? "" : `-${legal(more)}`;
+  return trimmed(trimmed(legal(name)).slice(0, 63 - behind.length) + behind) || "member";
 }
 
 function answer({ forwarder }: JoinParts, local: LocalSegment, conn: Connection, member: Member): Connection {

@@ -25,6 +25,8 @@ export interface Member {
   readonly addresses: readonly string[];
   /** Prefixes behind it, canonical. */
   readonly announces: readonly string[];
+  /** Prefixes that mean something else to its pod: nobody in the segment draws what is sent there. */
+  readonly excludes?: readonly string[];
   /** `NAME` or `NAME:PORT/tcp`. */
   readonly services: readonly string[];
   /** Whether it may send with any source address: it bridges or routes for others. */

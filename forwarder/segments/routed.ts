@@ -1,4 +1,5 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import { parseRange, rangesMeet } from "../../core/ipam/address.js";
 import type { KernelObject } from "../../kernel/model.js";
 import { hostPrefix, isV6 } from "../addresses.js";
 import { gatewayFor, gatewayMac, trunkAddress, trunkMac } from "./addressing.js";
@@ -36,7 +37,9 @@ export function routedMember(segment: Segment, member: Member, view: SegmentView
     const via = sameFamily(member, prefix);
     return via === undefined ? [] : [{ kind: "route", ...here, prefix, via }];
   });
-  const others = [...new Set([...segment.prefixes, ...reached])].filter((prefix) => !member.announces.includes(prefix));
+  const excludes = (member.excludes ?? []).map(parseRange);
+  const counts = (prefix: string) => !member.announces.includes(prefix) && !excludes.some((range) => rangesMeet(range, parseRange(prefix)));
+  const others = [...new Set([...segment.prefixes, ...reached.filter(counts)])];
   const toGateway = others.map((prefix) => ({ prefix, via: gatewayFor(prefix) }));
   return [port, ...own, ...behind, ...podRoutes(member, port, toGateway)];
 }

@@ -4,7 +4,7 @@ import { Segment } from "../../../../api/gen/isthmus/v1/segment.js";
 import { MeshError } from "../../../../core/error.js";
 import { noWishes, wishContext } from "../../../../core/segment/wishes.js";
 import { gatewayMac, memberMac } from "../../../../forwarder/segments/addressing.js";
-import type { Part } from "../../../../forwarder/segments/part.js";
+import type { Member, Part } from "../../../../forwarder/segments/part.js";
 import { Remembered } from "../../../../forwarder/segments/remembered.js";
 import { until } from "../../../lib/until.js";
 import { asked, type Pretended, World } from "../world.js";
@@ -12,21 +12,28 @@ import { asked, type Pretended, World } from "../world.js";
 const plant = { name: "plant", layer: "l3", prefixes: ["10.60.0.0/16"], home: "test" };
 const floor = { ...plant, name: "floor" };
 
+const plantMembers = (world: World<Pretended>) =>
+  [...world.node(1).disk.entries<{ readonly member: Member }>("member/")].map(([, { member }]) => member.name).sort();
+
 interface Wanted {
   readonly service?: string;
   readonly mac?: string;
   readonly announces?: readonly string[];
+  readonly excludes?: readonly string[];
+  /** Of the client; that of the pod unless given. */
+  readonly client?: string;
 }
 
 async function join(
   world: World<Pretended>,
   name: string,
-  { service = "plant", mac = "", announces = [] }: Wanted = {},
+  { service = "plant", mac = "", announces = [], excludes = [], client = name }: Wanted = {},
 ): Promise<Connection> {
   const { extraContext } = wishContext({ ...noWishes, announces });
   const conn = asked(world.node(1).machine.pods.add(name), { id: `client-${name}`, service });
-  const ethernetContext = { srcMac: mac };
-  return await world.request(1, Connection.fromPartial({ ...conn, context: { ...conn.context, extraContext, ethernetContext } }));
+  const context = { extraContext, ethernetContext: { srcMac: mac }, ipContext: { excludedPrefixes: [...excludes] } };
+  const path = { index: 0, pathSegments: [{ name: client, id: `client-${name}`, metrics: {} }] };
+  return await world.request(1, Connection.fromPartial({ ...conn, context, path }));
 }
 
 /** Something happens while the first member waits for its address block. */
@@ -145,6 +152,37 @@ describe("forwarder: what a member of a segment may ask for", () => {
         message: /has addresses of the segment plant itself/,
       });
     await join(world, "gate", { announces: ["10.61.0.0/16"] });
+  });
+
+  it("is not what means something else to another member's pod", async () => {
+    await using world = await World.pretend();
+    world.segments.tell(plant);
+    await join(world, "lamp", { excludes: ["10.96.0.0/12"] });
+    await join(world, "gate", { announces: ["10.96.7.0/24", "192.168.10.0/24"] });
+    const routes = () =>
+      world
+        .node(1)
+        .machine.spaces.text("plant")
+        .split("\n")
+        .filter((line) => line.startsWith("ip -n lamp route"));
+    await until("it has heard", 1_000, async () => routes().some((line) => line.includes("192.168.10.0/24")));
+    assert.ok(!routes().some((line) => line.includes("10.96.7.0/24")), routes().join("\n"));
+  });
+
+  it("is a name that is a DNS label, and no other member's on the node", async () => {
+    await using world = await World.pretend();
+    world.segments.tell(plant);
+    const long = `${"a".repeat(62)}-b`;
+    for (const pod of ["a", "b", "c", "d"]) await join(world, pod, { client: "web" });
+    for (const pod of ["e", "f", "g"]) await join(world, pod, { client: long });
+    await join(world, "h", { client: "_/_" });
+    const names = plantMembers(world);
+    assert.equal(new Set(names).size, 8, names.join());
+    for (const name of names) assert.match(name, /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/);
+    assert.ok(
+      ["web", "web-nsm0", "a".repeat(62), "member"].every((name) => names.includes(name)),
+      names.join(),
+    );
   });
 
   it("is its own MAC address and nobody else's", async () => {
