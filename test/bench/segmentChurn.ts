@@ -14,7 +14,7 @@ const nodes = ["paris-1", "tokyo-1"] as const;
 const members = 1_000;
 /** Pods of each node beside those, whose joins are timed. */
 const spare = 10;
-const settleMs = 10_000;
+const settleMs = 5_000;
 
 /** Two sites with a node each, an L3 segment of both, and on each node half of the pods. */
 interface World {
@@ -144,7 +144,7 @@ function kinds(used: Used): (keyof Used)[] {
 }
 
 function inside(crowds: readonly Crowd[]): number {
-  return crowds.reduce((sum, crowd) => sum + crowd.members.size, 0);
+  return crowds.reduce((sum, crowd) => sum + crowd.members.length, 0);
 }
 
 async function fill(crowds: readonly Crowd[], count: number): Promise<void> {

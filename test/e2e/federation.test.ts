@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { isStale } from "../../core/stale.js";
+import { cutLine, mendLine } from "../lib/cut.js";
 import { Lab, type Requested } from "../lib/lab.js";
 import { nodeClient } from "../lib/nodeClient.js";
 import { pingAll } from "../lib/ping.js";
@@ -9,15 +10,6 @@ interface Listed {
   readonly name: string;
   readonly labels: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
-
-/** The two sites hear nothing of each other, as when a line between them is cut. */
-const cutParisFromTokyo = `table inet cut {
-  chain forward {
-    type filter hook forward priority 0
-    ip saddr 10.101.0.0/24 ip daddr 10.102.0.0/24 drop
-    ip saddr 10.102.0.0/24 ip daddr 10.101.0.0/24 drop
-  }
-}`;
 
 describe("sites that are joined", function () {
   this.timeout(60_000);
@@ -87,7 +79,7 @@ describe("sites that are joined", function () {
   it("go on by themselves while the line between two is cut, and agree within 2 s after", async () => {
     await endpoints("paris-1");
     const kept = await lab.request("paris-1", "echo", "client");
-    await lab.exec("wan", "nft", cutParisFromTokyo);
+    await cutLine(lab);
     await until(
       "both notice",
       10_000,
@@ -109,7 +101,7 @@ describe("sites that are joined", function () {
     assert.match(missing.stderr, /the site tokyo does not answer, and nothing is known of that there/);
     await lab.serve("tokyo-1", "echo", "tokyo", "172.16.1.128/25", "--name", "echo-new");
     await lab.serve("paris-1", "local", "paris", "172.16.2.128/25", "--name", "local-new");
-    await lab.exec("wan", "nft", "delete table inet cut");
+    await mendLine(lab);
     const mended = performance.now();
     const agreed = await Promise.all([seen(lab, "tokyo-1", "local-new@paris"), seen(lab, "paris-1", "echo-new@tokyo")]);
     for (const at of agreed) assert.ok(at - mended <= 2_000, `agreed ${Math.round(at - mended)} ms after the cut`);

@@ -19,7 +19,7 @@ export async function churn(
   const worker = async (pods: readonly string[]) => {
     while (performance.now() < end) {
       const pod = pods[Math.floor(random() * pods.length)] ?? "";
-      const inside = crowd.members.has(pod);
+      const inside = crowd.has(pod);
       const began = performance.now();
       await (inside ? crowd.leave(pod) : crowd.join(pod));
       (inside ? leaves : joins).push(performance.now() - began);

@@ -5,6 +5,7 @@ import type { NodeClient } from "../../rpc/node.js";
 import { inParallel } from "./inParallel.js";
 import type { Lab } from "./lab.js";
 import { nodeClient } from "./nodeClient.js";
+import { bare } from "./ping.js";
 
 const patience = (): AbortSignal => AbortSignal.timeout(60_000);
 
@@ -13,6 +14,14 @@ export interface CrowdPlace {
   readonly node: string;
   readonly segment: string;
   readonly count: number;
+}
+
+/** A pod that is in the segment. */
+export interface Member {
+  readonly node: string;
+  readonly pod: string;
+  /** That it was given, without length. */
+  readonly addresses: readonly string[];
 }
 
 /**
@@ -54,8 +63,13 @@ export class Crowd implements AsyncDisposable {
   }
 
   /** Those that are in the segment now. */
-  get members(): ReadonlyMap<string, Attachment> {
-    return this.#joined;
+  get members(): Member[] {
+    const addressesOf = ({ connection }: Attachment) => connection?.context?.ipContext?.srcIpAddrs.map(bare) ?? [];
+    return [...this.#joined].map(([pod, attachment]) => ({ node: this.node, pod, addresses: addressesOf(attachment) }));
+  }
+
+  has(pod: string): boolean {
+    return this.#joined.has(pod);
   }
 
   async join(pod: string): Promise<Attachment> {
