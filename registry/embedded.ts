@@ -24,6 +24,8 @@ export interface EmbeddedParts {
   readonly graceMs?: number | undefined;
   /** How many changes are remembered for watches. */
   readonly historyLimit?: number | undefined;
+  /** And of how many bytes: what comes and goes may be large, and who watches is in this process, never far behind. */
+  readonly historyBytes?: number | undefined;
 }
 
 /** The store of one process: revisions, leases and watches over an engine that only keeps tables. */
@@ -37,11 +39,12 @@ export class EmbeddedStore implements Store {
   readonly #early = new Map<Revision, readonly Change[]>();
   #open = true;
 
-  constructor(engine: Engine, { clock, log, graceMs = 15_000, historyLimit = 10_000 }: EmbeddedParts) {
+  constructor(engine: Engine, parts: EmbeddedParts) {
+    const { clock, log, graceMs = 15_000, historyLimit = 10_000, historyBytes = 4 << 20 } = parts;
     this.#engine = engine;
     this.#log = log;
     this.abilities = { durable: engine.durable, shared: false, leaseResolutionMs };
-    this.#history = new History(engine.revision(), historyLimit);
+    this.#history = new History(engine.revision(), { changes: historyLimit, bytes: historyBytes });
     this.#leases = new Leases({ clock, resolutionMs: leaseResolutionMs, due: (ids) => void this.#endAll(ids) });
     for (const [id, lease] of engine.leases()) this.#leases.resume(id, lease, graceMs);
   }

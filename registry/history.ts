@@ -1,23 +1,30 @@
 import { MeshError } from "../core/error.js";
 import { type Batch, type Change, Compacted, type Revision } from "./store.js";
 
+/** How much is remembered; up to as much again, until half is forgotten. */
+export interface HistoryLimits {
+  readonly changes: number;
+  /** Of their keys and values. */
+  readonly bytes: number;
+}
+
 /**
  * The last changes of a store that lives in this process, shared by all who watch it. A watcher is a position in it and holds nothing,
  * so one that stands still costs nothing, and is told `Compacted` once the history has moved past it.
  */
 export class History {
-  readonly #limit: number;
+  readonly #limits: HistoryLimits;
   /** One list of changes for each revision after #oldest. */
   #kept: (readonly Change[])[] = [];
   #oldest: Revision;
-  #changes = 0;
+  #size: HistoryLimits = { changes: 0, bytes: 0 };
   readonly #waiting = new Set<() => void>();
   #closed = false;
 
-  /** `from` is the store's revision now; the last `limit` changes are kept, and up to as many more. */
-  constructor(from: Revision, limit: number) {
+  /** `from` is the store's revision now. */
+  constructor(from: Revision, limits: HistoryLimits) {
     this.#oldest = from;
-    this.#limit = limit;
+    this.#limits = limits;
   }
 
   /** Everything up to here has been told. */
@@ -28,9 +35,9 @@ export class History {
   /** Tells the changes of the revision after `revision`. */
   append(changes: readonly Change[]): void {
     this.#kept.push(changes);
-    this.#changes += changes.length;
+    this.#add(changes, 1);
     // Forgetting half at once makes the cost of it small per change.
-    if (this.#changes > 2 * this.#limit) this.#forget();
+    if (this.#exceeds(2)) this.#forget();
     this.#wake();
   }
 
@@ -55,9 +62,18 @@ export class History {
 
   #forget(): void {
     let dropped = 0;
-    while (this.#changes > this.#limit && dropped < this.#kept.length - 1) this.#changes -= this.#kept[dropped++]?.length ?? 0;
+    while (this.#exceeds(1) && dropped < this.#kept.length - 1) this.#add(this.#kept[dropped++] ?? [], -1);
     this.#kept = this.#kept.slice(dropped);
     this.#oldest += dropped;
+  }
+
+  #add(made: readonly Change[], sign: 1 | -1): void {
+    const bytes = made.reduce((sum, change) => sum + sizeOf(change), 0);
+    this.#size = { changes: this.#size.changes + sign * made.length, bytes: this.#size.bytes + sign * bytes };
+  }
+
+  #exceeds(times: number): boolean {
+    return this.#size.changes > times * this.#limits.changes || this.#size.bytes > times * this.#limits.bytes;
   }
 
   #since(position: Revision, prefix: string): Batch {
@@ -87,4 +103,8 @@ export class History {
 
 function keyOf(change: Change): string {
   return change.type === "put" ? change.entry.key : change.key;
+}
+
+function sizeOf(change: Change): number {
+  return change.type === "put" ? change.entry.key.length + change.entry.value.length : change.key.length;
 }
