@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 bash scripts/setup.sh test || exit 1
 
 # They say within how many seconds something happens, or ask for all that the machine has: nothing runs beside them.
-alone=(test/e2e/{bad-input,etcd-lab,federation,heal,policy,restart,scale,segment-moves}.test.ts)
+alone=(test/e2e/{bad-input,etcd-lab,federation,heal,policy,restart,scale,segment-moves,segment-routed,segment-switched}.test.ts)
 
 notes=$(mktemp -d); trap 'kill -- "-$second" 2>/dev/null; rm -rf "$notes"' EXIT
 export ISTHMUS_TEST_TOTALS=$notes/totals
