@@ -2,6 +2,7 @@ import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import { parseRange, rangesMeet } from "../../core/ipam/address.js";
 import type { KernelObject } from "../../kernel/model.js";
 import { hostPrefix, isV6 } from "../addresses.js";
+import { leastV6 } from "../mtu.js";
 import { gatewayFor, gatewayMac, trunkAddress, trunkMac } from "./addressing.js";
 import { podRoutes, portOf, type SegmentView, trunk, trunkDevice } from "./devices.js";
 import type { Member, Part, Remote } from "./part.js";
@@ -19,7 +20,12 @@ export function routedTrunk(part: Part, remotes: readonly Remote[], view: Segmen
       { kind: "vxlan-fdb", device: trunkDevice, mac, address: tunnel, vni },
     ];
   });
-  return [trunk(part, view), ...own, ...nodes, ...routes(part, remotes, view)];
+  return [{ ...trunk(part, view), mtu: trunkMtu(view) }, ...own, ...nodes, ...routes(part, remotes, view)];
+}
+
+/** Next hops are IPv6, which no link below 1280 has: what a way carries less is said of the routes that take it. */
+function trunkMtu({ mtu }: SegmentView): number {
+  return Math.max(mtu, leastV6);
 }
 
 /** L3: in the pod all goes to the gateway, which no packet ever asks for; in the segment each address has its port. */
@@ -51,12 +57,12 @@ function routes(part: Part, remotes: readonly Remote[], view: SegmentView): Kern
     for (const prefix of reachedThrough(remote))
       if (!part.blocks.includes(prefix)) ways.set(prefix, [...(ways.get(prefix) ?? []), remote.tunnel]);
   return [...ways].map(([prefix, tunnels]): KernelObject => {
-    const mtu = Math.min(...tunnels.map((tunnel) => view.mtuTo(tunnel) ?? view.mtu));
+    const mtu = Math.min(view.mtu, ...tunnels.map((tunnel) => view.mtuTo(tunnel) ?? view.mtu));
     const [via = "", ...others] = tunnels.map(trunkAddress).sort();
     return {
       ...{ kind: "route", where: "mesh", device: trunkDevice, prefix, via },
       ...(others.length === 0 ? {} : { hops: [via, ...others] }),
-      ...(mtu < view.mtu ? { mtu } : {}),
+      ...(mtu < trunkMtu(view) ? { mtu } : {}),
     };
   });
 }

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 
 /** Prefixes of the namespaces that tests make; nothing with one of them may outlive a run. */
-const ownLabs = "te-(bad|bench|conn|demo|etcd|fed|heal|id|nat|pol|restart|scale|secret|seg[23cmp]|sinks|spire)";
+const ownLabs = "te-(bad|bench|conn|demo|etcd|fed|heal|id|nat|pol|restart|scale|secret|seg[23cmpu]|sinks|spire)";
 const ownPrefixes = new RegExp(`^(ka|kb|kc|kf|${ownLabs})-`);
 
 /** The same for what they keep: our programs are told it in their environment, etcd in its flags. */

@@ -71,6 +71,17 @@ describe("what a segment has in the kernel", () => {
     );
   });
 
+  it("L3: keeps the trunk large enough for its IPv6 next hops, and says of its routes what ways carry", () => {
+    const objects = trunkObjects(partOf("l3"), [remoteOf("fd00::2")], { ...view, mtu: 1258 });
+    assert.deepEqual(
+      objects.flatMap((object) => (object.kind === "vxlan" || object.kind === "route" ? [[object.kind, object.mtu]] : [])),
+      [
+        ["vxlan", 1280],
+        ["route", 1258],
+      ],
+    );
+  });
+
   it("L3: gives a pod that has the same prefix already routes of its own, for what it sends from there", () => {
     const found = memberUnits(partOf("l3").segment, memberOf({ beside: true }), view, []).own;
     assert.deepEqual(
