@@ -48,7 +48,7 @@ export function requestCommand(shell: Shell): Command {
     .option("--sticky <name>", "in a segment: who joins by this name again has the same addresses")
     .option("--announce <prefix>", "in a segment: a network behind the pod; may be given several times", several)
     .option("--service <name[:port/tcp]>", "in a segment: what the pod serves, for DNS; may be given several times", several)
-    .option("--allow-spoofing", "in a segment: let the pod send from addresses that are not its own")
+    .option("--allow-spoofing", "in a segment that allows it: let the pod send from addresses that are not its own")
     .option("--timeout <duration>", "how long to wait", "15s")
     .addOption(outputOption())
     .action(async (service: string, _options: unknown, self: Command) => request(shell, service, optionsOf<RequestOptions>(self)));

@@ -27,6 +27,7 @@ interface CreateOptions extends RegistryOptions {
   readonly allowLabel?: string[];
   readonly exclude?: string[];
   readonly floodUnknown?: true;
+  readonly allowSpoofing?: true;
 }
 
 interface DeleteOptions extends RegistryOptions {
@@ -75,6 +76,7 @@ function createSegmentCommand({ context }: Shell, example: string): Command {
     .option("--allow-label <key=value>", "a label that a client must have to join; may be given several times", several)
     .option("--exclude <address|prefix>", "never given by itself; may be given several times", several)
     .option("--flood-unknown", "l2: frames to a MAC address that nobody has been told of go to all")
+    .option("--allow-spoofing", "l2: members may ask to send with any source address, because they bridge for others")
     .option("--registry <url|site>", registryOption)
     .action(async (name: string, _options: unknown, self: Command) => {
       const options = optionsOf<CreateOptions>(self);
@@ -102,7 +104,7 @@ function deleteSegmentCommand({ context }: Shell): Command {
 
 /** What the options say; what a segment may be its registry says. */
 function segmentOf(name: string, options: CreateOptions): Segment {
-  const { prefixes, sites, mtu, dnsDomain = "", allowLabel = [], exclude = [], floodUnknown } = options;
+  const { prefixes, sites, mtu, dnsDomain = "", allowLabel = [], exclude = [], floodUnknown, allowSpoofing } = options;
   if (mtu !== "auto" && !/^[1-9]\d{0,4}$/.test(mtu)) throw usage(`--mtu takes auto or a number of bytes such as 1400, got "${mtu}"`);
   return Segment.fromPartial({
     ...{ name: parseName("a segment's name", name), layer: options.layer, dnsDomain, exclude },
@@ -111,6 +113,7 @@ function segmentOf(name: string, options: CreateOptions): Segment {
     mtu: mtu === "auto" ? 0 : Number(mtu),
     allowLabels: parseLabels(allowLabel, "--allow-label"),
     floodUnknown: floodUnknown === true,
+    allowSpoofing: allowSpoofing === true,
   });
 }
 

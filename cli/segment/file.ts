@@ -28,6 +28,7 @@ const file = z.strictObject({
     .default({}),
   exclude: words("addresses or prefixes, as 10.60.0.0/28").default([]),
   floodUnknown: z.boolean("must be true or false").default(false),
+  allowSpoofing: z.boolean("must be true or false").default(false),
 });
 
 /** The segments of a file with one or several YAML documents. Throws "invalid" with the line, the key, and what is allowed. */

@@ -13,6 +13,7 @@ export interface SegmentView {
   readonly allowLabels: Readonly<Record<string, string>>;
   readonly exclude: readonly string[];
   readonly floodUnknown: boolean;
+  readonly allowSpoofing: boolean;
   /** The site where it was made. */
   readonly home: string;
   readonly version: number;
@@ -22,10 +23,11 @@ export interface SegmentView {
 }
 
 export function segmentView(segment: Segment): SegmentView {
-  const { name, layer, prefixes, sites, mtu, dnsDomain, allowLabels, exclude, floodUnknown, home, version, createdMs } = segment;
+  const { name, layer, prefixes, sites, mtu, dnsDomain, allowLabels, exclude, floodUnknown, allowSpoofing, home, version, createdMs } =
+    segment;
   return {
     ...{ name, layer, prefixes, sites: sites.length === 0 ? [home] : sites, mtu: mtu === 0 ? "auto" : mtu, dnsDomain },
-    ...{ allowLabels, exclude, floodUnknown, home, version, created: new Date(createdMs).toISOString() },
+    ...{ allowLabels, exclude, floodUnknown, allowSpoofing, home, version, created: new Date(createdMs).toISOString() },
     siteBlocks: Object.fromEntries(segment.siteBlocks.map((blocks) => [blocks.site, blocks.prefixes])),
   };
 }

@@ -20,6 +20,8 @@ export function checkedSpec(segment: Segment, home: string): Segment {
   if (!layers.includes(layer)) throw invalid(`the layer of the segment ${name} must be ${layers.join(" or ")}, got ${quoted(layer)}`);
   if (segment.floodUnknown && layer !== "l2")
     throw invalid(`the segment ${name} cannot flood unknown MAC addresses: it is ${layer}, and only l2 has such frames`);
+  if (segment.allowSpoofing && layer !== "l2")
+    throw invalid(`the segment ${name} cannot allow spoofing: it is ${layer}; behind a member of that is what it announces`);
   checkSites(segment, home);
   const prefixes = checkedPrefixes(segment);
   checkMtu(segment, prefixes);

@@ -56,7 +56,7 @@ export function join(parts: JoinParts): Element {
 }
 
 async function joined(parts: JoinParts, segment: Segment, call: Call): Promise<Connection> {
-  mustBeAllowed(segment, call.connection.labels);
+  mustBeAllowed(segment, call.connection);
   const { id } = call.connection;
   const wishes = joinWishes(call.connection);
   mustBeOutside(segment, wishes.announces);
@@ -232,7 +232,13 @@ function mustBeOutside({ name, prefixes }: Segment, announces: readonly string[]
   );
 }
 
-function mustBeAllowed({ name, allowLabels }: Segment, labels: Readonly<Record<string, string>>): void {
+function mustBeAllowed({ name, allowLabels, allowSpoofing }: Segment, conn: Connection): void {
+  const { labels } = conn;
+  if (joinWishes(conn).spoofing && !allowSpoofing)
+    throw new MeshError(
+      "denied",
+      `the segment ${name} lets nobody send from addresses that are not his own; join without --allow-spoofing, or make an l2 segment with it`,
+    );
   const missing = Object.entries(allowLabels).flatMap(([key, value]) => (labels[key] === value ? [] : [`${key}=${value}`]));
   if (missing.length === 0) return;
   throw new MeshError(

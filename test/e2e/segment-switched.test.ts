@@ -35,7 +35,7 @@ describe("an L2 segment", function () {
     lab = await Lab.up("te-seg2", { sites: "paris=2,tokyo=1,lima=1" });
     await lab.ctl(
       ...["create", "segment", "floor", "--layer", "l2", "--prefix", "10.61.0.0/16,fd61::/48"],
-      ...["--sites", "paris,tokyo,lima", "--dns-domain", "mesh"],
+      ...["--sites", "paris,tokyo,lima", "--dns-domain", "mesh", "--allow-spoofing"],
     );
     for (const [pod, node] of Object.entries(pods)) await lab.pod(pod, node);
     await lab.pod("stranger", "lima-1");

@@ -34,6 +34,8 @@ export interface Segment {
   exclude: string[];
   /** L2: frames to a MAC that nobody has been told of go to all. */
   floodUnknown: boolean;
+  /** L2: members may ask to send with any source address, because they bridge for others. */
+  allowSpoofing: boolean;
   /** The registry adds the rest. The site where it was made. */
   home: string;
   siteBlocks: SiteBlocks[];
@@ -103,6 +105,7 @@ function createBaseSegment(): Segment {
     allowLabels: {},
     exclude: [],
     floodUnknown: false,
+    allowSpoofing: false,
     home: "",
     siteBlocks: [],
     createdMs: 0,
@@ -139,6 +142,9 @@ export const Segment: MessageFns<Segment> = {
     }
     if (message.floodUnknown !== false) {
       writer.uint32(72).bool(message.floodUnknown);
+    }
+    if (message.allowSpoofing !== false) {
+      writer.uint32(80).bool(message.allowSpoofing);
     }
     if (message.home !== "") {
       writer.uint32(162).string(message.home);
@@ -251,6 +257,14 @@ export const Segment: MessageFns<Segment> = {
             message.floodUnknown = reader.bool();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.allowSpoofing = reader.bool();
+            continue;
+          }
           case 20: {
             if (tag !== 162) {
               break;
@@ -348,6 +362,11 @@ export const Segment: MessageFns<Segment> = {
         : isSet(object.flood_unknown)
         ? globalThis.Boolean(object.flood_unknown)
         : false,
+      allowSpoofing: isSet(object.allowSpoofing)
+        ? globalThis.Boolean(object.allowSpoofing)
+        : isSet(object.allow_spoofing)
+        ? globalThis.Boolean(object.allow_spoofing)
+        : false,
       home: isSet(object.home) ? globalThis.String(object.home) : "",
       siteBlocks: globalThis.Array.isArray(object?.siteBlocks)
         ? object.siteBlocks.map((e: any) => SiteBlocks.fromJSON(e))
@@ -398,6 +417,9 @@ export const Segment: MessageFns<Segment> = {
     if (message.floodUnknown !== false) {
       obj.floodUnknown = message.floodUnknown;
     }
+    if (message.allowSpoofing !== false) {
+      obj.allowSpoofing = message.allowSpoofing;
+    }
     if (message.home !== "") {
       obj.home = message.home;
     }
@@ -435,6 +457,7 @@ export const Segment: MessageFns<Segment> = {
     );
     message.exclude = object.exclude?.map((e) => e) || [];
     message.floodUnknown = object.floodUnknown ?? false;
+    message.allowSpoofing = object.allowSpoofing ?? false;
     message.home = object.home ?? "";
     message.siteBlocks = object.siteBlocks?.map((e) => SiteBlocks.fromPartial(e)) || [];
     message.createdMs = object.createdMs ?? 0;

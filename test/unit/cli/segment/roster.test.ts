@@ -94,7 +94,15 @@ describe("a segment", () => {
   it("is described with its nodes, and its members by number", () => {
     assert.deepEqual(describedSegment(view, rosterOf(everybody, "plant")), {
       ...{ name: "plant", layer: "l3", prefixes: ["10.60.0.0/16", "fd60::/48"], sites: ["paris"], mtu: "auto", dnsDomain: "" },
-      ...{ allowLabels: {}, exclude: [], floodUnknown: false, home: "paris", version: 2, created: "2023-11-14T22:13:20.000Z" },
+      ...{
+        allowLabels: {},
+        exclude: [],
+        floodUnknown: false,
+        allowSpoofing: false,
+        home: "paris",
+        version: 2,
+        created: "2023-11-14T22:13:20.000Z",
+      },
       siteBlocks: { paris: ["10.60.0.0/18", "fd60::/50"] },
       carries: 1366,
       nodes: [

@@ -28,6 +28,7 @@ describe("what a segment may be", () => {
     ["a name with a dot", { name: "a.b" }, 'got "a.b"'],
     ["no name", { name: "" }, 'got ""'],
     ["a layer that there is not", { layer: "l4" }, 'the layer of the segment plant must be l2 or l3, got "l4"'],
+    ["spoofing without frames", { allowSpoofing: true }, "the segment plant cannot allow spoofing: it is l3"],
     ["flooding without frames", { floodUnknown: true }, "the segment plant cannot flood unknown MAC addresses: it is l3"],
     ["a prefix that is none", { prefixes: ["10.60.0.0/16x"] }, 'the segment plant: "10.60.0.0/16x" is no address range'],
     [

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Connection } from "../../../../api/gen/connection/connection.js";
+import { withContext } from "../../../../core/context.js";
 import { asked, type Pretended, World } from "../world.js";
 
 const plant = { name: "plant", layer: "l3", prefixes: ["10.60.0.0/16", "fd60::/48"] };
@@ -70,6 +71,20 @@ describe("forwarder: joining a segment", () => {
     world.segments.tell({ ...plant, allowLabels: { role: "plc" } });
     await assert.rejects(join(world, 1, "camera"), { code: "denied", message: /takes only clients with role=plc/ });
     assert.deepEqual(world.node(1).machine.spaces.list(), []);
+  });
+
+  it("lets a member ask to spoof only where the segment allows it", async () => {
+    await using world = await World.pretend();
+    const ask = async (service: string) => {
+      const pod = world.node(1).machine.pods.add(`pod-of-${service}`);
+      const conn = asked(pod, { id: `client-${service}`, service });
+      return await world.request(1, withContext(conn, { extraContext: { "isthmus.spoofing": "true" } }));
+    };
+    const floor = { ...plant, name: "floor", layer: "l2" };
+    world.segments.tell(floor, { ...floor, name: "bridged", allowSpoofing: true });
+    await assert.rejects(ask("floor"), { code: "denied", message: /lets nobody send from addresses that are not his own/ });
+    assert.deepEqual(world.node(1).machine.spaces.list(), []);
+    assert.equal((await ask("bridged")).payload, "ETHERNET");
   });
 
   it("leaves nothing of a join that fails in the kernel", async () => {
