@@ -114,6 +114,12 @@ export class LocalSegment implements AsyncDisposable {
     return devices.includes(mac) || this.members.some(({ member }) => member.mac === mac && member.id !== id);
   }
 
+  /** All that anybody has in the segment, as far as is known. */
+  get addresses(): string[] {
+    const members = [...this.members.map(({ member }) => member), ...this.#remotes.flatMap((remote) => remote.members)];
+    return members.flatMap(({ addresses }) => addresses);
+  }
+
   /** The other nodes, with those of their members that count. */
   get remotes(): readonly Remote[] {
     return this.#remotes;

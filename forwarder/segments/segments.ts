@@ -113,12 +113,15 @@ export class Segments implements AsyncDisposable {
     return (await Promise.all(this.present.map(({ local }) => local.counters()))).flat();
   }
 
-  /** What a pod has by other memberships than this one. */
+  /**
+   * What a pod meets in its other segments than by this membership: their prefixes, and all addresses that anybody has in them. With one
+   * of those as its own it would take the other's packets for its own.
+   */
   of(pod: Netns, id: string): { readonly addresses: readonly string[]; readonly prefixes: readonly string[] } {
-    const others = this.#whereabouts.others(pod, id);
+    const others = this.#whereabouts.others(pod, id).flatMap((other) => this.local(other) ?? []);
     return {
-      addresses: others.flatMap((other) => this.member(other)?.member.addresses ?? []),
-      prefixes: others.flatMap((other) => this.local(other)?.part.segment.prefixes ?? []),
+      addresses: others.flatMap(({ addresses }) => addresses),
+      prefixes: others.flatMap(({ part }) => part.segment.prefixes),
     };
   }
 

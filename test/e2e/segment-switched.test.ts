@@ -10,7 +10,7 @@ import { bare, parsePing, pingAll } from "../lib/ping.js";
 import { PingStream } from "../lib/stream.js";
 import { until } from "../lib/until.js";
 
-const pods = { a: "paris-1", a2: "paris-1", b: "paris-2", c: "tokyo-1" } as const;
+const pods = { a: "paris-1", a2: "paris-1", b: "paris-2", c: "tokyo-1", d: "lima-1" } as const;
 type Pod = keyof typeof pods;
 const names = Object.keys(pods) as Pod[];
 
@@ -32,14 +32,15 @@ describe("an L2 segment", function () {
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "isthmus-switched-"));
-    lab = await Lab.up("te-seg2", { sites: "paris=2,tokyo=1,lima=1" });
+    lab = await Lab.up("te-seg2", { sites: "paris=2,tokyo=1,lima=2" });
     await lab.ctl(
       ...["create", "segment", "floor", "--layer", "l2", "--prefix", "10.61.0.0/16,fd61::/48"],
       ...["--sites", "paris,tokyo,lima", "--dns-domain", "mesh", "--allow-spoofing"],
     );
     for (const [pod, node] of Object.entries(pods)) await lab.pod(pod, node);
-    await lab.pod("stranger", "lima-1");
-    await until("tokyo knows the segment", 5_000, async () => (await lab.ctl("--node", "tokyo-1", "get", "services")).includes("floor"));
+    await lab.pod("stranger", "lima-2");
+    for (const node of ["tokyo-1", "lima-1"])
+      await until(`${node} knows the segment`, 5_000, async () => (await lab.ctl("--node", node, "get", "services")).includes("floor"));
     await Promise.all(names.map(async (pod) => (joined[pod] = await lab.request(pods[pod], "floor", pod))));
     const members = await lab.json<{ name: string; mac: string }[]>("--node", "paris-1", "get", "members", "floor");
     for (const { name, mac } of members) macs[name as Pod] = mac;
@@ -66,14 +67,20 @@ describe("an L2 segment", function () {
   });
 
   it("takes frames of any kind, and multicast, to exactly the members", async () => {
-    const heard = await Promise.all(["pod-b", "pod-c", "pod-a2"].map((where) => listen(where, "nsm0", `ether proto 0x${experimental}`)));
-    await using elsewhere = await listen("lima-1-mesh", "any", "udp");
+    const heard = await Promise.all(
+      ["pod-b", "pod-c", "pod-d", "pod-a2"].map((where) => listen(where, "nsm0", `ether proto 0x${experimental}`)),
+    );
+    await using elsewhere = await listen("lima-2-mesh", "any", "udp");
+    await using wan = await listen("wan", "any", "udp");
     const arrived = heard.map((capture) => capture.printed(/ethertype Unknown \(0x88b5\)/));
     await send(lab, "a", "nsm0", macs.a, experimental + mark);
     await Promise.all(arrived);
     for (const capture of heard) await capture[Symbol.asyncDispose]();
+    const onWan = (await wan.stop()).stdout;
+    assert.match(onWan, /10\.101\.0\.11\.51820 > 10\.102\.0\.11\.51820/, "the tunnel was seen");
+    assert.equal(bytes(onWan).includes(mark), false, "what is in it was not");
     const receiver = `const s=require("node:dgram").createSocket({type:"udp4",reuseAddr:true});s.bind(5353,()=>{s.addMembership("224.0.0.251",process.argv[1]);console.log("ready")});s.on("message",(m)=>{console.log(String(m))});setTimeout(()=>process.exit(),20000)`;
-    const receivers = (["a2", "b", "c"] as const).map((pod) => lab.spawn(`pod-${pod}`, process.execPath, "-e", receiver, first(pod)));
+    const receivers = (["a2", "b", "c", "d"] as const).map((pod) => lab.spawn(`pod-${pod}`, process.execPath, "-e", receiver, first(pod)));
     await Promise.all(receivers.map((one) => one.printed(/ready/)));
     const got = receivers.map((one) => one.printed(/who is there/));
     const asker = `const s=require("node:dgram").createSocket("udp4");s.bind(0,process.argv[1],()=>{s.setMulticastInterface(process.argv[1]);let n=5;const go=()=>n--?s.send("who is there",5353,"224.0.0.251",()=>setTimeout(go,100)):s.close();go()})`;
@@ -118,6 +125,34 @@ describe("an L2 segment", function () {
     await send(lab, "a", "nsm0", macs.a, ipPacket(first("a"), mark));
     await arrived;
     assert.ok(bytes((await control.stop()).stdout).includes(mark), "its own is let through");
+  });
+
+  it("never meets another segment, though that has the same addresses and one pod is in both", async () => {
+    await lab.ctl("create", "segment", "twin", "--layer", "l2", "--prefix", "10.61.0.0/16", "--sites", "paris,tokyo,lima");
+    await lab.pod("e", "paris-1");
+    await lab.pod("f", "tokyo-1");
+    await until("tokyo knows the twin", 5_000, async () => (await lab.ctl("--node", "tokyo-1", "get", "services")).includes("twin"));
+    const e = await lab.request("paris-1", "twin", "e");
+    const f = await lab.request("tokyo-1", "twin", "f");
+    const both = await lab.request("tokyo-1", "twin", "c", "--interface", "twin0");
+    assert.deepEqual(names.flatMap(addresses).includes(bare(e.addresses[0] ?? "")), true, "an address that is in the other one too");
+    const twins = { e: ["e", "nsm0"], f: ["f", "nsm0"], c: ["c", "twin0"] } as const;
+    const members = await lab.json<{ name: string; mac: string }[]>("--node", "paris-1", "get", "members", "twin");
+    const twinMac = (name: string) => members.find((member) => member.name === name)?.mac ?? assert.fail(`${name} is no member`);
+    const own = await Promise.all(names.map((pod) => listen(`pod-${pod}`, "nsm0", `ether proto 0x${experimental}`)));
+    const other = await Promise.all(
+      Object.values(twins).map(([pod, device]) => listen(`pod-${pod}`, device, `ether proto 0x${experimental}`)),
+    );
+    const [here, there] = ["a1a2a3a4a5a6a7a8", "b1b2b3b4b5b6b7b8"];
+    const arrived = [own[1]?.printed(/88b5 a1a2/), other[1]?.printed(/88b5 b1b2/)];
+    for (const pod of names) await send(lab, pod, "nsm0", macs[pod], experimental + here);
+    for (const [name, [pod, device]] of Object.entries(twins)) await send(lab, pod, device, twinMac(name), experimental + there);
+    await Promise.all(arrived);
+    for (const capture of own) assert.equal(bytes((await capture.stop()).stdout).includes(there), false);
+    for (const capture of other) assert.equal(bytes((await capture.stop()).stdout).includes(here), false);
+    await lab.close("paris-1", e.id);
+    await lab.close("tokyo-1", f.id, both.id);
+    await lab.ctl("delete", "segment", "twin");
   });
 
   it("lets a DHCP server in one site serve a client in another", async () => {
@@ -188,7 +223,7 @@ describe("an L2 segment", function () {
   });
 
   it("leaves nothing on any node when the last member has gone", async () => {
-    for (const node of ["paris-1", "paris-2", "tokyo-1"]) {
+    for (const node of ["paris-1", "paris-2", "tokyo-1", "lima-1"]) {
       const held = await lab.json<{ id: string }[]>("--node", node, "get", "attachments");
       await lab.close(node, ...held.map(({ id }) => id));
       assert.match((await lab.tryExec(`${node}-seg-floor`, "true")).stderr, /No such file/);

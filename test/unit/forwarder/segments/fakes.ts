@@ -31,10 +31,12 @@ export class FakeSegments implements SegmentSource {
 export class FakeBlocks implements BlocksApi {
   readonly given: string[] = [];
   readonly back: string[] = [];
+  /** Instead of the next one, where it is set. */
+  next: string | undefined;
 
   async allocate({ prefix }: BlockAsk): Promise<string> {
     const next = this.given.length + 1;
-    const block = prefix === "0.0.0.0/0" ? `10.60.${next}.0/24` : prefix === "::/0" ? `fd60:0:0:${next}::/64` : prefix;
+    const block = this.next ?? (prefix === "0.0.0.0/0" ? `10.60.${next}.0/24` : prefix === "::/0" ? `fd60:0:0:${next}::/64` : prefix);
     this.given.push(block);
     return block;
   }

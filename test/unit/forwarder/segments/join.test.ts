@@ -87,6 +87,24 @@ describe("forwarder: joining a segment", () => {
     assert.equal((await ask("bridged")).payload, "ETHERNET");
   });
 
+  it("gives a pod that is in two segments with the same addresses none that anybody has in the other one", async () => {
+    await using world = await World.pretend();
+    const four = { ...plant, prefixes: ["10.60.0.0/16"] };
+    world.segments.tell(four, { ...four, name: "twin" });
+    const pod = world.node(1).machine.pods.add("both");
+    const ask = (service: string) => world.request(1, asked(pod, { id: `client-${service}`, service, name: service }));
+    const taken = [
+      ...addressesOf(await join(world, 1, "a")),
+      ...addressesOf(await join(world, 1, "b")),
+      ...addressesOf(await ask("plant")),
+    ];
+    // The fake registry gives the second segment another block; the same one is asked for by name.
+    world.blocks.next = "10.60.1.0/24";
+    const [address = ""] = addressesOf(await ask("twin"));
+    assert.match(address, /^10\.60\.1\./);
+    assert.ok(!taken.includes(address), `${address} of ${taken.join(" ")}`);
+  });
+
   it("leaves nothing of a join that fails in the kernel", async () => {
     await using world = await World.pretend();
     world.segments.tell(plant);
