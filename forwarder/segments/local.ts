@@ -18,8 +18,7 @@ import { credible, type Doubt } from "./credible.js";
 import { portName, type SegmentView } from "./devices.js";
 import { Leases } from "./leases.js";
 import { memberUnits, trunkObjects } from "./objects.js";
-import { type Member, memberKey, type Part, partKey, type Remote } from "./part.js";
-import type { OwnNode } from "./telling.js";
+import { type Member, memberKey, type OwnNode, type Part, partKey, type Remote } from "./part.js";
 
 export interface LocalParts {
   /** Of the segment's namespace. */

@@ -1,6 +1,6 @@
 import type { TunnelNode } from "../desired.js";
 import { endpointText, type Underlay } from "../mechanisms/ends.js";
-import type { OwnNode } from "./telling.js";
+import type { OwnNode } from "./part.js";
 
 /** What this node says of itself, and where others reach its node tunnel. */
 export function ownNode(parts: {

@@ -46,6 +46,9 @@ export interface Remote extends SegmentNode {
   readonly members: readonly SegmentMember[];
 }
 
+/** What this node says of itself to others of a segment. */
+export type OwnNode = Omit<SegmentNode, "segment" | "vni" | "blocks" | "mtu">;
+
 /** The key of a part in the forwarder's state; those of its members begin with `memberKey("")`. */
 export function partKey(segment: string): string {
   return `segment/${segment}`;

@@ -1,12 +1,10 @@
 import { background } from "../../core/background.js";
 import type { Log } from "../../core/log.js";
-import { farewellLabels, memberLabels, membershipName, nodeLabels, type SegmentNode } from "../../core/segment/membership.js";
+import { farewellLabels, memberLabels, membershipName, nodeLabels } from "../../core/segment/membership.js";
 import type { LocalSegment } from "./local.js";
+import type { OwnNode } from "./part.js";
 import type { Publications } from "./publications.js";
 import { Shards } from "./shards.js";
-
-/** What this node says of itself to others of a segment. */
-export type OwnNode = Omit<SegmentNode, "segment" | "vni" | "blocks" | "mtu">;
 
 export interface TellingParts {
   readonly own: OwnNode;
