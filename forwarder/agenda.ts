@@ -14,6 +14,8 @@ export interface Work {
   readonly forced: ReadonlySet<string>;
   /** Wanted before, and not bound to a device that could be asked for. */
   readonly left: readonly KernelObject[];
+  /** By key: to be written or deleted without a look at the device. */
+  readonly revised: ReadonlyMap<string, KernelObject>;
 }
 
 /** What the agenda asks of the data plane. */
@@ -48,6 +50,7 @@ export class Agenda implements Disposable {
   #devices = new Set<string>();
   #forced = new Set<string>();
   #left: KernelObject[] = [];
+  #revised = new Map<string, KernelObject>();
   #full = false;
   #survey = false;
   /** For when there is nothing else to do. */
@@ -72,7 +75,8 @@ export class Agenda implements Disposable {
   }
 
   get isEmpty(): boolean {
-    return !this.#full && !this.#survey && this.#devices.size === 0 && this.#left.length === 0 && this.#sweep.length === 0;
+    const waiting = this.#devices.size + this.#left.length + this.#revised.size + this.#sweep.length;
+    return !this.#full && !this.#survey && waiting === 0;
   }
 
   add(devices: Iterable<string>): void {
@@ -93,15 +97,24 @@ export class Agenda implements Disposable {
     this.#left.push(object);
   }
 
+  revise(objects: ReadonlyMap<string, KernelObject>): void {
+    for (const [key, object] of objects) this.#revised.set(key, object);
+    this.#parts.wake();
+  }
+
   /** The most urgent work, which is off the agenda with that. */
   take(): Work {
-    if (!this.#full && this.#devices.size === 0) this.#devices = new Set(this.#sweep.splice(0, sweepSize));
-    const work = { full: this.#full, survey: this.#survey, devices: this.#devices, forced: this.#forced, left: this.#left };
+    if (!this.#full && this.#devices.size + this.#revised.size === 0) this.#devices = new Set(this.#sweep.splice(0, sweepSize));
+    const work = {
+      ...{ full: this.#full, survey: this.#survey, devices: this.#devices },
+      ...{ forced: this.#forced, left: this.#left, revised: this.#revised },
+    };
     this.#full = false;
     this.#survey = false;
     this.#devices = new Set();
     this.#forced = new Set();
     this.#left = [];
+    this.#revised = new Map();
     return work;
   }
 
@@ -113,13 +126,13 @@ export class Agenda implements Disposable {
   }
 
   /** We changed something there. */
-  changed({ devices }: Work): void {
+  changed(devices: Iterable<string>): void {
     const now = this.#parts.clock.monotonic();
     for (const device of devices) this.#changed.set(device, now);
   }
 
   /** Not all could be done: again, at intervals that grow until something can. */
-  failed({ devices, full }: Work): void {
+  failed(devices: Iterable<string>, full: boolean): void {
     this.#retry.add(Math.min(retryMs * 2 ** this.#setbacks++, longestRetryMs), devices, full);
   }
 

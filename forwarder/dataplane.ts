@@ -7,6 +7,7 @@ import type { Kernel, KernelObject, Netns, Step, StepFailure } from "../kernel/m
 import { Agenda, type Work } from "./agenda.js";
 import { PassLog } from "./passLog.js";
 import { byKey, plan } from "./plan.js";
+import { Revisions } from "./revisions.js";
 import { ownersAmong, Units } from "./units.js";
 import { Waiters } from "./waiters.js";
 
@@ -33,6 +34,7 @@ interface Outcome {
 export class Dataplane implements AsyncDisposable {
   readonly #parts: DataplaneParts;
   readonly #units = new Units();
+  readonly #revisions = new Revisions();
   readonly #waiters = new Waiters();
   readonly #agenda: Agenda;
   readonly #passLog: PassLog;
@@ -64,6 +66,15 @@ export class Dataplane implements AsyncDisposable {
     const before = [...this.#units.devices(unit)];
     this.#noteChange(this.#units.set(unit, objects), objects);
     this.#agenda.add([...before, ...this.#units.devices(unit)]);
+  }
+
+  /**
+   * The same for a unit of devices on which many others have something: what differs is written, whatever the kernel has, so that nothing
+   * of the others is looked at. Without objects nothing is wanted of it any more.
+   */
+  revise(unit: string, objects: readonly KernelObject[]): void {
+    const before = objects.length === 0 ? this.#units.drop(unit) : this.#units.set(unit, objects);
+    this.#agenda.revise(this.#revisions.change(before, objects));
   }
 
   /** Wants nothing of this unit any more. */
@@ -119,7 +130,7 @@ export class Dataplane implements AsyncDisposable {
         const error = asMeshError(thrown, "kernel");
         this.#passLog.unreadable(error);
         waiting.fail(error);
-        this.#agenda.failed({ ...work, full: true });
+        this.#agenda.failed(work.devices, true);
       }
       // A pass may end without having waited for anything; the rest of the process has its turn too.
       if (!this.#agenda.isEmpty) await setImmediate();
@@ -132,10 +143,10 @@ export class Dataplane implements AsyncDisposable {
     for (let again = false; ; again = true) {
       const { steps, gone } = this.#withoutGone(await this.#look(work));
       const failures = steps.length === 0 ? [] : await this.#parts.kernel.apply(steps);
-      if (steps.length > 0) this.#agenda.changed(work);
+      if (steps.length > 0) this.#agenda.changed(touched(work));
       this.#passLog.done(steps, failures, steps.length === 0 ? () => undefined : this.#units.wanters(steps, work));
       if (failures.length > 0 && !again && steps.some((step) => step.op === "delete")) continue;
-      if (failures.length > 0) this.#agenda.failed(work);
+      if (failures.length > 0) this.#agenda.failed(touched(work), work.full);
       else this.#agenda.succeeded();
       for (const unit of gone) this.#parts.onPodGone(unit);
       return { failures, gone };
@@ -157,11 +168,12 @@ export class Dataplane implements AsyncDisposable {
       const wanted = this.#units.all();
       return plan(wanted, await kernel.list(wanted), work.forced);
     }
+    const { written, left: unwanted } = this.#revisions.sorted(work.revised);
     const wanted = this.#units.wantedOn(work.devices);
-    const found = [...work.left, ...(await kernel.find([...work.devices], wanted))];
+    const found = await kernel.find([...work.devices], wanted);
     const owner = ownersAmong(found, wanted);
-    const ours = found.filter((object) => work.left.includes(object) || work.devices.has(owner(object) ?? ""));
-    return plan(wanted, ours, work.forced);
+    const ours = found.filter((object) => work.devices.has(owner(object) ?? ""));
+    return plan([...wanted, ...written], [...work.left, ...unwanted, ...ours], work.forced);
   }
 
   /** A port whose pod is gone is not made again; its unit ends. */
@@ -193,4 +205,10 @@ export class Dataplane implements AsyncDisposable {
       if (!this.#stop.signal.aborted) this.#parts.log.error("kernel events ended", { error: asMeshError(error, "kernel").message });
     }
   }
+}
+
+/** The devices that a pass looks at, and those of what it writes without a look. */
+function touched({ devices, revised }: Work): Set<string> {
+  const owner = ownersAmong();
+  return new Set([...devices, ...[...revised.values()].flatMap((object) => owner(object) ?? [])]);
 }

@@ -1,4 +1,5 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import type { SegmentMember } from "../../core/segment/membership.js";
 import type { Bridge, BridgePort, KernelObject } from "../../kernel/model.js";
 import { aliasPrefix } from "../names.js";
 import { bridgeMac } from "./addressing.js";
@@ -10,10 +11,7 @@ export const bridgeDevice = "isthmus-bridge";
 /** An entry for it stands for all MAC addresses that have none of their own. */
 const everybody = "00:00:00:00:00:00";
 
-/**
- * L2: the bridge, and the trunk as one of its ports. What is said to all goes once to each node that has members; what is said to a member
- * goes to its node alone; who has an address is answered here.
- */
+/** L2: the bridge, and the trunk as one of its ports. What is said to all goes once to each node that has members. */
 export function bridgedTrunk(part: Part, remotes: readonly Remote[], view: SegmentView): KernelObject[] {
   const { segment } = part;
   return [
@@ -22,14 +20,18 @@ export function bridgedTrunk(part: Part, remotes: readonly Remote[], view: Segme
     ...view.routers.map((address): KernelObject => {
       return { kind: "address", where: "mesh", device: bridgeDevice, address: podAddress(segment, address) };
     }),
-    ...remotes.flatMap((remote): KernelObject[] => [
-      { kind: "vxlan-fdb", device: trunkDevice, mac: everybody, address: remote.tunnel, vni: remote.vni },
-      ...remote.members.flatMap(({ mac, addresses }): KernelObject[] => [
-        { kind: "vxlan-fdb", device: trunkDevice, mac, address: remote.tunnel, vni: remote.vni },
-        { kind: "bridge-fdb", device: trunkDevice, mac },
-        ...addresses.map((address) => neighbour(address, mac)),
-      ]),
-    ]),
+    ...remotes.map(({ tunnel: address, vni }): KernelObject => {
+      return { kind: "vxlan-fdb", device: trunkDevice, mac: everybody, address, vni };
+    }),
+  ];
+}
+
+/** L2: what is said to a member of another node goes to its node alone, and who has its address is answered here. */
+export function bridgedRemote({ tunnel, vni }: Pick<Remote, "tunnel" | "vni">, { mac, addresses }: SegmentMember): KernelObject[] {
+  return [
+    { kind: "vxlan-fdb", device: trunkDevice, mac, address: tunnel, vni },
+    { kind: "bridge-fdb", device: trunkDevice, mac },
+    ...addresses.map((address) => neighbour(address, mac)),
   ];
 }
 

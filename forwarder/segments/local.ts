@@ -19,6 +19,7 @@ import { portName, type SegmentView } from "./devices.js";
 import { Leases } from "./leases.js";
 import { memberUnits, trunkObjects } from "./objects.js";
 import { type Member, memberKey, type OwnNode, type Part, partKey, type Remote } from "./part.js";
+import { RemoteMembers } from "./remoteMembers.js";
 
 export interface LocalParts {
   /** Of the segment's namespace. */
@@ -65,6 +66,7 @@ export class LocalSegment implements AsyncDisposable {
   readonly leases: Leases;
   readonly #parts: LocalParts;
   readonly #dataplane: Dataplane;
+  readonly #remoteMembers: RemoteMembers;
   readonly #members = new Map<string, KeptMember>();
   /** Members of this node that do not count any more. */
   readonly #lost = new Set<string>();
@@ -88,6 +90,7 @@ export class LocalSegment implements AsyncDisposable {
       ...{ kernel, clock, log, exists: (pod) => pods.exists(pod) },
       onPodGone: (unit) => parts.onPodGone(unit.slice(memberKey("").length)),
     });
+    this.#remoteMembers = new RemoteMembers(this.#dataplane);
     this.leases = new Leases({
       ...{ segment: () => this.#part.segment, blocks: part.blocks, keep: (blocks) => this.#keepBlocks(blocks) },
       allocate: (prefix, signal) => parts.allocate(part.segment.name, prefix, signal),
@@ -270,6 +273,7 @@ export class LocalSegment implements AsyncDisposable {
     const behind = this.#remotes.flatMap(({ members }) => members.flatMap(({ announces }) => announces));
     this.#reached = [...new Set([...behind, ...this.members.flatMap(({ member }) => member.announces)])].sort();
     this.#shown = `${this.mtu} ${this.#reached}`;
+    this.#remoteMembers.set(this.#part.segment, this.#remotes);
     const objects = trunkObjects(this.#part, this.#remotes, this.#view());
     // Most changes are of members that lie in their nodes' blocks.
     if (sameMessage(objects, this.#trunk)) return;
@@ -298,11 +302,12 @@ export class LocalSegment implements AsyncDisposable {
     if (this.#lost.has(member.id)) return;
     const { own, shared } = memberUnits(this.#part.segment, member, this.#view(), this.#reached);
     this.#dataplane.set(memberKey(member.id), own);
-    if (shared.length > 0) this.#dataplane.set(sharedUnit(member.id), shared);
+    this.#dataplane.revise(sharedUnit(member.id), shared);
   }
 
   #drop(id: string): void {
-    for (const unit of [memberKey(id), sharedUnit(id)]) this.#dataplane.drop(unit);
+    this.#dataplane.drop(memberKey(id));
+    this.#dataplane.revise(sharedUnit(id), []);
   }
 
   #view(): SegmentView {

@@ -1,6 +1,7 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import type { SegmentMember } from "../../core/segment/membership.js";
 import type { KernelObject } from "../../kernel/model.js";
-import { bridgeDevice, bridgedMember, bridgedTrunk } from "./bridged.js";
+import { bridgeDevice, bridgedMember, bridgedRemote, bridgedTrunk } from "./bridged.js";
 import { isL2, type SegmentView } from "./devices.js";
 import type { Member, Part, Remote } from "./part.js";
 import { routedMember, routedTrunk } from "./routed.js";
@@ -9,6 +10,15 @@ import { routedMember, routedTrunk } from "./routed.js";
 export function trunkObjects(part: Part, remotes: readonly Remote[], view: SegmentView): KernelObject[] {
   const sources = remotes.map(({ tunnel }): KernelObject => ({ kind: "vxlan-source", source: tunnel, vni: part.vni }));
   return [...sources, ...(isL2(part.segment) ? bridgedTrunk : routedTrunk)(part, remotes, view)];
+}
+
+/** What a member of another node has here: on L3 its node's blocks say enough. */
+export function remoteObjects(
+  segment: Pick<Segment, "layer">,
+  remote: Pick<Remote, "tunnel" | "vni">,
+  member: SegmentMember,
+): KernelObject[] {
+  return isL2(segment) ? bridgedRemote(remote, member) : [];
 }
 
 /** What a member has in the kernel. */

@@ -89,7 +89,8 @@ export class Publications implements Disposable {
   }
 
   #arm(name: string, said: Publication, ms: number): void {
-    if (this.#stopped) return;
+    // What was said instead meanwhile has a time of its own.
+    if (this.#stopped || this.#said.get(name) !== said) return;
     said.timer?.[Symbol.dispose]();
     said.timer = this.#parts.clock.after(ms, () => this.again(name));
   }

@@ -16,14 +16,16 @@ const members = 1_000;
 const spare = 10;
 const settleMs = 5_000;
 
-/** Two sites with a node each, an L3 segment of both, and on each node half of the pods. */
+type Layer = "l2" | "l3";
+
+/** Two sites with a node each, a segment of both, and on each node half of the pods. */
 interface World {
   readonly lab: Lab;
   readonly crowds: readonly Crowd[];
   readonly programs: readonly Program[];
 }
 
-async function inWorld(use: (world: World) => Promise<Result[]>): Promise<Result[]> {
+async function inWorld(layer: Layer, use: (world: World) => Promise<Result[]>): Promise<Result[]> {
   await using cleanup = new Cleanup();
   const lab = await Lab.up(prefix, { sites: "paris=1,tokyo=1" });
   const crowds: Crowd[] = [];
@@ -32,14 +34,14 @@ async function inWorld(use: (world: World) => Promise<Result[]>): Promise<Result
     await lab[Symbol.asyncDispose]();
     for (const crowd of crowds) await crowd[Symbol.asyncDispose]();
   });
-  await lab.ctl("create", "segment", segment, "--layer", "l3", "--prefix", "10.64.0.0/16,fd64::/48", "--sites", "paris,tokyo");
+  await lab.ctl("create", "segment", segment, "--layer", layer, "--prefix", "10.64.0.0/16,fd64::/48", "--sites", "paris,tokyo");
   for (const node of nodes) crowds.push(await Crowd.raise(lab, { node, segment, count: members / nodes.length + spare }));
   return await use({ lab, crowds, programs: await programsOf(lab) });
 }
 
 /** What a join costs when few or many are members, and what these cost when nothing happens. */
-const growth = (): Promise<Result[]> =>
-  inWorld(async ({ crowds, programs }) => {
+const growth = (layer: Layer): Promise<Result[]> =>
+  inWorld(layer, async ({ crowds, programs }) => {
     const results: Result[] = [];
     // The first ones make the tunnel, warm the compilers and fill the caches.
     await Promise.all(crowds.map((crowd) => churn(crowd, { random: Math.random, forMs: 5_000, atOnce: 1 })));
@@ -50,15 +52,19 @@ const growth = (): Promise<Result[]> =>
       await fill(crowds, count);
       const seconds = (performance.now() - began) / 1000;
       results.push(
-        result(`segment-fill-${count}`, rounded((count - before) / seconds), "1/s", undefined, { note: "8 at a time on each node" }),
+        result(`segment-${layer}-fill-${count}`, rounded((count - before) / seconds), "1/s", undefined, {
+          note: "8 at a time on each node",
+        }),
       );
       await settled();
       const times = await timedJoins(crowds);
-      results.push(result(`segment-join-${count}-p50`, rounded(quantile(times, 0.5)), "ms"));
-      results.push(result(`segment-join-${count}-p99`, rounded(quantile(times, 0.99)), "ms", undefined, { note: `${times.length} joins` }));
+      results.push(result(`segment-${layer}-join-${count}-p50`, rounded(quantile(times, 0.5)), "ms"));
+      results.push(
+        result(`segment-${layer}-join-${count}-p99`, rounded(quantile(times, 0.99)), "ms", undefined, { note: `${times.length} joins` }),
+      );
     }
     await settled();
-    return [...results, ...(await idle(programs, 30)), ...memoryResults("full", memoryUsed(programs))];
+    return [...results, ...(await idle(layer, programs, 30)), ...memoryResults(`${layer}-full`, memoryUsed(programs))];
   });
 
 /** One after another, on the nodes in turn; whoever joined leaves before the next. */
@@ -75,12 +81,12 @@ async function timedJoins(crowds: readonly Crowd[]): Promise<number[]> {
   return times;
 }
 
-async function idle(programs: readonly Program[], seconds: number): Promise<Result[]> {
+async function idle(layer: Layer, programs: readonly Program[], seconds: number): Promise<Result[]> {
   const before = cpuUsed(programs);
   await pause(seconds * 1000);
   const after = cpuUsed(programs);
   return kinds(after).map((kind) =>
-    result(`segment-idle-cpu-${kind}`, rounded((after[kind] - before[kind]) / seconds / 10), "%", undefined, {
+    result(`segment-${layer}-idle-cpu-${kind}`, rounded((after[kind] - before[kind]) / seconds / 10), "%", undefined, {
       note: `of one core, on both nodes together, ${members} members, ${seconds} s`,
     }),
   );
@@ -88,7 +94,7 @@ async function idle(programs: readonly Program[], seconds: number): Promise<Resu
 
 /** Members come and go by lot. Memory is looked at with all of them in, at the start, halfway and at the end. */
 const minutes = ({ seconds = 300 }: BenchOptions): Promise<Result[]> =>
-  inWorld(async ({ lab, crowds, programs }) => {
+  inWorld("l3", async ({ lab, crowds, programs }) => {
     const seed = seedOf(process.env.ISTHMUS_TEST_SEED);
     const looks: Used[] = [];
     const look = async (): Promise<void> => {
@@ -107,15 +113,15 @@ const minutes = ({ seconds = 300 }: BenchOptions): Promise<Result[]> =>
     }
     await Promise.all(crowds.map((crowd) => crowd.empty()));
     await settled();
-    const left = await leftoversOf(lab, segment, crowds);
+    const left = await leftoversOf(lab, crowds);
     for (const line of left.slice(0, 20)) console.error(`bench: left over: ${line}`);
     const [start, half, end] = looks as [Used, Used, Used];
     return [
       ...rates(done, seconds, seed),
-      ...memoryResults("start", start),
-      ...memoryResults("half", half),
-      ...memoryResults("end", end),
-      ...memoryResults("empty", memoryUsed(programs)),
+      ...memoryResults("churn-start", start),
+      ...memoryResults("churn-half", half),
+      ...memoryResults("churn-end", end),
+      ...memoryResults("churn-empty", memoryUsed(programs)),
       ...kinds(end).map((kind) =>
         result(`segment-churn-memory-end-against-half-${kind}`, rounded(end[kind] / half[kind]), "ratio", { atMost: 1.1 }),
       ),
@@ -156,6 +162,6 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 const settled = (): Promise<void> => pause(settleMs);
 
 export const segmentChurn: readonly Bench[] = [
-  { name: "segment-churn-growth", run: growth },
+  ...(["l3", "l2"] as const).map((layer) => ({ name: `segment-churn-growth-${layer}`, run: () => growth(layer) })),
   { name: "segment-churn-minutes", run: minutes },
 ];

@@ -30,10 +30,10 @@ export interface Member {
  */
 export class Crowd implements AsyncDisposable {
   readonly node: string;
+  readonly segment: string;
   readonly pods: readonly string[];
   readonly client: NodeClient;
   readonly #lab: Lab;
-  readonly #segment: string;
   readonly #channel: AsyncDisposable;
   readonly #joined = new Map<string, Attachment>();
 
@@ -42,9 +42,9 @@ export class Crowd implements AsyncDisposable {
     this.node = node;
     this.client = client;
     this.#lab = lab;
-    this.#segment = segment;
+    this.segment = segment;
     this.#channel = channel;
-    this.pods = Array.from({ length: count }, (_, at) => `${node}-${at}`);
+    this.pods = Array.from({ length: count }, (_, at) => `${segment}-${node}-${at}`);
   }
 
   static async raise(lab: Lab, place: CrowdPlace): Promise<Crowd> {
@@ -73,7 +73,7 @@ export class Crowd implements AsyncDisposable {
   }
 
   async join(pod: string): Promise<Attachment> {
-    const request = { networkService: this.#segment, pod: { name: pod, netnsUrl: `file://${this.#lab.netns(`pod-${pod}`)}` } };
+    const request = { networkService: this.segment, pod: { name: pod, netnsUrl: `file://${this.#lab.netns(`pod-${pod}`)}` } };
     const attachment = await this.client.attach(AttachRequest.fromPartial({ ...request, timeoutMs: 30_000 }), patience());
     this.#joined.set(pod, attachment);
     return attachment;

@@ -6,13 +6,13 @@ import { check } from "./command.js";
 import type { Crowd } from "./crowd.js";
 import type { Lab } from "./lab.js";
 
-/** What is still there of a segment whose members have all left, a line each; empty: nothing. */
-export async function leftoversOf(lab: Lab, segment: string, crowds: readonly Crowd[]): Promise<string[]> {
-  const found = await Promise.all(crowds.map(async (crowd) => [...(await ofNode(lab, segment, crowd)), ...(await ofPods(crowd))]));
+/** What is still there of the segments of crowds that have all left, a line each; empty: nothing. */
+export async function leftoversOf(lab: Lab, crowds: readonly Crowd[]): Promise<string[]> {
+  const found = await Promise.all(crowds.map(async (crowd) => [...(await ofNode(lab, crowd)), ...(await ofPods(crowd))]));
   return found.flat();
 }
 
-async function ofNode(lab: Lab, segment: string, { node, client }: Crowd): Promise<string[]> {
+async function ofNode(lab: Lab, { node, segment, client }: Crowd): Promise<string[]> {
   const signal = AbortSignal.timeout(10_000);
   const mesh = `${lab.prefix}-${node}-mesh`;
   const [attachments, connections, endpoints] = await Promise.all([

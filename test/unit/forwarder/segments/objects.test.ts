@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Segment } from "../../../../api/gen/isthmus/v1/segment.js";
 import { trunkAddress, trunkMac } from "../../../../forwarder/segments/addressing.js";
 import type { SegmentView } from "../../../../forwarder/segments/devices.js";
-import { memberUnits, trunkObjects } from "../../../../forwarder/segments/objects.js";
+import { memberUnits, remoteObjects, trunkObjects } from "../../../../forwarder/segments/objects.js";
 import type { Member, Part, Remote } from "../../../../forwarder/segments/part.js";
 import { additions } from "../../../../kernel/commands.js";
 import type { KernelObject } from "../../../../kernel/model.js";
@@ -93,7 +93,8 @@ describe("what a segment has in the kernel", () => {
   });
 
   it("L2: sends what is for all once to each node, what is for a member to its node, and answers for its address", () => {
-    const found = text(trunkObjects(partOf("l2"), [remoteOf("fd00::2", { members: [told("cam", "10.60.1.9")] })], view));
+    const [part, remote] = [partOf("l2"), remoteOf("fd00::2")];
+    const found = text([...trunkObjects(part, [remote], view), ...remoteObjects(part.segment, remote, told("cam", "10.60.1.9"))]);
     for (const line of [
       "bridge fdb append 00:00:00:00:00:00 dev isthmus-trunk dst fd00::2 vni 8500000",
       "bridge fdb replace 02:00:00:00:00:09 dev isthmus-trunk dst fd00::2 vni 8500000",

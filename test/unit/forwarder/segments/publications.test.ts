@@ -14,11 +14,14 @@ class Notes implements EndpointRegistry {
   readonly said: string[] = [];
   readonly clock = new FakeClock(clockStart);
   away = false;
+  /** Until then nothing that is said is answered. */
+  arrived = Promise.resolve();
   readonly publications = new Publications({ endpoints: this, url: "unix:///f.sock", clock: this.clock, log: silent });
 
   async register(endpoint: NetworkServiceEndpoint): Promise<NetworkServiceEndpoint> {
     if (this.away) throw new MeshError("unreachable", "the registry is away");
     this.said.push(`${endpoint.name} ${JSON.stringify(endpoint.networkServiceLabels.plant?.labels)}`);
+    await this.arrived;
     return { ...endpoint, expirationTime: toTimestamp(this.clock.now() + 60_000) };
   }
 
@@ -38,6 +41,27 @@ describe("what a node says of its part in segments", () => {
     await publications.say("plant.a", "plant", { n: "2" });
     await notes.clock.advance(39_000);
     assert.deepEqual(notes.said.splice(0), ['plant.a {"n":"1"}', 'plant.a {"n":"2"}']);
+    await notes.clock.advance(2_000);
+    assert.deepEqual(notes.said, ['plant.a {"n":"2"}']);
+  });
+
+  it("is said again in its own time, though something else was on its way when it was said", async () => {
+    const notes = new Notes();
+    using publications = notes.publications;
+    let arrive = () => {};
+    notes.arrived = new Promise((resolve) => (arrive = resolve));
+    const first = publications.say("plant.a", "plant", { n: "1" });
+    await notes.clock.advance(1);
+    const second = publications.say("plant.a", "plant", { n: "2" });
+    notes.arrived = notes.clock.sleep(5_000, new AbortController().signal);
+    arrive();
+    await first;
+    await notes.clock.advance(5_000);
+    await second;
+    assert.deepEqual(notes.said.splice(0), ['plant.a {"n":"1"}', 'plant.a {"n":"2"}']);
+    assert.equal(notes.clock.pending, 1);
+    await notes.clock.advance(39_000);
+    assert.deepEqual(notes.said, []);
     await notes.clock.advance(2_000);
     assert.deepEqual(notes.said, ['plant.a {"n":"2"}']);
   });
