@@ -95,6 +95,7 @@ export class Members implements Disposable {
       const left = Math.max(shortestMs, end - clock.monotonic());
       try {
         const answer = await call(asked.client, { deadline: clock.now() + Math.min(callMs, left) });
+        if (!asked.answered) this.#parts.log.info("etcd member answers", { member: asked.url });
         asked.answered = true;
         return answer;
       } catch (cause) {

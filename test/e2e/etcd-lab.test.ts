@@ -153,15 +153,9 @@ describe("a lab whose registries share an etcd", function () {
   it("leaves a frozen member within 5 s", async () => {
     const all = await programs();
     const registry = all.find(({ node, program }) => node === "paris-1" && program === "registry") as Program;
-    const { url, pid } = await askedBy(lab, registry, all);
-    const already = readFileSync(registry.log, "utf8").length;
-    const left = () =>
-      until("the registry has left it", boundMs, () =>
-        readFileSync(registry.log, "utf8")
-          .slice(already)
-          .split("\n")
-          .some((line) => line.includes("etcd member left") && line.includes(`"member":"${url}"`)),
-      ).then(() => {});
+    const url = await until("a member answers it", boundMs, () => answering(registry));
+    const pid = pidOf(url, all);
+    const left = () => until("the registry has left it", boundMs, () => answering(registry) !== url).then(() => {});
     const signal = (name: "SIGSTOP" | "SIGCONT") => async () => process.kill(pid, name);
     await survives(signal("SIGSTOP"), [left, request, serve], signal("SIGCONT"));
   });
@@ -187,17 +181,17 @@ function leaderOf(lab: Lab, programs: readonly Program[]): Promise<Program> {
   });
 }
 
-/** The member of etcd that a registry is connected with. */
-async function askedBy(lab: Lab, registry: Program, programs: readonly Program[]): Promise<{ readonly url: string; readonly pid: number }> {
-  const connections = await lab.exec(registry.node, "ss", "-Htnp", "state", "established");
-  const urls = connections
+/** The member of etcd that a registry asks and has an answer from, by its log. */
+function answering({ log }: Program): string | undefined {
+  const said = readFileSync(log, "utf8")
     .split("\n")
-    .filter((line) => line.includes(`pid=${registry.pid},`))
-    .map((line) => `https://${line.trim().split(/\s+/)[3]}`);
-  for (const { pid } of programs.filter(({ program }) => program.startsWith("etcd-"))) {
-    const flags = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-    const url = urls.find((one) => flags.includes(`--listen-client-urls=${one}`));
-    if (url !== undefined) return { url, pid };
-  }
-  return assert.fail(`no member among ${urls.join(", ")}`);
+    .filter((line) => /"etcd member (answers|left)"/.test(line));
+  const last = JSON.parse(said.at(-1) ?? "{}") as { readonly msg?: string; readonly member?: string };
+  return last.msg === "etcd member answers" ? last.member : undefined;
+}
+
+function pidOf(url: string, programs: readonly Program[]): number {
+  for (const { pid, program } of programs)
+    if (program.startsWith("etcd-") && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(`--listen-client-urls=${url}\0`)) return pid;
+  return assert.fail(`no program listens at ${url}`);
 }

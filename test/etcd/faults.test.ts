@@ -31,8 +31,16 @@ describe("a store in an etcd of three members", function () {
     await write(other, "a", "while it is frozen");
     assert.ok((await took(() => reader.until("put a=while it is frozen"))) < boundMs);
     assert.deepEqual(reader.lines, ["put a=before", "put a=while it is frozen"]);
-    assert.ok(lines.some((line) => line.startsWith("warn etcd member left") && line.includes(etcd.member(0).url)));
     assert.ok((await took(() => write(store, "b"))) < boundMs);
+    const said = lines.filter((line) => /etcd member (answers|left)/.test(line));
+    assert.deepEqual(
+      said.map((line) => [line.split(" ").slice(0, 4).join(" "), etcd.urls.find((url) => line.includes(`"member":"${url}"`))]),
+      [
+        ["info etcd member answers", etcd.urls[0]],
+        ["warn etcd member left", etcd.urls[0]],
+        ["info etcd member answers", etcd.urls[1]],
+      ],
+    );
     etcd.member(0).thaw();
   });
 
