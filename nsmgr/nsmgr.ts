@@ -17,7 +17,7 @@ import { homeOnly } from "../rpc/homeOnly.js";
 import type { NodeApi } from "../rpc/node.js";
 import type { PeerSet } from "../rpc/peers.js";
 import { policedEndpoints, policedMonitor, policedServices } from "../rpc/policed.js";
-import { policyFeed } from "../rpc/policyApi.js";
+import { policyFeed } from "../rpc/policyFeed.js";
 import { segmentFeed } from "../rpc/segmentApi.js";
 import { followSegments } from "../rpc/segmentFollower.js";
 import type { Services } from "../rpc/server.js";

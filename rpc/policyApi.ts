@@ -1,11 +1,8 @@
 import type { ApplyPolicyRequest, PolicyInForce, SitePolicy } from "../api/gen/isthmus/v1/policy.js";
-import { MeshError } from "../core/error.js";
 import type { Link } from "../core/peer.js";
-import type { PolicySource } from "../identity/policy/inForce.js";
-import { formatPolicy, longestPolicy } from "../identity/policy/parse.js";
-import { ofOneSite, parseSpiffeId } from "../identity/spiffe.js";
+import { longestPolicy } from "../identity/policy/policy.js";
+import { parseSpiffeId } from "../identity/spiffe.js";
 import { checkText } from "./check.js";
-import { latest } from "./latest.js";
 import { limits } from "./limits.js";
 
 /** isthmus.v1.Policy, for the site's administrator. Every failure is a MeshError. */
@@ -25,17 +22,4 @@ export function checkApply({ text, author }: ApplyPolicyRequest): void {
   checkText("the policy", text, longestPolicy);
   checkText("the author", author, limits.url);
   if (author !== "") parseSpiffeId(author);
-}
-
-/** Tells what is in force to the programs of the own site: what a site allows is nobody else's business. */
-export function policyFeed(source: PolicySource): PolicyFeedApi {
-  return {
-    async *watch(signal, link) {
-      if (link !== undefined && !ofOneSite(link.peer.id, link.self))
-        throw new MeshError("denied", `${link.peer.id} is of another site; this site's policy is told to its own programs only`);
-      const current = () => ({ text: formatPolicy(source.current.policy), version: source.current.version });
-      const listen = (listener: () => void) => source.listen(listener);
-      yield* latest({ current, listen }, signal, ({ text, version }) => `${version} ${text}`);
-    },
-  };
 }

@@ -2,8 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { MeshError } from "../../core/error.js";
 import { type Decision, decide } from "../../identity/policy/decide.js";
-import { longestPolicy, parseInForce, parsePolicy } from "../../identity/policy/parse.js";
-import { type Action, actions, type Policy } from "../../identity/policy/policy.js";
+import { type Action, actions, longestPolicy, type Policy } from "../../identity/policy/policy.js";
 import { parseSpiffeId } from "../../identity/spiffe.js";
 import { parseLabels } from "../check.js";
 import { command, optionsOf, type Shell, several } from "../command.js";
@@ -56,7 +55,7 @@ function applyCommand({ context }: Shell): Command {
     .option("--registry <url|site>", registryOption)
     .action(async (_options: unknown, self: Command) => {
       const options = optionsOf<ApplyOptions>(self);
-      const { text, policy } = readPolicy(options.file);
+      const { text, policy } = await readPolicy(options.file);
       if (options.as !== undefined) parseSpiffeId(options.as);
       const request = { text, force: options.force === true, author: options.as ?? "" };
       const applied = await withSite(context.clock, registryTarget(options), (site) => site.policy.apply(request, context.signal));
@@ -94,7 +93,7 @@ function testCommand(shell: Shell): Command {
     .requiredOption("-f, --file <path>", "the policy, YAML")
     .action(async (_options: unknown, self: Command) => {
       const options = optionsOf<AskOptions>(self);
-      const decision = decided(readPolicy(options.file ?? "").policy, options);
+      const decision = decided((await readPolicy(options.file ?? "")).policy, options);
       await print(shell.context, options.output, told(decision), () => words(decision));
       shell.exit(decision.allowed ? 0 : 1);
     });
@@ -123,8 +122,9 @@ function asking(name: string, description: string, examples: readonly string[]):
 }
 
 async function policyOf(context: Context, options: AskOptions): Promise<Policy> {
-  if (options.file !== undefined) return readPolicy(options.file).policy;
+  if (options.file !== undefined) return (await readPolicy(options.file)).policy;
   const { inForce } = await withSite(context.clock, registryTarget(options), (site) => site.policy.get(context.signal));
+  const { parseInForce } = await import("../../identity/policy/parse.js");
   return parseInForce(inForce, "the site's policy");
 }
 
@@ -142,7 +142,8 @@ function words(decision: Decision): string {
   return decision.allowed ? `allowed by ${decision.rule.title}` : `denied: ${decision.missing}`;
 }
 
-function readPolicy(file: string): { readonly text: string; readonly policy: Policy } {
+async function readPolicy(file: string): Promise<{ readonly text: string; readonly policy: Policy }> {
+  const { parsePolicy } = await import("../../identity/policy/parse.js");
   try {
     const { size } = statSync(file);
     if (size > 4 * longestPolicy)

@@ -5,7 +5,6 @@ import { command, optionsOf, type Shell, several } from "../command.js";
 import type { Context, GlobalOptions } from "../context.js";
 import { usage } from "../errors.js";
 import { withProgress } from "../progress.js";
-import { parseSegments, readSegments } from "../segment/file.js";
 import { segmentView, segmentWords } from "../segment/view.js";
 import { withSite } from "../session.js";
 import { registryOption, registryTarget } from "../target.js";
@@ -47,6 +46,7 @@ export function applyCommand({ context }: Shell): Command {
     .action(async (_options: unknown, self: Command) => {
       const options = optionsOf<ApplyOptions>(self);
       const where = options.file === "-" ? "standard input" : options.file;
+      const { parseSegments, readSegments } = await import("../segment/file.js");
       await apply(context, options, parseSegments(readSegments(options.file), where));
     });
 }

@@ -2,10 +2,8 @@ import { type Document, isMap, isScalar, LineCounter, type Node, parseDocument, 
 import { z } from "zod";
 import { asMeshError, MeshError } from "../../core/error.js";
 import { namePattern, whoPattern } from "./patterns.js";
-import { actions, type Pattern, type Policy, type Rule, titleOf } from "./policy.js";
+import { actions, longestPolicy, type Pattern, type Policy, type Rule, titleOf } from "./policy.js";
 
-/** Characters of a policy file; what a site of hundreds of rules needs. */
-export const longestPolicy = 128 * 1024;
 const mostRules = 1_000;
 /** What is in force is a file and the rules of joined sites, all written out. */
 const inForceTimes = 8;

@@ -2,6 +2,9 @@
 export const actions = ["register", "find", "request", "monitor"] as const;
 export type Action = (typeof actions)[number];
 
+/** Characters of a policy file; what a site of hundreds of rules needs. */
+export const longestPolicy = 128 * 1024;
+
 /** Part of a rule as it is written, and what it means. */
 export interface Pattern {
   readonly text: string;

@@ -7,7 +7,7 @@ import { audited } from "../../rpc/audited.js";
 import type { BlocksApi } from "../../rpc/blocks.js";
 import type { FederationApi, IdentityApi } from "../../rpc/identityApi.js";
 import { policedEndpoints, policedServices } from "../../rpc/policed.js";
-import { policyFeed } from "../../rpc/policyApi.js";
+import { policyFeed } from "../../rpc/policyFeed.js";
 import type { EndpointRegistry, ServiceRegistry } from "../../rpc/registry.js";
 import { type SegmentSource, segmentFeed } from "../../rpc/segmentApi.js";
 import type { Services } from "../../rpc/services.js";

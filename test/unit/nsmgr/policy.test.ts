@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Connection } from "../../../api/gen/connection/connection.js";
 import { NetworkServiceEndpoint } from "../../../api/gen/registry/registry.js";
 import { policyKind } from "../../../registry/policy/document.js";
-import { policyFeed } from "../../../rpc/policyApi.js";
+import { policyFeed } from "../../../rpc/policyFeed.js";
 import type { RegistryContext } from "../../../rpc/registry.js";
 import { failsWith, unending } from "../../lib/chainKit.js";
 import { meshIdentity } from "../../lib/mesh/identities.js";

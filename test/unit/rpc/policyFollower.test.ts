@@ -3,7 +3,7 @@ import { getEventListeners } from "node:events";
 import type { PolicyInForce } from "../../../api/gen/isthmus/v1/policy.js";
 import { silent } from "../../../core/log.js";
 import { builtIn, HeldPolicy } from "../../../identity/policy/inForce.js";
-import { policyFeed } from "../../../rpc/policyApi.js";
+import { policyFeed } from "../../../rpc/policyFeed.js";
 import { FollowedPolicy } from "../../../rpc/policyFollower.js";
 import { FakeClock } from "../../lib/fakeClock.js";
 import { MemoryAudit } from "../../lib/mesh/audit.js";
