@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { ownCheckout } from "../program/checkout.js";
 import type { Shell } from "./command.js";
 import { completeCommand, completionCommand } from "./commands/completion.js";
 import { closeCommand, requestCommand } from "./commands/connect.js";
@@ -46,7 +47,7 @@ export function build(shell: Shell): Command {
     .description("Isthmus on the command line: ask for network services, serve them, look inside, raise a lab")
     .option("--node <name>", "a node of the lab")
     .option("--connect-to <url>", "an nsmgr's isthmus.v1 socket, unix:///PATH (default: NSM_CONNECT_TO)")
-    .version(version, "--version", "print the version")
+    .version(ownCheckout()?.version ?? "unknown", "--version", "print the version")
     .addHelpText("after", "\nExamples:\n  nsmctl lab up\n  nsmctl --node paris-1 get nodes\n\nEvery command explains itself with --help.");
   const commands = [
     serveCommand,
@@ -72,8 +73,6 @@ export function build(shell: Shell): Command {
   settle(program, shell.context);
   return program;
 }
-
-const version = "0.1.0";
 
 // Everything goes through the context, nothing ends the process, and help shows what every command takes.
 function settle(command: Command, context: Context): void {

@@ -1,11 +1,9 @@
-import { readFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Clock } from "../core/clock.js";
 import { asMeshError } from "../core/error.js";
 import type { Log } from "../core/log.js";
 import type { Sinks } from "../core/observed.js";
+import { ownCheckout } from "./checkout.js";
 import { systemClock } from "./clock.js";
 import { type ConfigOf, loadConfig, type Settings, setting, usage } from "./config.js";
 import { createLog, logLevels } from "./log.js";
@@ -39,7 +37,7 @@ export async function runProgram<S extends Settings>(
 ): Promise<void> {
   const sinkOptions = sinkSettings(name);
   const all = { ...commonSettings, ...sinkOptions, ...settings };
-  const version = ownVersion();
+  const version = ownCheckout()?.version ?? "unknown";
   const argv = process.argv.slice(2);
   if (argv.includes("--help")) return void process.stdout.write(usage(all, name));
   if (argv.includes("--version")) return void process.stdout.write(`${name} ${version}\n`);
@@ -132,17 +130,4 @@ async function stop(running: readonly AsyncDisposable[], log: Log): Promise<void
     log.error("did not stop cleanly", { error });
     process.exitCode = 1;
   }
-}
-
-/** From the nearest package.json above: the same for the sources and for what was built. */
-function ownVersion(): string {
-  for (let dir = dirname(fileURLToPath(import.meta.url)); dir !== dirname(dir); dir = dirname(dir)) {
-    try {
-      const { name, version } = JSON.parse(readFileSync(join(dir, "package.json"), "utf8")) as { name?: string; version?: string };
-      if (name === "isthmus" && version !== undefined) return version;
-    } catch {
-      // Not in this folder.
-    }
-  }
-  return "unknown";
 }

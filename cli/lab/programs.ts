@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import type { Clock } from "../../core/clock.js";
 import { MeshError } from "../../core/error.js";
 import { netnsPath, within } from "../../kernel/netns.js";
+import { ownCheckout } from "../../program/checkout.js";
 import { nodeFlags } from "../../program/nodeFlags.js";
 import { environmentOf, path } from "./environment.js";
 import { flagsOf, membersOn } from "./etcd.js";
@@ -76,11 +77,9 @@ async function spawnIn(namespace: string, { file, args, env }: Command, log: num
   return processOf(child.pid) ?? { pid: child.pid, startTime: "0" };
 }
 
-// The programs are always the built ones: the lab shows what users run. This file is in cli/lab, or in dist/cli/lab.
+// The programs are always the built ones: the lab shows what users run.
 function mainOf(program: OwnProgram): string {
-  const root = fileURLToPath(new URL("../../", import.meta.url));
-  const built = root.endsWith("/dist/") ? root : `${root}dist/`;
-  const main = `${built}${program}/main.js`;
+  const main = join(ownCheckout()?.folder ?? "", "dist", program, "main.js");
   if (!existsSync(main)) throw new MeshError("not-found", `${main} is not built; run \`npm run build\` first`);
   return main;
 }
