@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Segment } from "../../../../api/gen/isthmus/v1/segment.js";
+import { CountedNode, type Segment } from "../../../../api/gen/isthmus/v1/segment.js";
 import { run } from "../../../../cli/program.js";
 import { MeshError } from "../../../../core/error.js";
 import { silent } from "../../../../core/log.js";
@@ -37,10 +37,15 @@ class Segments implements SegmentsApi {
 }
 
 const endpoints = told(node("paris-1", "paris"), [member("camera", { services: ["rtsp:554/tcp"] })]);
-const api: Pick<NodeApi, "listEndpoints" | "listNodes" | "listConnections"> = {
+let counted: readonly CountedNode[] | MeshError = [];
+const api: Pick<NodeApi, "listEndpoints" | "listNodes" | "listConnections" | "readSegmentCounters"> = {
   listEndpoints: async () => endpoints,
   listNodes: async () => [meshNode("paris-1", "paris")],
   listConnections: async () => [],
+  async readSegmentCounters() {
+    if (counted instanceof MeshError) throw counted;
+    return counted;
+  },
 };
 
 describe("nsmctl and segments", () => {
@@ -123,10 +128,34 @@ describe("nsmctl and segments", () => {
     assert.deepEqual([code, err], [1, "nsmctl: no segment floor; there are: plant\n"]);
   });
 
+  it("shows what the node that is asked has counted, as a table and for programs", async () => {
+    await nsmctl("create segment plant --layer l3 --prefix 10.60.0.0/16", ...at);
+    const described = async () => (await nsmctl("describe segment plant", ...at)).out.split("\n").slice(-5).join("\n");
+    assert.match(await described(), /counters: none, the node that was asked has no members; `nsmctl --node NODE describe segment plant`/);
+    counted = new MeshError("unreachable", "no forwarder answers");
+    assert.match(await described(), /\ncounters are not known: no forwarder answers\n$/);
+    const traffic = { receivedPackets: 10, receivedBytes: 840, sentPackets: 12, sentBytes: 1_000 };
+    counted = [
+      CountedNode.fromPartial({ node: "paris-1", others: traffic, members: [{ name: "camera", traffic, spoofed: 2, flooded: 0 }] }),
+    ];
+    assert.equal(
+      await described(),
+      [
+        "counters at paris-1:",
+        "MEMBER         RECEIVED PACKETS  RECEIVED BYTES  SENT PACKETS  SENT BYTES  SPOOFED  FLOODED",
+        "camera         10                840             12            1000        2        0",
+        "(other nodes)  10                840             12            1000        -        -",
+        "",
+      ].join("\n"),
+    );
+    const { counters } = JSON.parse((await nsmctl("describe segment plant -o json", ...at)).out) as { counters: unknown };
+    assert.deepEqual(counters, [{ node: "paris-1", others: traffic, members: [{ name: "camera", ...traffic, spoofed: 2, flooded: 0 }] }]);
+  });
+
   it("lists who is in one, as the node knows", async () => {
     assert.equal(
       (await nsmctl("get members plant")).out,
-      "NAME    NODE     SITE   ADDRESSES  MAC                ANNOUNCES  SERVICES\ncamera  paris-1  paris  10.60.0.5  02:00:00:00:00:01  -          rtsp:554/tcp\n",
+      "NAME    NODE     SITE   ADDRESSES  MAC                ANNOUNCES  SERVICES      MISDEEDS\ncamera  paris-1  paris  10.60.0.5  02:00:00:00:00:01  -          rtsp:554/tcp  -\n",
     );
     const [found] = JSON.parse((await nsmctl("get members plant -o json")).out) as { segment: string; addresses: string[] }[];
     assert.deepEqual([found?.segment, found?.addresses], ["plant", ["10.60.0.5"]]);
