@@ -1,6 +1,7 @@
 import type { NodeClient } from "../rpc/node.js";
 import { countersAt } from "./segment/counters.js";
 import { type MemberView, rosterOf } from "./segment/roster.js";
+import { mustBeThere } from "./segment/there.js";
 import { type DescribedSegment, describedSegment, describedText, type SegmentView, segmentView } from "./segment/view.js";
 import type { RegistryClient } from "./session.js";
 import type { Row } from "./table.js";
@@ -128,7 +129,12 @@ export const kinds: readonly Kind[] = [
     siteWide: true,
     of: "segment",
     columns: ["name", "node", "site", "addresses", "mac", "announces", "services", "misdeeds"],
-    list: ({ node }, signal, of) => node(async (one) => rosterOf(await one.listEndpoints(signal), of).members),
+    list: ({ node }, signal, of) =>
+      node(async (one) => {
+        const { members } = rosterOf(await one.listEndpoints(signal), of);
+        if (members.length === 0) await mustBeThere(one, of, signal);
+        return members;
+      }),
     row: ({ addresses, announces, services, misdeeds, ...rest }: MemberView) => ({
       ...{ name: rest.name, node: rest.node, site: rest.site, mac: rest.mac },
       ...{ addresses: addresses.join(","), announces: announces.join(","), services: services.join(",") },

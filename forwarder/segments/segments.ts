@@ -159,10 +159,10 @@ export class Segments implements AsyncDisposable {
     }
   }
 
-  /** Resolves when nothing of the member is left; with the last one the segment leaves this node. Fine for an id that is not known. */
+  /** Resolves when nothing of the member is left; with the last one the segment leaves this node. Fine for one that has not become a member. */
   async leave(id: string): Promise<void> {
     const presence = this.#with(id);
-    if (presence === undefined) return;
+    if (presence === undefined) return this.#parts.claims.release(id);
     presence.holders++;
     try {
       await presence.remove(id);

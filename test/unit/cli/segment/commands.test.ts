@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CountedNode, type Segment } from "../../../../api/gen/isthmus/v1/segment.js";
+import { NetworkService } from "../../../../api/gen/registry/registry.js";
 import { run } from "../../../../cli/program.js";
 import { MeshError } from "../../../../core/error.js";
 import { silent } from "../../../../core/log.js";
@@ -38,10 +39,11 @@ class Segments implements SegmentsApi {
 
 const endpoints = told(node("paris-1", "paris"), [member("camera", { services: ["rtsp:554/tcp"] })]);
 let counted: readonly CountedNode[] | MeshError = [];
-const api: Pick<NodeApi, "listEndpoints" | "listNodes" | "listConnections" | "readSegmentCounters"> = {
+const api: Pick<NodeApi, "listEndpoints" | "listNodes" | "listConnections" | "listServices" | "readSegmentCounters"> = {
   listEndpoints: async () => endpoints,
   listNodes: async () => [meshNode("paris-1", "paris")],
   listConnections: async () => [],
+  listServices: async () => ["plant", "floor"].map((name) => NetworkService.fromPartial({ name })),
   async readSegmentCounters() {
     if (counted instanceof MeshError) throw counted;
     return counted;
@@ -160,6 +162,10 @@ describe("nsmctl and segments", () => {
     const [found] = JSON.parse((await nsmctl("get members plant -o json")).out) as { segment: string; addresses: string[] }[];
     assert.deepEqual([found?.segment, found?.addresses], ["plant", ["10.60.0.5"]]);
     assert.equal((await nsmctl("get members floor")).out, "no members\n");
+    for (const command of ["get members flor", "graph --segment flor"]) {
+      const { code, err } = await nsmctl(command);
+      assert.deepEqual([code, err], [1, "nsmctl: no segment flor; `nsmctl get segments` lists those that there are\n"]);
+    }
   });
 
   it("deletes one, with members only by force", async () => {
