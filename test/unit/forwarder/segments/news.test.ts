@@ -64,10 +64,12 @@ describe("forwarder: news of a segment's other nodes", () => {
     await world.register(1, said("plant.b", nodeLabels({ ...node, abroad: undefined, blocks: ["10.60.9.0/24"], mtu: 1366 })));
     await world.register(1, said("plant.b.0", memberLabels(id, [{ ...member("east", "10.60.9.2"), announces: [lan] }])));
     await gate("west");
-    await until("there are two ways", 2_000, () => /route add 192\.168\.20\.0\/24 via inet6 \S+ dev isthmus-trunk .*metric 2048/.test(text()));
+    await until("there are two ways", 2_000, () =>
+      /route add 192\.168\.20\.0\/24 via inet6 \S+ dev isthmus-trunk .*metric 2048/.test(text()),
+    );
     assert.match(text(), /route add 192\.168\.20\.0\/24 via 10\.60\.1\.2 dev ism-\S+ proto 105 onlink$/m);
     const message =
-      "west announces 192.168.20.0/24 on this node already, in the segment plant; announce it on another node, or let that one leave";
+      "client announces 192.168.20.0/24 on this node already, in the segment plant; announce it on another node, or let that one leave";
     await assert.rejects(gate("again"), { code: "exists", message });
   });
 });
