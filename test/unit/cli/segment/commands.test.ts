@@ -182,6 +182,11 @@ describe("nsmctl and segments", () => {
     assert.deepEqual(sites, [{ name: "paris", nodes: ["paris-1"] }]);
   });
 
+  it("completes names of members", async () => {
+    assert.equal((await nsmctl("__complete --", "ping", "")).out, "camera\n");
+    assert.equal((await nsmctl("__complete --", "ping", "--segment", "floor", "")).out, "");
+  });
+
   it("pings nobody who is not there", async () => {
     const { code, err } = await nsmctl("ping dog --netns /proc/self/ns/net");
     assert.deepEqual([code, err], [1, "nsmctl: no member dog in plant; there are: camera\n"]);
