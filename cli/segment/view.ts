@@ -65,7 +65,7 @@ export function describedSegment(view: SegmentView, { nodes, members }: Roster, 
 /** For people: the counters as a table. */
 export async function describedText({ counters, countersUnknown, ...rest }: DescribedSegment): Promise<string> {
   const counted = { counters, ...(countersUnknown !== undefined && { countersUnknown }) };
-  return `${await yaml(rest)}\n${countersText(counted, rest.name)}`;
+  return `${await yaml(rest)}\n\n${countersText(counted, rest.name)}`;
 }
 
 /** The MTU that holds, where 0 says nothing. */

@@ -121,7 +121,7 @@ function another({ prefix, segment }: Choosing, other: Given): MeshError {
   const [has, whose] = [shown(other.prefix), other.holder];
   const why =
     isHost(prefix) && !isHost(other.prefix)
-      ? `it lies in ${has}, which is ${whose}'s; join on that node, or ask for another, or for none`
+      ? `it lies in ${has}, which is ${whose}'s to give; ask for another, or for none`
       : `${has} is ${whose}'s; ask for another, or for any${isHost(prefix) ? "" : " block"}`;
   return new MeshError("exists", `${what} cannot be given: ${why}`);
 }

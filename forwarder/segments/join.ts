@@ -256,12 +256,12 @@ function mustBeAllowed({ name, allowLabels, allowSpoofing }: Segment, conn: Conn
   if (joinWishes(conn).spoofing && !allowSpoofing)
     throw new MeshError(
       "denied",
-      `the segment ${name} lets nobody send from addresses that are not his own; join without --allow-spoofing, or make an l2 segment with it`,
+      `the segment ${name} lets nobody send from addresses that are not his own; join without --allow-spoofing, or make an l2 segment with it (nsmctl create segment --allow-spoofing)`,
     );
   const missing = Object.entries(allowLabels).flatMap(([key, value]) => (labels[key] === value ? [] : [`${key}=${value}`]));
   if (missing.length === 0) return;
   throw new MeshError(
     "denied",
-    `the segment ${name} takes only clients with ${missing.join(", ")}; ask with --label ${missing.join(" --label ")}`,
+    `the segment ${name} takes only clients with ${missing.join(", ")}; ask by nsmctl request-connection ${name} --label ${missing.join(" --label ")}`,
   );
 }

@@ -59,7 +59,7 @@ describe("choosing a node's block", () => {
     assert.equal(ask(1, "10.60.0.17", [given("10.60.0.16/29", 1)]), "10.60.0.17/32 again");
     throwsWith(
       "exists",
-      "10.60.0.17 of the segment plant cannot be given: it lies in 10.60.0.16/29, which is spiffe://paris/node/paris-2/forwarder's; join on that node, or ask",
+      "10.60.0.17 of the segment plant cannot be given: it lies in 10.60.0.16/29, which is spiffe://paris/node/paris-2/forwarder's to give; ask for another, or for none",
       () => ask(1, "10.60.0.17", [given("10.60.0.16/29", 2)]),
     );
   });
