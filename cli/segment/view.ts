@@ -44,7 +44,8 @@ export interface DescribedSegment extends SegmentView, Counted {
 
 const meanings = {
   floods: "it sends more broadcast and multicast than a member may, what is more is dropped; is there a loop behind it?",
-  spoofs: "it sends with addresses that are not its own, which is dropped; one that bridges or routes joins with --allow-spoofing",
+  spoofs:
+    "it sends with addresses that are not its own, which is dropped; one that bridges joins with --allow-spoofing, one that routes with --announce",
 } as const;
 
 export function describedSegment(view: SegmentView, { nodes, members }: Roster, counted: Counted): DescribedSegment {

@@ -19,7 +19,9 @@ export function elsewhere({ directory, site }: ElsewhereParts): Element {
   return {
     name: "elsewhere",
     async request(call, next) {
-      const sites = call.established ? [] : await sitesOfMembers(directory, call);
+      // An endpoint that was named was chosen before, and nobody looks for others.
+      const chosen = call.established || call.connection.networkServiceEndpointName !== "";
+      const sites = chosen ? [] : await sitesOfMembers(directory, call);
       if (sites.length === 0) return next.request(call);
       const { local } = siteName(call.connection.networkService);
       throw new MeshError(

@@ -21,12 +21,12 @@ const members = endpoint(`${membershipName("floor", "f", 0)}@paris`, memberLabel
 
 describe("a segment of other sites", () => {
   const next: Handler = { request: async ({ connection }) => ({ ...connection, payload: "passed" }), close: async () => {} };
-  const request = async (endpoints: readonly NetworkServiceEndpoint[] | Error, established = false) => {
+  const request = async (endpoints: readonly NetworkServiceEndpoint[] | Error, established = false, endpoint = "") => {
     const endpointsOf = async () => {
       if (endpoints instanceof Error) throw endpoints;
       return endpoints;
     };
-    const connection = Connection.fromPartial({ id: "c", networkService: "floor" });
+    const connection = Connection.fromPartial({ id: "c", networkService: "floor", networkServiceEndpointName: endpoint });
     const call = { connection, preferences: [], signal: new AbortController().signal, established };
     return (await chain([elsewhere({ directory: { endpointsOf }, site: "tokyo" })], next).request(call)).payload;
   };
@@ -48,5 +48,6 @@ describe("a segment of other sites", () => {
     ])
       assert.equal(await request(endpoints), "passed");
     assert.equal(await request([node], true), "passed", "a connection that there is");
+    assert.equal(await request([node], false, node.name), "passed", "an endpoint that was chosen before");
   });
 });
