@@ -122,6 +122,12 @@ describe("bad input", function () {
         "delete segment plant --registry tokyo",
         /made in paris, and what is here is a copy; change or delete it in paris/,
       ],
+      [
+        "a segment that this site has no part in",
+        1,
+        "request-connection floor --pod server --timeout 2s",
+        /no endpoint serves "floor" at the moment[^]*a segment must have this site among its sites/,
+      ],
       ["members of one that is not there", 1, "get members plan", /no segment plan; `nsmctl get segments`/],
     ];
     for (const [what, code, args, words] of made)
@@ -159,7 +165,7 @@ describe("bad input", function () {
       );
       await refused(
         1,
-        [/has an interface nsm0 already; choose another name/],
+        [/interface nsm0 .* belongs to attachment .*; take another name, or close that one first/],
         "floor",
         "--pod",
         "client",
