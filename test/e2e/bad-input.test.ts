@@ -126,7 +126,7 @@ describe("bad input", function () {
         "a segment that this site has no part in",
         1,
         "request-connection floor --pod server --timeout 2s",
-        /no endpoint serves "floor" at the moment[^]*a segment must have this site among its sites/,
+        /no endpoint serves "floor" at the moment\n[\s\S]*a segment must have this site among its sites/,
       ],
       ["members of one that is not there", 1, "get members plan", /no segment plan; `nsmctl get segments`/],
     ];
