@@ -7,6 +7,8 @@ export interface Names {
   pods(): string[];
   services(): Promise<string[]>;
   segments(): Promise<string[]>;
+  /** Names of members: of the segment that the line names, else of all. */
+  members(): Promise<string[]>;
 }
 
 /** Words that may come next; `words` is the line after `nsmctl`, its last word is the one being typed, perhaps empty. */
@@ -68,11 +70,27 @@ async function next(command: Command, operands: readonly string[], names: Names)
   if (argument.argChoices !== undefined) return argument.argChoices.filter((word, at, choices) => choices.indexOf(word) === at);
   const name = argument.name();
   if (name === "segment") return wantsSegment(operands) ? await names.segments() : subs;
+  if (name === "name" && command.name() === "describe") return await described(operands, names);
+  if (name.startsWith("member|")) return await names.members();
   if (name === "service") return [...subs, ...(await names.services())];
   if (name.startsWith("node|pod")) return [...subs, ...names.nodes(), ...names.pods()];
   if (name.startsWith("node|")) return [...subs, ...names.nodes()];
   if (name === "name" && command.parent?.name() === "pod") return [...subs, ...names.pods()];
   return subs;
+}
+
+/** Of which kinds names are known without asking for all that there is. */
+async function described([word = ""]: readonly string[], names: Names): Promise<string[]> {
+  switch (kindOf(word)?.name) {
+    case "segment":
+      return await names.segments();
+    case "service":
+      return await names.services();
+    case "node":
+      return names.nodes();
+    default:
+      return [];
+  }
 }
 
 /** `get members` goes on with a segment, `get nodes` does not. */

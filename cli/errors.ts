@@ -4,7 +4,7 @@ import { plain } from "./plain.js";
 const advice: Partial<Record<ErrorCode, string>> = {
   unreachable: "see which programs run with `nsmctl lab status`, or check the address",
   timeout: "try again with a longer --timeout, or see `nsmctl get forwarders` and `nsmctl get endpoints`",
-  "no-endpoint": "see what is served with `nsmctl get services` and `nsmctl get endpoints`",
+  "no-endpoint": "see what is served with `nsmctl get services` and `nsmctl get endpoints`; a segment must have this site among its sites",
   "no-forwarder": "see this node's forwarders with `nsmctl get forwarders`",
   "no-mechanism": "leave --mechanism out, or name one that both nodes have",
   "netns-gone": "the pod is gone; make it again, then ask again",

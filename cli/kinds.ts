@@ -1,6 +1,8 @@
 import type { NodeClient } from "../rpc/node.js";
+import { countersAt } from "./segment/counters.js";
 import { type MemberView, rosterOf } from "./segment/roster.js";
-import { describedSegment, type SegmentView, segmentView } from "./segment/view.js";
+import { mustBeThere } from "./segment/there.js";
+import { type DescribedSegment, describedSegment, describedText, type SegmentView, segmentView } from "./segment/view.js";
 import type { RegistryClient } from "./session.js";
 import type { Row } from "./table.js";
 import { attachmentState, connectionView, endpointView, serviceView } from "./view.js";
@@ -23,6 +25,8 @@ export interface Kind {
   list(from: Sources, signal: AbortSignal, of: string): Promise<readonly object[]>;
   /** What `describe` shows of one, where that is more than is listed. */
   describe?(item: never, from: Sources, signal: AbortSignal): Promise<object>;
+  /** What `describe` shows, for people; as YAML where it does not say. */
+  text?(described: never): Promise<string>;
   row(item: never): Row;
   /** What `describe` finds it by. */
   key(item: never): string;
@@ -113,18 +117,28 @@ export const kinds: readonly Kind[] = [
     }),
     key: (item: SegmentView) => item.name,
     describe: (item: SegmentView, { node }, signal) =>
-      node(async (one) => describedSegment(item, rosterOf(await one.listEndpoints(signal), item.name))),
+      node(async (one) => {
+        const [endpoints, counted] = await Promise.all([one.listEndpoints(signal), countersAt(one, item.name, signal)]);
+        return describedSegment(item, rosterOf(endpoints, item.name), counted);
+      }),
+    text: (described: DescribedSegment) => describedText(described),
   },
   {
     name: "member",
     plural: "members",
     siteWide: true,
     of: "segment",
-    columns: ["name", "node", "site", "addresses", "mac", "announces", "services"],
-    list: ({ node }, signal, of) => node(async (one) => rosterOf(await one.listEndpoints(signal), of).members),
-    row: ({ addresses, announces, services, ...rest }: MemberView) => ({
+    columns: ["name", "node", "site", "addresses", "mac", "announces", "services", "misdeeds"],
+    list: ({ node }, signal, of) =>
+      node(async (one) => {
+        const { members } = rosterOf(await one.listEndpoints(signal), of);
+        if (members.length === 0) await mustBeThere(one, of, signal);
+        return members;
+      }),
+    row: ({ addresses, announces, services, misdeeds, ...rest }: MemberView) => ({
       ...{ name: rest.name, node: rest.node, site: rest.site, mac: rest.mac },
       ...{ addresses: addresses.join(","), announces: announces.join(","), services: services.join(",") },
+      misdeeds: misdeeds.map(({ does }) => does).join(","),
     }),
     key: (item: MemberView) => item.name,
   },

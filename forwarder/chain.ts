@@ -20,6 +20,7 @@ import type { PeerSet } from "../rpc/peers.js";
 import { type ConnectParts, connect } from "./connect.js";
 import type { Liveness } from "./liveness.js";
 import { counters } from "./metrics.js";
+import { elsewhere } from "./segments/elsewhere.js";
 import { join } from "./segments/join.js";
 import type { Segments } from "./segments/segments.js";
 import type { StickyClaims } from "./segments/stickyClaims.js";
@@ -58,6 +59,7 @@ export function forwarderChain(parts: ChainParts): Handler {
     elements: [
       hop({ ...parts, program: "forwarder" }),
       join({ ...parts, forwarder: parts.name }),
+      elsewhere(parts),
       discover({ ...parts, tail, locality: bySite(parts), load: (name) => parts.wanted.load(name) }),
       up(),
       counters(parts),

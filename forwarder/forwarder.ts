@@ -40,6 +40,7 @@ import { ownNode } from "./segments/ownNode.js";
 import { Segments } from "./segments/segments.js";
 import type { Spaces } from "./segments/space.js";
 import { StickyClaims } from "./segments/stickyClaims.js";
+import { segmentCounters } from "./segments/traffic.js";
 import { Trunks } from "./segments/trunks.js";
 import { StoppableClock } from "./stoppableClock.js";
 import type { TunnelLink } from "./tunnel/link.js";
@@ -206,7 +207,10 @@ export async function startForwarder(parts: ForwarderParts): Promise<Forwarder> 
   for (const { connect } of kept) liveness.add(connect);
   const server = await parts.listen(
     config.listenOn,
-    audited({ networkService: handler, monitor: policedMonitor(monitor, gate) }, parts.audit),
+    audited(
+      { networkService: handler, monitor: policedMonitor(monitor, gate), segmentCounters: segmentCounters(segments, config.node) },
+      parts.audit,
+    ),
   );
   const registered = keepRegistered(
     {

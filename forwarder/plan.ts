@@ -1,6 +1,5 @@
-import { keyOf, same } from "../kernel/difference.js";
+import { keyOf, routeText, same } from "../kernel/difference.js";
 import type { KernelObject, Step, Where } from "../kernel/model.js";
-import { canonicalNetwork } from "../kernel/netlink/ip.js";
 
 /** Links first, then what hangs on them; a delete goes the other way. */
 const ranks = {
@@ -52,7 +51,7 @@ export function plan(wanted: readonly KernelObject[], found: readonly KernelObje
 
 /** What a table has one of. */
 function routeOf(object: KernelObject): string | undefined {
-  return object.kind === "route" ? `${place(object.where)} ${canonicalNetwork(object.prefix)} ${object.table ?? ""}` : undefined;
+  return object.kind === "route" ? `${place(object.where)} ${routeText(object)}` : undefined;
 }
 
 function rank(step: Step): number {

@@ -73,7 +73,7 @@ export function additions(value: KernelObject): string[] {
       const [first, ...others] = gatewaysOf(value).map((via) => gateway(prefix, via));
       const start = `ip${at(value.where)} route add ${canonicalNetwork(prefix)}`;
       const onlink = first === undefined ? "" : " onlink";
-      const rest = `${word("table", value.table)}${word("src", value.source)}${word("mtu", value.mtu)}`;
+      const rest = `${word("table", value.table)}${word("metric", value.metric)}${word("src", value.source)}${word("mtu", value.mtu)}`;
       if (others.length === 0) return [`${start}${word("via", first)} dev ${device} proto 105${onlink}${rest}`];
       return [`${start} proto 105${rest}${[first, ...others].map((via) => ` nexthop via ${via} dev ${device} onlink`).join("")}`];
     }
@@ -140,7 +140,7 @@ function deletion(old: Exclude<KernelObject, Guard>): string {
     case "address":
       return `ip${at(old.where)} address delete ${old.address} dev ${old.device}`;
     case "route":
-      return `ip${at(old.where)} route delete ${canonicalNetwork(old.prefix)} dev ${old.device} proto 105${word("table", old.table)}`;
+      return `ip${at(old.where)} route delete ${canonicalNetwork(old.prefix)} dev ${old.device} proto 105${word("table", old.table)}${word("metric", old.metric)}`;
     case "rule":
       return ruleCommand("delete", old);
     case "neighbour":

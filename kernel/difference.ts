@@ -1,4 +1,4 @@
-import type { BridgePort, KernelObject, Where, WireguardPeer } from "./model.js";
+import type { BridgePort, KernelObject, Route, Where, WireguardPeer } from "./model.js";
 import { anyMac } from "./netlink/fdb.js";
 import { canonicalAddress, canonicalIp, canonicalNetwork, linkLocalOf } from "./netlink/ip.js";
 import { gatewaysOf } from "./netlink/route.js";
@@ -28,7 +28,7 @@ export function keyOf(object: KernelObject): string {
     case "address":
       return `address ${place(object)} ${canonicalAddress(object.address)}`;
     case "route":
-      return `route ${place(object)} ${canonicalNetwork(object.prefix)}${object.table === undefined ? "" : ` table ${object.table}`}`;
+      return `route ${place(object)} ${routeText(object)}`;
     case "rule":
       return `rule ${place(object)} IPv${object.family} table ${object.table}`;
     case "neighbour":
@@ -179,4 +179,10 @@ function endpoint(peer: WireguardPeer, wanted: KernelObject): string | undefined
 
 function place(on: { where: Where; device: string }): string {
   return `${on.where === "mesh" ? "mesh" : `netns:${on.where.cookie}`} ${on.device}`;
+}
+
+/** What a table has one of, whatever it is over. */
+export function routeText({ prefix, table, metric }: Route): string {
+  const of = (name: string, value: number | undefined) => (value === undefined ? "" : ` ${name} ${value}`);
+  return `${canonicalNetwork(prefix)}${of("table", table)}${of("metric", metric)}`;
 }

@@ -176,6 +176,8 @@ export interface Route {
   readonly prefix: string;
   /** The main table unless told; others are of `policyTable`. */
   readonly table?: number | undefined;
+  /** Of several to one prefix the lowest counts; without it, a route is before all that have one of 1025 or more. */
+  readonly metric?: number | undefined;
   readonly via?: string | undefined;
   /** Several gateways, used by flow; `via` is one of them, or is not said. */
   readonly hops?: readonly string[] | undefined;

@@ -9,9 +9,11 @@ import type {
   ServeRequest,
   UnserveRequest,
 } from "../api/gen/isthmus/v1/node.js";
+import type { CountedNode } from "../api/gen/isthmus/v1/segment.js";
 import { NetworkService, NetworkServiceEndpoint } from "../api/gen/registry/registry.js";
 import type { Monitor } from "../core/monitor.js";
 import type { NodeApi } from "../rpc/node.js";
+import type { PeerSet } from "../rpc/peers.js";
 import type { Registry } from "../rpc/registry.js";
 import type { Attachments } from "./attachments/attachments.js";
 import type { Forwarders } from "./forwarders.js";
@@ -27,6 +29,7 @@ export interface NodeParts {
   readonly services: Registry<NetworkService>;
   readonly endpoints: Registry<NetworkServiceEndpoint>;
   readonly forwarders: Forwarders;
+  readonly peers: Pick<PeerSet, "segmentCounters">;
   readonly forwarderService: string;
   readonly ownUrl: string;
 }
@@ -93,6 +96,12 @@ export class Node implements NodeApi {
       nodes.set(url, node);
     }
     return [...nodes.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  async readSegmentCounters(segment: string, signal: AbortSignal): Promise<readonly CountedNode[]> {
+    const { forwarders, peers } = this.#parts;
+    const counted = await Promise.all(forwarders.urls().map((url) => peers.segmentCounters(url).read(segment, signal)));
+    return counted.filter(({ members }) => members.length > 0);
   }
 }
 

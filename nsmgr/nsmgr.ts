@@ -146,7 +146,7 @@ export async function startNsmgr(parts: NsmgrParts): Promise<Nsmgr> {
   const node = new Node({
     info: infoOf(config),
     registryReachable: () => proxy.reachable,
-    ...{ attachments, hosts, monitor, forwarders, services: proxy.services, endpoints: proxy.endpoints },
+    ...{ attachments, hosts, monitor, forwarders, peers, services: proxy.services, endpoints: proxy.endpoints },
     ...{ forwarderService: config.forwarderService, ownUrl: config.publishedUrl },
   });
   const shown = (source: Monitor) => policedMonitor(source, gate);

@@ -24,6 +24,7 @@ import type { NodeApi } from "./node.js";
 import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, Registry, RegistryContext, ServiceRegistry } from "./registry.js";
 import type { SegmentFeedApi, SegmentsApi } from "./segmentApi.js";
+import { segmentCounters } from "./segmentCounters.js";
 import type { MonitorSource, Services } from "./services.js";
 import { sticky } from "./sticky.js";
 import type { Answering, Incoming } from "./transport.js";
@@ -43,6 +44,7 @@ export function answering(services: Services): Answering[] {
     ...(services.policyFeed ? policyFeed(services.policyFeed) : []),
     ...(services.segments ? segments(services.segments) : []),
     ...(services.segmentFeed ? segmentFeed(services.segmentFeed) : []),
+    ...(services.segmentCounters ? segmentCounters(services.segmentCounters) : []),
     ...(services.blocks ? managingBlocks(services.blocks) : []),
     ...(services.sticky ? sticky(services.sticky) : []),
   ];
@@ -201,5 +203,6 @@ function node(api: NodeApi): Answering[] {
     unary(m.listEndpoints, async (_, { signal }) => ({ endpoints: [...(await api.listEndpoints(signal))] })),
     unary(m.listForwarders, async (_, { signal }) => ({ endpoints: [...(await api.listForwarders(signal))] })),
     unary(m.listNodes, async (_, { signal }) => ({ nodes: [...(await api.listNodes(signal))] })),
+    unary(m.readSegmentCounters, async ({ segment }, { signal }) => ({ counted: [...(await api.readSegmentCounters(segment, signal))] })),
   ];
 }

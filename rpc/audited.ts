@@ -5,6 +5,7 @@ import type { Link } from "../core/peer.js";
 import type { BlockAsk, BlocksApi } from "./blocks.js";
 import type { FederationApi, IdentityApi } from "./identityApi.js";
 import type { Registry } from "./registry.js";
+import type { SegmentCountersApi } from "./segmentCounters.js";
 import type { MonitorSource, Services } from "./services.js";
 import type { StickyApi, StickyAsk } from "./sticky.js";
 
@@ -28,6 +29,7 @@ export function audited(services: Services, audit: Audit): Services {
     ...(services.federation && { federation: auditedFederation(services.federation, tell) }),
     ...(services.policyFeed && { policyFeed: auditedFeed(services.policyFeed, "the policy", tell) }),
     ...(services.segmentFeed && { segmentFeed: auditedFeed(services.segmentFeed, "the segments", tell) }),
+    ...(services.segmentCounters && { segmentCounters: auditedCounters(services.segmentCounters, tell) }),
     ...(services.blocks && { blocks: auditedBlocks(services.blocks, tell) }),
     ...(services.sticky && { sticky: auditedSticky(services.sticky, tell) }),
   };
@@ -82,6 +84,12 @@ function auditedFeed<T>(feed: Feed<T>, what: string, tell: Tell): Feed<T> {
 
 interface Feed<T> {
   watch(signal: AbortSignal, link?: Link): AsyncIterable<T>;
+}
+
+function auditedCounters(api: SegmentCountersApi, tell: Tell): SegmentCountersApi {
+  return {
+    read: (segment, signal, link) => api.read(segment, signal, link).catch(tell(idOf(link), "read", `the counters of ${segment}`)),
+  };
 }
 
 function auditedBlocks(blocks: BlocksApi, tell: Tell): BlocksApi {

@@ -20,7 +20,8 @@ export interface BlockAsk {
 export interface BlocksApi {
   /**
    * The block that is the caller's from now on, until it is released. A prefix of length 0 (0.0.0.0/0, ::/0) means any block of that
-   * family, a host's prefix (/32, /128) a fixed address, another one that block: again, after a restart, or by choice.
+   * family, none any block of the segment's first family, as NSM's clients ask; a host's prefix (/32, /128) a fixed address, another one
+   * that block: again, after a restart, or by choice.
    * `exclude`: what is not to be given. Who asks for any block names those that it knows to have: one that it was given and never heard
    * of is given to it again before another.
    */

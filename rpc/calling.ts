@@ -33,6 +33,7 @@ import type { PeerSet } from "./peers.js";
 import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, RegistryContext, ServiceRegistry } from "./registry.js";
 import type { SegmentFeedApi, SegmentsApi } from "./segmentApi.js";
+import { type SegmentCountersApi, segmentCountersClient } from "./segmentCounters.js";
 import { type StickyApi, stickyClient } from "./sticky.js";
 import type { Transport } from "./transport.js";
 
@@ -168,6 +169,10 @@ export class CallingPeers implements PeerSet {
   segmentsOfSite(url: string, signal: AbortSignal): AsyncIterable<readonly Segment[]> {
     const open = () => this.#caller.stream(url, federationMethods.segments, {}, { signal });
     return segmentsIn(overRenewals(open, signal, this.#clock));
+  }
+
+  segmentCounters(url: string): SegmentCountersApi {
+    return segmentCountersClient(this.#caller, url);
   }
 
   blocks(url: string): BlocksApi {

@@ -1,5 +1,13 @@
 import { type PrefixRequest, type PrefixResponse, Type } from "../api/gen/ipam/ipam.js";
-import type { DeleteSegmentRequest, Segment, SegmentList, StickyClaim, StickyLease } from "../api/gen/isthmus/v1/segment.js";
+import type {
+  CountedNode,
+  DeleteSegmentRequest,
+  Segment,
+  SegmentCountersRequest,
+  SegmentList,
+  StickyClaim,
+  StickyLease,
+} from "../api/gen/isthmus/v1/segment.js";
 import { MeshError } from "../core/error.js";
 import { checkCount, checkName, checkText, checkTextMap, checkTexts } from "./check.js";
 import { limits } from "./limits.js";
@@ -44,6 +52,16 @@ export function checkStickyClaim({ segment, name, wishes, connection, forwarder,
 
 export function checkStickyLease({ addresses }: StickyLease): void {
   checkTexts("the addresses of the sticky name", addresses, limits.cidrs, limits.ipText);
+}
+
+export function checkCountersRequest({ segment }: SegmentCountersRequest): void {
+  checkName("the segment's name", segment);
+}
+
+export function checkCounted({ node, members }: CountedNode): void {
+  checkName("the name of the node that has counted", node);
+  checkCount("the list of members that were counted", members.length, limits.members);
+  for (const { name } of members) checkName("the name of a member that was counted", name);
 }
 
 export function checkPrefixRequest({ type, prefix, excludePrefixes }: PrefixRequest): void {

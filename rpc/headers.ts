@@ -78,11 +78,14 @@ export function segmentHeaders({ segment, holder }: { readonly segment: string; 
   return { [segmentKey]: segment, ...(holder !== undefined && { [holderKey]: holder }) };
 }
 
-/** Throws "invalid" where the call names no segment. */
+/** Throws "invalid" where the call names no segment, as those of NSM's vl3 endpoints do: which one they mean, nothing in them says. */
 export function segmentOf(headers: Headers): { readonly segment: string; readonly holder?: string | undefined } {
   const { [segmentKey]: segment, [holderKey]: holder } = headers;
   if (segment === undefined || segment === "")
-    throw new MeshError("invalid", `address blocks are of a segment: name it in the metadata ${segmentKey}`);
+    throw new MeshError(
+      "invalid",
+      `address blocks are of a segment, and this call names none: name it in the metadata ${segmentKey} (nsmctl get segments lists them); an endpoint of NSM's vl3 gets its prefix from NSM's own vl3-ipam, see its NSM_PREFIX_SERVER_URL`,
+    );
   checkName(`metadata ${segmentKey}`, segment);
   if (holder !== undefined) checkText(`metadata ${holderKey}`, holder, limits.url);
   return { segment, holder };

@@ -25,4 +25,6 @@ export const limits = {
   cidrs: 16,
   sites: 256,
   segments: 4096,
+  /** Of one segment on one node. */
+  members: 65_536,
 } as const;

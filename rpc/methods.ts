@@ -13,12 +13,21 @@ import {
   ListNodesResponse,
   ListServicesResponse,
   NodeInfo,
+  ReadSegmentCountersResponse,
   ServedEndpoint,
   ServeRequest,
   UnserveRequest,
 } from "../api/gen/isthmus/v1/node.js";
 import { ApplyPolicyRequest, PolicyInForce, SitePolicy } from "../api/gen/isthmus/v1/policy.js";
-import { DeleteSegmentRequest, Segment, SegmentList, StickyClaim, StickyLease } from "../api/gen/isthmus/v1/segment.js";
+import {
+  CountedNode,
+  DeleteSegmentRequest,
+  Segment,
+  SegmentCountersRequest,
+  SegmentList,
+  StickyClaim,
+  StickyLease,
+} from "../api/gen/isthmus/v1/segment.js";
 import {
   InviteNodeRequest,
   InviteNodeResponse,
@@ -55,6 +64,8 @@ import {
 } from "./checkRegistry.js";
 import {
   checkBlock,
+  checkCounted,
+  checkCountersRequest,
   checkDeleteSegment,
   checkPrefixRequest,
   checkSegment,
@@ -152,6 +163,12 @@ export const segmentFeedMethods = {
   watch: method("/isthmus.v1.SegmentFeed/Watch", empty, segmentList),
 };
 
+const countersRequest = codec("SegmentCountersRequest", SegmentCountersRequest, checkCountersRequest);
+
+export const segmentCountersMethods = {
+  read: method("/isthmus.v1.SegmentCounters/Read", countersRequest, codec("CountedNode", CountedNode, checkCounted)),
+};
+
 export const blockMethods = {
   manage: method(
     "/ipam.IPAM/ManagePrefixes",
@@ -216,4 +233,9 @@ export const nodeMethods = {
   listEndpoints: method("/isthmus.v1.Node/ListEndpoints", empty, endpointList),
   listForwarders: method("/isthmus.v1.Node/ListForwarders", empty, endpointList),
   listNodes: method("/isthmus.v1.Node/ListNodes", empty, codec("ListNodesResponse", ListNodesResponse)),
+  readSegmentCounters: method(
+    "/isthmus.v1.Node/ReadSegmentCounters",
+    countersRequest,
+    codec("ReadSegmentCountersResponse", ReadSegmentCountersResponse),
+  ),
 };

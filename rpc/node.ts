@@ -9,6 +9,7 @@ import type {
   ServeRequest,
   UnserveRequest,
 } from "../api/gen/isthmus/v1/node.js";
+import type { CountedNode } from "../api/gen/isthmus/v1/segment.js";
 import type { NetworkService, NetworkServiceEndpoint } from "../api/gen/registry/registry.js";
 
 /** isthmus.v1.Node, typed: what nsmgr implements and what nsmctl calls. Every failure is a MeshError. */
@@ -27,6 +28,8 @@ export interface NodeApi {
   listEndpoints(signal: AbortSignal): Promise<readonly NetworkServiceEndpoint[]>;
   listForwarders(signal: AbortSignal): Promise<readonly NetworkServiceEndpoint[]>;
   listNodes(signal: AbortSignal): Promise<readonly MeshNode[]>;
+  /** What each of its forwarders that has members of a segment has counted there; empty where none has. */
+  readSegmentCounters(segment: string, signal: AbortSignal): Promise<readonly CountedNode[]>;
 }
 
 /** The same from the calling side. */

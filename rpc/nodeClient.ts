@@ -18,5 +18,6 @@ export function nodeClient(caller: Caller, url: string): NodeClient {
     listEndpoints: async (signal) => (await caller.unary(url, m.listEndpoints, {}, { signal })).endpoints,
     listForwarders: async (signal) => (await caller.unary(url, m.listForwarders, {}, { signal })).endpoints,
     listNodes: async (signal) => (await caller.unary(url, m.listNodes, {}, { signal })).nodes,
+    readSegmentCounters: async (segment, signal) => (await caller.unary(url, m.readSegmentCounters, { segment }, { signal })).counted,
   };
 }

@@ -8,6 +8,7 @@ import type { NodeClient } from "./node.js";
 import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, ServiceRegistry } from "./registry.js";
 import type { SegmentFeedApi, SegmentsApi } from "./segmentApi.js";
+import type { SegmentCountersApi } from "./segmentCounters.js";
 import type { StickyApi } from "./sticky.js";
 
 /**
@@ -31,6 +32,7 @@ export interface PeerSet extends AsyncDisposable {
   segmentFeed(url: string): SegmentFeedApi;
   /** The segments that were made in the site of the registry there, and that this one takes part in. */
   segmentsOfSite(url: string, signal: AbortSignal): AsyncIterable<readonly Segment[]>;
+  segmentCounters(url: string): SegmentCountersApi;
   blocks(url: string): BlocksApi;
   sticky(url: string): StickyApi;
   /** Whether the peer answers and says that it serves. Never rejects. */

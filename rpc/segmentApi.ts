@@ -6,7 +6,7 @@ import { latest } from "./latest.js";
 
 /** isthmus.v1.Segments, for the site's administrator. Every failure is a MeshError. */
 export interface SegmentsApi {
-  /** "invalid" for what is no segment or cannot become what it is to be, "exists" for a name that is taken, "denied" for a copy. */
+  /** "invalid" for what is no segment or cannot become what it is to be, "exists" for a name that is taken, "conflict" for a copy. */
   apply(segment: Segment, signal: AbortSignal): Promise<Segment>;
   list(signal: AbortSignal): Promise<readonly Segment[]>;
   /** "conflict" while it has members, unless by force. */

@@ -6,6 +6,7 @@ import type { NodeApi } from "./node.js";
 import type { PolicyApi, PolicyFeedApi } from "./policyApi.js";
 import type { EndpointRegistry, ServiceRegistry } from "./registry.js";
 import type { SegmentFeedApi, SegmentsApi } from "./segmentApi.js";
+import type { SegmentCountersApi } from "./segmentCounters.js";
 import type { StickyApi } from "./sticky.js";
 
 /** What can be watched: core's Monitor, or a stand-in. */
@@ -28,6 +29,7 @@ export interface Services {
   readonly policyFeed?: PolicyFeedApi | undefined;
   readonly segments?: SegmentsApi | undefined;
   readonly segmentFeed?: SegmentFeedApi | undefined;
+  readonly segmentCounters?: SegmentCountersApi | undefined;
   readonly blocks?: BlocksApi | undefined;
   readonly sticky?: StickyApi | undefined;
 }

@@ -1,9 +1,11 @@
 import { Argument, type Command } from "commander";
+import type { NodeClient } from "../../rpc/node.js";
 import { timeLimit } from "../../rpc/signals.js";
 import { command, optionsOf, type Shell } from "../command.js";
 import { complete, scripts } from "../completion.js";
 import type { Context, GlobalOptions } from "../context.js";
 import { type LabRecord, readLab } from "../lab/record.js";
+import { rosterOf, segmentsOf } from "../segment/roster.js";
 import { withNode, withSite } from "../session.js";
 import { registryTarget, targetOf } from "../target.js";
 
@@ -33,6 +35,7 @@ export function completeCommand({ context }: Shell): Command {
         pods: () => lab?.pods.map(({ name }) => name) ?? [],
         services: () => services(context, options),
         segments: () => segments(context, options),
+        members: () => members(context, options, segmentIn(words)),
       });
       context.out(found.map((word) => `${word}\n`).join(""));
     });
@@ -49,6 +52,11 @@ function given(words: readonly string[]): Partial<GlobalOptions> {
   };
 }
 
+function segmentIn(words: readonly string[]): string | undefined {
+  const at = words.slice(0, -1).indexOf("--segment");
+  return at < 0 ? undefined : words[at + 1];
+}
+
 function readLabQuietly(prefix: string): LabRecord | undefined {
   try {
     return readLab(prefix);
@@ -58,11 +66,25 @@ function readLabQuietly(prefix: string): LabRecord | undefined {
 }
 
 async function services(context: Context, options: GlobalOptions): Promise<string[]> {
+  const found = await ofNode(context, options, (node, signal) => node.listServices(signal));
+  return found.map(({ name }) => name);
+}
+
+async function members(context: Context, options: GlobalOptions, segment: string | undefined): Promise<string[]> {
+  const endpoints = await ofNode(context, options, (node, signal) => node.listEndpoints(signal));
+  const of = segment === undefined ? segmentsOf(endpoints) : [segment];
+  return of.flatMap((one) => rosterOf(endpoints, one).members.map(({ name }) => name));
+}
+
+async function ofNode<T>(
+  context: Context,
+  options: GlobalOptions,
+  ask: (node: NodeClient, signal: AbortSignal) => Promise<readonly T[]>,
+): Promise<readonly T[]> {
   try {
     const { url } = targetOf(context, options, (lab) => lab.nodes[0]?.name);
     using limit = timeLimit(context.clock, answerWithinMs, context.signal);
-    const found = await withNode(context.clock, url, (node) => node.listServices(limit.signal));
-    return found.map(({ name }) => name);
+    return await withNode(context.clock, url, (node) => ask(node, limit.signal));
   } catch {
     return [];
   }

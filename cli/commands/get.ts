@@ -58,7 +58,7 @@ export function describeCommand(shell: Shell): Command {
         const found = one(kind, await kind.list(from, signal, ""), name);
         return kind.describe === undefined ? found : await kind.describe(found as never, from, signal);
       });
-      await print(shell.context, options.output, item, yaml);
+      await print(shell.context, options.output, item, (found) => kind.text?.(found as never) ?? yaml(found));
     });
 }
 

@@ -6,6 +6,7 @@ import { readLab } from "../lab/record.js";
 import { withProgress } from "../progress.js";
 import { graphOf, type Known } from "../segment/graph.js";
 import { mermaid } from "../segment/mermaid.js";
+import { mustBeThere } from "../segment/there.js";
 import { withNode } from "../session.js";
 import { targetOf } from "../target.js";
 
@@ -25,20 +26,20 @@ export function graphCommand({ context }: Shell): Command {
     .action(async (_options: unknown, self: Command) => {
       const { segment, ...options } = optionsOf<GraphOptions>(self);
       if (segment !== undefined) parseName("--segment", segment);
-      const graph = graphOf(await withProgress(context, "asking for what is joined", () => known(context, options)), segment);
+      const graph = graphOf(await withProgress(context, "asking for what is joined", () => known(context, options, segment)), segment);
       context.out(`${options.output === "json" ? JSON.stringify(graph, undefined, 2) : mermaid(graph)}\n`);
     });
 }
 
 /** A node knows its own site, and the connections that pass it: in a lab all of its nodes are asked, unless one is named. */
-async function known(context: Context, options: GlobalOptions): Promise<Known> {
+async function known(context: Context, options: GlobalOptions, segment: string | undefined): Promise<Known> {
   const { url, node } = targetOf(context, options, (lab) => lab.nodes[0]?.name);
   const lab = options.node === undefined && node !== undefined ? readLab(options.prefix) : undefined;
   // The first has to answer; of the others the picture has what is there.
   const others = (lab?.nodes ?? [])
     .filter(({ name }) => name !== node)
     .map(({ name }) => targetOf(context, { ...options, node: name }).url);
-  const told = await Promise.all([ask(context, url), ...others.map((other) => ask(context, other).catch(() => nothing))]);
+  const told = await Promise.all([ask(context, url, segment), ...others.map((other) => ask(context, other).catch(() => nothing))]);
   return {
     nodes: told.flatMap(({ nodes }) => nodes),
     endpoints: told.flatMap(({ endpoints }) => endpoints),
@@ -48,12 +49,13 @@ async function known(context: Context, options: GlobalOptions): Promise<Known> {
 
 const nothing: Known = { nodes: [], endpoints: [], connections: [] };
 
-function ask({ clock, signal }: Context, url: string): Promise<Known> {
+function ask({ clock, signal }: Context, url: string, segment?: string): Promise<Known> {
   return withNode(clock, url, async (node) => {
     const [nodes, endpoints, connections] = await Promise.all([
       node.listNodes(signal),
       node.listEndpoints(signal),
       node.listConnections(signal),
+      segment === undefined ? undefined : mustBeThere(node, segment, signal),
     ]);
     return { nodes, endpoints, connections };
   });

@@ -1,5 +1,6 @@
 import type { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import { membershipOf, type SegmentMember, type SegmentNode } from "../../core/segment/membership.js";
+import { type Misdeed, misdeedsOf } from "../../core/segment/misdeeds.js";
 import { siteName } from "../../core/siteNames.js";
 
 /** A pod in a segment. */
@@ -13,6 +14,15 @@ export interface MemberView {
   readonly mac: string;
   readonly announces: readonly string[];
   readonly services: readonly string[];
+  /** What it sends that its node drops. */
+  readonly misdeeds: readonly MisdeedView[];
+}
+
+export interface MisdeedView {
+  readonly does: "floods" | "spoofs";
+  readonly since: string;
+  /** Packets, in round numbers. */
+  readonly droppedAtLeast: number;
 }
 
 /** A node that has a part of a segment. */
@@ -33,10 +43,13 @@ type Told = SegmentMember & { readonly id: string; readonly site: string | undef
 export function rosterOf(endpoints: readonly NetworkServiceEndpoint[], segment: string): Roster {
   const nodes = new Map<string, SegmentNode>();
   const members = new Map<string, Told>();
+  const misdeeds = new Map<string, readonly Misdeed[]>();
   for (const endpoint of endpoints) {
     const membership = membershipOf(endpoint, segment);
-    if (membership?.kind === "node") nodes.set(membership.node.id, membership.node);
-    else if (membership?.kind === "members")
+    if (membership?.kind === "node") {
+      nodes.set(membership.node.id, membership.node);
+      misdeeds.set(membership.node.id, misdeedsOf(endpoint, segment));
+    } else if (membership?.kind === "members")
       for (const member of membership.members)
         if (member.sequence >= (members.get(member.name)?.sequence ?? 0))
           members.set(member.name, { ...member, id: membership.id, site: siteName(endpoint.name).site });
@@ -47,7 +60,9 @@ export function rosterOf(endpoints: readonly NetworkServiceEndpoint[], segment: 
   });
   return {
     nodes: nodeViews.sort((a, b) => compare(a.site, b.site) || compare(a.node, b.node)),
-    members: all.map((member) => memberView(segment, member, nodes.get(member.id))).sort((a, b) => compare(a.name, b.name)),
+    members: all
+      .map((member) => memberView(segment, member, nodes.get(member.id), misdeeds.get(member.id)))
+      .sort((a, b) => compare(a.name, b.name)),
   };
 }
 
@@ -59,9 +74,14 @@ export function segmentsOf(endpoints: readonly NetworkServiceEndpoint[]): string
   return [...new Set(named)].sort(compare);
 }
 
-function memberView(segment: string, member: Told, node: SegmentNode | undefined): MemberView {
+function memberView(segment: string, member: Told, node: SegmentNode | undefined, ofNode: readonly Misdeed[] = []): MemberView {
   const { name, addresses, mac, announces, services } = member;
-  return { segment, name, node: node?.node ?? "", site: node?.site ?? member.site ?? "", addresses, mac, announces, services };
+  const misdeeds = ofNode.filter((misdeed) => misdeed.member === name).map(misdeedView);
+  return { segment, name, node: node?.node ?? "", site: node?.site ?? member.site ?? "", addresses, mac, announces, services, misdeeds };
+}
+
+function misdeedView({ kind, sinceMs, dropped }: Misdeed): MisdeedView {
+  return { does: kind === "flooded" ? "floods" : "spoofs", since: new Date(sinceMs).toISOString(), droppedAtLeast: dropped };
 }
 
 function compare(a: string, b: string): number {

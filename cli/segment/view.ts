@@ -1,5 +1,7 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
-import type { Roster } from "./roster.js";
+import { yaml } from "../output.js";
+import { type Counted, countersText } from "./counters.js";
+import type { MemberView, MisdeedView, Roster } from "./roster.js";
 
 /** What was applied, and what the registry has added. */
 export interface SegmentView {
@@ -33,7 +35,20 @@ export function segmentView(segment: Segment): SegmentView {
 }
 
 /** All that is known of a segment; its members by number, for they may be many. */
-export function describedSegment(view: SegmentView, { nodes, members }: Roster): object {
+export interface DescribedSegment extends SegmentView, Counted {
+  readonly carries: number;
+  readonly nodes: readonly object[];
+  readonly members: number;
+  readonly misdeeds: readonly (Pick<MemberView, "node" | "site"> & MisdeedView & { readonly member: string; readonly meaning: string })[];
+}
+
+const meanings = {
+  floods: "it sends more broadcast and multicast than a member may, what is more is dropped; is there a loop behind it?",
+  spoofs:
+    "it sends with addresses that are not its own, which is dropped; one that bridges joins with --allow-spoofing, one that routes with --announce",
+} as const;
+
+export function describedSegment(view: SegmentView, { nodes, members }: Roster, counted: Counted): DescribedSegment {
   return {
     ...view,
     carries: leastOf([...nodes.map(({ mtu }) => mtu), view.mtu === "auto" ? 0 : view.mtu]),
@@ -41,7 +56,17 @@ export function describedSegment(view: SegmentView, { nodes, members }: Roster):
       ...{ name: node, site, members: here, blocks, mtu, tunnel: at, tunnelFromOtherSites: abroad, vni, id, publicKey },
     })),
     members: members.length,
+    misdeeds: members.flatMap(({ name, node, site, misdeeds }) =>
+      misdeeds.map((misdeed) => ({ member: name, node, site, ...misdeed, meaning: meanings[misdeed.does] })),
+    ),
+    ...counted,
   };
+}
+
+/** For people: the counters as a table. */
+export async function describedText({ counters, countersUnknown, ...rest }: DescribedSegment): Promise<string> {
+  const counted = { counters, ...(countersUnknown !== undefined && { countersUnknown }) };
+  return `${await yaml(rest)}\n\n${countersText(counted, rest.name)}`;
 }
 
 /** The MTU that holds, where 0 says nothing. */

@@ -1,5 +1,5 @@
 import { MeshError } from "../error.js";
-import { rangesMeet } from "../ipam/address.js";
+import { formatAddress, rangesMeet } from "../ipam/address.js";
 import { contains, formatPrefix, isHost, numberAt, type Prefix, part, partsOf } from "../ipam/prefix.js";
 import { Ranges, type Span } from "../ipam/ranges.js";
 import { nodeLength } from "./cut.js";
@@ -63,7 +63,7 @@ function checkPlace({ prefix, segment, from }: Choosing): void {
   if (!contains(from.prefix, prefix))
     throw new MeshError(
       "invalid",
-      `${formatPrefix(prefix)} of the segment ${segment} is not ${from.site}'s to give; that gives out ${formatPrefix(from.prefix)}`,
+      `${shown(prefix)} of the segment ${segment} is not ${from.site}'s to give; that gives out ${formatPrefix(from.prefix)}, choose of those`,
     );
   if (prefix.length !== length && !isHost(prefix))
     throw new MeshError(
@@ -117,9 +117,18 @@ function numbersMeeting({ first, last }: Prefix, from: Prefix, length: number): 
 }
 
 function another({ prefix, segment }: Choosing, other: Given): MeshError {
-  const what = `${formatPrefix(prefix)} of the segment ${segment}`;
-  const [has, whose] = [formatPrefix(other.prefix), other.holder];
-  return new MeshError("exists", `${what} cannot be given: ${has} is ${whose}'s; ask for another, or for any block`);
+  const what = `${shown(prefix)} of the segment ${segment}`;
+  const [has, whose] = [shown(other.prefix), other.holder];
+  const why =
+    isHost(prefix) && !isHost(other.prefix)
+      ? `it lies in ${has}, which is ${whose}'s to give; ask for another, or for none`
+      : `${has} is ${whose}'s; ask for another, or for any${isHost(prefix) ? "" : " block"}`;
+  return new MeshError("exists", `${what} cannot be given: ${why}`);
+}
+
+/** An address is what people call one. */
+function shown(prefix: Prefix): string {
+  return isHost(prefix) ? formatAddress(prefix.family, prefix.first) : formatPrefix(prefix);
 }
 
 const mostNamed = 5;

@@ -58,7 +58,10 @@ function checkedPrefixes({ name, layer, prefixes: texts, sites }: Segment): Pref
 function checkPrefix(name: string, prefix: Prefix, sites: number): void {
   const text = formatPrefix(prefix);
   const meets = specialMeeting(prefix);
-  if (meets !== undefined) throw invalid(`the prefix ${text} of the segment ${name} has addresses of ${meets.prefix}, which ${meets.what}`);
+  if (meets !== undefined)
+    throw invalid(
+      `the prefix ${text} of the segment ${name} has addresses of ${meets.prefix}, which ${meets.what}; take another, such as 10.60.0.0/16 or fd60::/48`,
+    );
   const longest = longestFor(prefix.family, sites);
   if (prefix.length > longest)
     throw invalid(
@@ -71,7 +74,7 @@ function checkMtu({ name, mtu }: Segment, prefixes: readonly Prefix[]): void {
   if (mtu === 0 || (mtu >= least && mtu <= mtus.most)) return;
   const why = least === mtus.leastWithIPv6 ? ", for IPv6 wants 1280" : "";
   throw invalid(
-    `the MTU of the segment ${name} must be ${least} to ${mtus.most}${why}, or 0 for the least that all its ways carry, got ${mtu}`,
+    `the MTU of the segment ${name} must be ${least} to ${mtus.most}${why}, or auto for the least that all its ways carry, got ${mtu}`,
   );
 }
 

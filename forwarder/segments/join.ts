@@ -45,7 +45,13 @@ export function join(parts: JoinParts): Element {
     async request(call, next) {
       const segment = await segments.find(call.connection.networkService, call.signal);
       if (segment === undefined) return next.request(call);
-      return await inPart(call.trace, "segment", () => joined(parts, segment, call));
+      try {
+        return await inPart(call.trace, "segment", () => joined(parts, segment, call));
+      } catch (error) {
+        // To nobody who is a member yet does anything belong that was claimed for it.
+        if (segments.member(call.connection.id) === undefined) await segments.leave(call.connection.id);
+        throw error;
+      }
     },
     async close(call, next) {
       const { id } = call.connection;
@@ -66,6 +72,7 @@ async function joined(parts: JoinParts, segment: Segment, call: Call): Promise<C
   const admit = async (local: LocalSegment): Promise<KeptMember> => {
     // Who has a sticky name takes its MAC address along, too.
     if (before === undefined && wishes.sticky === "") mustBeFree(wished, id, local);
+    mustAnnounceAlone(wishes, id, local);
     const mac = before?.mac ?? wished;
     const others = parts.segments.of(side.pod, id);
     const out = [...excluded(call.connection, segment), ...others.addresses.map(hostPrefix)];
@@ -222,6 +229,18 @@ function mustBeFree(mac: string, id: string, local: LocalSegment): void {
   );
 }
 
+/** A node has one way to what is behind its own members; other nodes may have more. Who has the same sticky name is about to lose it. */
+function mustAnnounceAlone({ announces, sticky }: JoinWishes, id: string, local: LocalSegment): void {
+  for (const { member } of local.members) {
+    const twice = announces.find((prefix) => member.announces.includes(prefix));
+    if (twice === undefined || member.id === id || (sticky !== "" && member.sticky === sticky)) continue;
+    throw new MeshError(
+      "exists",
+      `${member.name} announces ${twice} on this node already, in the segment ${member.segment}; announce it on another node, or let that one leave`,
+    );
+  }
+}
+
 /** What lies in the segment is its members' own; nobody draws what is sent to them. */
 function mustBeOutside({ name, prefixes }: Segment, announces: readonly string[]): void {
   const inside = announces.find((prefix) => anyMeet([prefix], prefixes));
@@ -237,12 +256,12 @@ function mustBeAllowed({ name, allowLabels, allowSpoofing }: Segment, conn: Conn
   if (joinWishes(conn).spoofing && !allowSpoofing)
     throw new MeshError(
       "denied",
-      `the segment ${name} lets nobody send from addresses that are not his own; join without --allow-spoofing, or make an l2 segment with it`,
+      `the segment ${name} lets nobody send from addresses that are not his own; join without --allow-spoofing, or make an l2 segment with it (nsmctl create segment --allow-spoofing)`,
     );
   const missing = Object.entries(allowLabels).flatMap(([key, value]) => (labels[key] === value ? [] : [`${key}=${value}`]));
   if (missing.length === 0) return;
   throw new MeshError(
     "denied",
-    `the segment ${name} takes only clients with ${missing.join(", ")}; ask with --label ${missing.join(" --label ")}`,
+    `the segment ${name} takes only clients with ${missing.join(", ")}; ask by nsmctl request-connection ${name} --label ${missing.join(" --label ")}`,
   );
 }

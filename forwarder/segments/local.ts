@@ -15,7 +15,7 @@ import type { NodeTunnel } from "../tunnel/tunnel.js";
 import { bridgeMac, gatewayMac, trunkMac } from "./addressing.js";
 import { contest } from "./contest.js";
 import { credible, type Doubt } from "./credible.js";
-import { portName, type SegmentView } from "./devices.js";
+import { portName, type SegmentView, trunkDevice } from "./devices.js";
 import { Leases } from "./leases.js";
 import { memberUnits, trunkObjects } from "./objects.js";
 import { type Member, memberKey, type OwnNode, type Part, partKey, type Remote } from "./part.js";
@@ -161,6 +161,11 @@ export class LocalSegment implements AsyncDisposable {
       const member = this.#members.get(ports.get(port) ?? "")?.member;
       return member === undefined ? [] : [{ segment: member.segment, name: member.name, id: member.id, counters }];
     });
+  }
+
+  /** What it has counted of what came from the other nodes and went to them; undefined while the device is not there. */
+  async trunkCounters(): Promise<Counters | undefined> {
+    return (await this.#parts.kernel.counters([trunkDevice])).get(trunkDevice);
   }
 
   /** Resolves when the kernel has the member. Throws what the kernel refused; it is wanted all the same until it is removed. */

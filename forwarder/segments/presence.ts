@@ -143,6 +143,11 @@ export class Presence implements AsyncDisposable {
     this.#telling.again();
   }
 
+  /** What members of this node do may have changed. */
+  misdeedsChanged(): void {
+    this.#telling.again();
+  }
+
   /** A node has stopped answering, or answers again. */
   pulseChanged(): void {
     this.#remotes.changed();

@@ -50,9 +50,13 @@ export function routedMember(segment: Segment, member: Member, view: SegmentView
   return [port, ...own, ...behind, ...podRoutes(member, port, toGateway)];
 }
 
+/** What members of other nodes announce is behind what members of this one do. IPv6 has 1024 where none is said. */
+const behindOwn = 2048;
+
 /** One route for each prefix; where several nodes have it, over all of them. */
 function routes(part: Part, remotes: readonly Remote[], view: SegmentView): KernelObject[] {
   const ways = new Map<string, string[]>();
+  const announced = new Set(remotes.flatMap(({ members }) => members.flatMap(({ announces }) => announces)));
   for (const remote of remotes)
     for (const prefix of reachedThrough(remote))
       if (!part.blocks.includes(prefix)) ways.set(prefix, [...(ways.get(prefix) ?? []), remote.tunnel]);
@@ -62,6 +66,7 @@ function routes(part: Part, remotes: readonly Remote[], view: SegmentView): Kern
     return {
       ...{ kind: "route", where: "mesh", device: trunkDevice, prefix, via },
       ...(others.length === 0 ? {} : { hops: [via, ...others] }),
+      ...(announced.has(prefix) ? { metric: behindOwn } : {}),
       ...(mtu < trunkMtu(view) ? { mtu } : {}),
     };
   });

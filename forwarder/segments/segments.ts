@@ -19,7 +19,7 @@ import { Remembered } from "./remembered.js";
 import type { Spaces } from "./space.js";
 import { Whereabouts } from "./whereabouts.js";
 
-export interface SegmentsParts extends Omit<PresenceParts, "publications" | "pulse"> {
+export interface SegmentsParts extends Omit<PresenceParts, "publications" | "pulse" | "misdeeds"> {
   readonly known: KnownSegments;
   readonly spaces: Spaces;
   /** Where this forwarder's nsmgr reaches it. */
@@ -46,7 +46,12 @@ export class Segments implements AsyncDisposable {
   constructor(parts: SegmentsParts) {
     this.#parts = { ...parts, blocks: orderedBlocks(parts.blocks) };
     this.#publications = new Publications(parts);
-    this.#misdeeds = new Misdeeds({ ...parts, look: () => this.counters() });
+    this.#misdeeds = new Misdeeds({
+      ...{ clock: parts.clock, log: parts.log, look: () => this.counters() },
+      onChange: () => {
+        for (const presence of this.#present.values()) presence.misdeedsChanged();
+      },
+    });
     this.#pulse = new Pulse({
       ...parts,
       nodes: () => [...this.#present.values()].flatMap(({ tunnels }) => tunnels),
@@ -76,6 +81,7 @@ export class Segments implements AsyncDisposable {
       }
       if (await this.#resumed(part, kept)) restored.push(...kept);
     }
+    background(log, "looking at what members have sent before", this.#misdeeds.begin());
     spaces.close(new Set([...this.#present.values()].map(({ local }) => local.part.vni)));
     return restored;
   }
@@ -153,10 +159,10 @@ export class Segments implements AsyncDisposable {
     }
   }
 
-  /** Resolves when nothing of the member is left; with the last one the segment leaves this node. Fine for an id that is not known. */
+  /** Resolves when nothing of the member is left; with the last one the segment leaves this node. Fine for one that has not become a member. */
   async leave(id: string): Promise<void> {
     const presence = this.#with(id);
-    if (presence === undefined) return;
+    if (presence === undefined) return this.#parts.claims.release(id);
     presence.holders++;
     try {
       await presence.remove(id);
@@ -222,7 +228,12 @@ export class Segments implements AsyncDisposable {
     claims.take(vniClaim("segment", part.vni), partKey(name));
     await store.put(partKey(name), part);
     const space = await spaces.open({ name, layer, vni: part.vni });
-    const presence = new Presence(part, space, { ...this.#parts, publications: this.#publications, pulse: this.#pulse });
+    const presence = new Presence(part, space, {
+      ...this.#parts,
+      publications: this.#publications,
+      pulse: this.#pulse,
+      misdeeds: this.#misdeeds,
+    });
     this.#present.set(name, presence);
     return presence;
   }

@@ -1,7 +1,9 @@
 import { background } from "../../core/background.js";
 import type { Log } from "../../core/log.js";
 import { farewellLabels, memberLabels, membershipName, nodeLabels } from "../../core/segment/membership.js";
+import { misdeedLabels } from "../../core/segment/misdeeds.js";
 import type { LocalSegment } from "./local.js";
+import type { Misdeeds } from "./misdeeds.js";
 import type { OwnNode } from "./part.js";
 import type { Publications } from "./publications.js";
 import { Shards } from "./shards.js";
@@ -11,6 +13,7 @@ export interface TellingParts {
   /** The name of this forwarder. */
   readonly forwarder: string;
   readonly publications: Publications;
+  readonly misdeeds: Pick<Misdeeds, "of">;
   readonly log: Log;
 }
 
@@ -69,7 +72,9 @@ export class Telling {
 
   #labels(): Record<string, string> {
     const { segment, vni, blocks } = this.#local.part;
-    return nodeLabels({ ...this.#parts.own, segment: segment.name, vni, blocks, mtu: this.#local.ownMtu });
+    const { own, misdeeds } = this.#parts;
+    const labels = nodeLabels({ ...own, segment: segment.name, vni, blocks, mtu: this.#local.ownMtu });
+    return { ...labels, ...misdeedLabels(misdeeds.of(segment.name)) };
   }
 
   #endpoint(shard?: number): string {

@@ -1,6 +1,6 @@
 import { MeshError } from "../../core/error.js";
-import { keyOf } from "../difference.js";
-import type { KernelEvent, KernelObject, Netns, Port, Where } from "../model.js";
+import { keyOf, routeText } from "../difference.js";
+import type { KernelEvent, KernelObject, Netns, Port, Route, Where } from "../model.js";
 import { checkDeviceName } from "../names.js";
 import { gone } from "../netns.js";
 
@@ -70,6 +70,7 @@ export class FakeMachine {
   settle(value: KernelObject): void {
     if ("name" in value) this.#settleDevice(value);
     else this.#checkPlace(value);
+    if (value.kind === "route" && value.where === "mesh") this.#checkRoute(value);
     this.#objects.set(keyOf(value), value);
     this.#tellOf(value);
   }
@@ -102,6 +103,13 @@ export class FakeMachine {
     }
     this.#objects.set(keyOf(port), { ...port, ...change });
     this.tell({ kind: "changed", device: port.name });
+  }
+
+  /** The namespace's own table has one to a prefix, of each metric. */
+  #checkRoute(value: Route): void {
+    const isOther = (one: Route) => one.where === value.where && one.device !== value.device && routeText(one) === routeText(value);
+    if (this.objects().some((one) => one.kind === "route" && isOther(one)))
+      throw new MeshError("exists", `there is a route to that prefix already: ${value.prefix}`);
   }
 
   #settleDevice(value: Device): void {

@@ -10,6 +10,7 @@ const RTM_GETROUTE = 26;
 const RTA_DST = 1;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
+const RTA_PRIORITY = 6;
 const RTA_PREFSRC = 7;
 const RTA_METRICS = 8;
 const RTA_MULTIPATH = 9;
@@ -22,6 +23,8 @@ const SCOPE_LINK = 253;
 const SCOPE_NOWHERE = 255; // in a deletion: any
 const TYPE_UNICAST = 1;
 const RTNH_F_ONLINK = 4;
+/** What IPv6 has for none. */
+const usualMetric6 = 1024;
 const HEADER = 12;
 const HOP_HEADER = 8;
 
@@ -33,6 +36,7 @@ export interface RouteValue {
   readonly prefix: string;
   /** The main table unless told. */
   readonly table?: number | undefined;
+  readonly metric?: number | undefined;
   readonly via?: string | undefined;
   /** Several gateways over the device; one that is `via` is counted once. */
   readonly hops?: readonly string[] | undefined;
@@ -52,7 +56,11 @@ export function addRoute(what: string, index: number, route: RouteValue, how: "a
 }
 
 export function deleteRoute(what: string, index: number, route: RouteValue): Request {
-  return { what, type: RTM_DELROUTE, body: routeBody(index, { prefix: route.prefix, table: route.table }, SCOPE_NOWHERE) };
+  return {
+    what,
+    type: RTM_DELROUTE,
+    body: routeBody(index, { prefix: route.prefix, table: route.table, metric: route.metric }, SCOPE_NOWHERE),
+  };
 }
 
 /** Our routes over one device, or over all with index 0, in whatever table. */
@@ -77,11 +85,13 @@ export function decodeRoute(body: Buffer): FoundRoute | undefined {
   const gateway = gatewayIn(attributes);
   const source = attributes.get(RTA_PREFSRC);
   const table = readU32(attributes, RTA_TABLE) ?? body.readUInt8(4);
+  const metric = readU32(attributes, RTA_PRIORITY) ?? 0;
   const mtu = readU32(parseNested(attributes, RTA_METRICS), RTAX_MTU);
   return {
     index,
     prefix: prefixText(bytes, body.readUInt8(1)),
     ...(table === TABLE_MAIN ? {} : { table }),
+    ...(metric === 0 || (body.readUInt8(0) === AF_INET6 && metric === usualMetric6) ? {} : { metric }),
     ...(gateway === undefined ? {} : { via: gateway }),
     // One over another device, which is not ours, shows as a gateway that is not wanted.
     ...(hops.length === 0 ? {} : { hops: hops.map((hop) => (hop.index === index ? (hop.gateway ?? "none") : `over ${hop.index}`)).sort() }),
@@ -109,6 +119,7 @@ function routeBody(index: number, route: RouteValue, scope: number): Buffer {
   const { table = TABLE_MAIN } = route;
   if (table > 255) attributes.push(u32(RTA_TABLE, table));
   if (gateways.length === 1) attributes.push(...gateways);
+  if (route.metric !== undefined) attributes.push(u32(RTA_PRIORITY, route.metric));
   if (route.source !== undefined) attributes.push(attribute(RTA_PREFSRC, ipBytes(route.source)));
   if (route.mtu !== undefined) attributes.push(nested(RTA_METRICS, u32(RTAX_MTU, route.mtu)));
   return Buffer.concat([

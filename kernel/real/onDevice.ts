@@ -41,7 +41,7 @@ export function settleRoute(session: Session, route: Route): void {
   } catch (cause) {
     if (errnoOf(cause) !== "EEXIST") throw cause;
     const prefix = canonicalNetwork(route.prefix);
-    if (!dumpRoutes(socket, index).some((ours) => ours.prefix === prefix && ours.table === route.table)) {
+    if (!dumpRoutes(socket, index).some((ours) => ours.prefix === prefix && ours.table === route.table && ours.metric === route.metric)) {
       throw new MeshError(
         "exists",
         `${what}: there is a route to that prefix already, and it is not ours; remove it or leave the prefix out`,

@@ -101,7 +101,7 @@ export class SegmentsAdmin implements SegmentsApi {
 
   #mustBeHome({ name, home }: Segment): void {
     if (home === this.#parts.site) return;
-    throw new MeshError("denied", `the segment ${name} was made in ${home}, and what is here is a copy; change or delete it in ${home}`);
+    throw new MeshError("conflict", `the segment ${name} was made in ${home}, and what is here is a copy; change or delete it in ${home}`);
   }
 
   #mustBeJoined(spec: Segment): void {

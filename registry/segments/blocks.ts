@@ -44,7 +44,8 @@ export class SegmentBlocks implements BlocksApi {
 
   async allocate(ask: BlockAsk & { readonly exclude: readonly string[] }, signal: AbortSignal, link?: Link): Promise<string> {
     const asker = askerOf(ask, link);
-    const [prefix, exclude] = [parsePrefix(ask.prefix), ask.exclude.map(parsePrefix)];
+    const prefix = ask.prefix === "" ? undefined : parsePrefix(ask.prefix);
+    const exclude = ask.exclude.map(parsePrefix);
     return await this.#serial.run(ask.segment, async () => {
       for (let attempt = 0; attempt < mostAttempts; attempt++) {
         signal.throwIfAborted();
@@ -70,16 +71,17 @@ export class SegmentBlocks implements BlocksApi {
   }
 
   /** Undefined where somebody else changed the blocks, or the segment, meanwhile. */
-  async #give(ask: Omit<Choosing, "from" | "given">): Promise<string | undefined> {
+  async #give(ask: Omit<Choosing, "from" | "given" | "prefix"> & { readonly prefix: Prefix | undefined }): Promise<string | undefined> {
     const { store, clock, log } = this.#parts;
     const { segment: name, owner, holder } = ask;
     const keys = [segmentKind.prefix + name, fenceKey(name)];
     const read = await Promise.all(keys.map((key) => store.get(key)));
-    const from = this.#fromOf(name, read[0] && segmentKind.decode(read[0]), ask.prefix);
+    const from = this.#fromOf(name, read[0] && segmentKind.decode(read[0]), ask.prefix?.family);
+    const prefix = ask.prefix ?? { ...from.prefix, length: 0 };
     // Only now: what somebody is given from here on changes the fence, and then this is not written.
     const { entries } = await store.list(blocksPrefix(name));
     const exclude = [...ask.exclude, ...from.exclude.map(parsePrefix)];
-    const chosen = choose({ ...ask, exclude, from, given: entries.map((entry) => givenIn(entry, name)) });
+    const chosen = choose({ ...ask, prefix, exclude, from, given: entries.map((entry) => givenIn(entry, name)) });
     const block = formatPrefix(chosen.prefix);
     if (chosen.known) return block;
     const conditions = keys.map((key, at): Condition => ({ key, revision: read[at]?.revision ?? 0 }));
@@ -92,19 +94,19 @@ export class SegmentBlocks implements BlocksApi {
     return block;
   }
 
-  /** What this site may give out of a segment, of the family that is wanted. */
-  #fromOf(name: string, segment: Segment | undefined, { family }: Prefix) {
+  /** What this site may give out of a segment, of the family that is wanted; of its first one where none is. */
+  #fromOf(name: string, segment: Segment | undefined, family: Prefix["family"] | undefined) {
     const { site } = this.#parts;
     if (segment === undefined)
-      throw new MeshError("not-found", `there is no segment ${name} in ${site}; make it with nsmctl segment apply`);
+      throw new MeshError("not-found", `there is no segment ${name} in ${site}; make it with nsmctl create segment`);
     const blocks = sitesOf(segment).includes(site) ? segment.siteBlocks.find((one) => one.site === site) : undefined;
     if (blocks === undefined)
       throw new MeshError("denied", `${site} does not take part in the segment ${name}; that is for ${sitesOf(segment).join(", ")}`);
-    const prefix = blocks.prefixes.map(parsePrefix).find((one) => one.family === family);
+    const prefix = blocks.prefixes.map(parsePrefix).find((one) => one.family === (family ?? one.family));
     if (prefix === undefined)
       throw new MeshError(
         "invalid",
-        `the segment ${name} has no IPv${family} prefix; it has ${segment.prefixes.join(" and ") || "no addresses"}`,
+        `the segment ${name} has no ${family === undefined ? "" : `IPv${family} `}prefix; it has ${segment.prefixes.join(" and ") || "no addresses"}`,
       );
     return { site, prefix, exclude: segment.exclude };
   }

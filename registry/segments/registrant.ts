@@ -21,10 +21,15 @@ export function mustSayItself(
     if (!isSegment(service)) continue;
     const { id = "" } = labelsFor(endpoint, service);
     if (proven && registrant !== "" && id === registrant) continue;
+    if (id === "")
+      throw new MeshError(
+        "denied",
+        `${service} is a segment, which pods join with \`nsmctl request-connection ${service}\`; ${endpoint.name} is to serve under another name`,
+      );
     const who = proven ? registrant || "a caller without a token" : `${registrant}, which has not proven it,`;
     throw new MeshError(
       "denied",
-      `${service} is a segment, so its endpoint ${endpoint.name} must have the label id with the SPIFFE id of who registers it; ${who} says ${id === "" ? "none" : id}`,
+      `${service} is a segment, so its endpoint ${endpoint.name} must have the label id with the SPIFFE id of who registers it; ${who} says ${id}`,
     );
   }
 }

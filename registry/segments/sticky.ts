@@ -72,7 +72,7 @@ function byOther(parts: StickyParts, { segment: name, connection, nsmgr = "", fo
 
 function takenPartIn({ book, site: here }: StickyParts, name: string, site: string): Segment {
   const segment = book.get(name);
-  if (segment === undefined) throw new MeshError("not-found", `there is no segment ${name} in ${here}; make it with nsmctl segment apply`);
+  if (segment === undefined) throw new MeshError("not-found", `there is no segment ${name} in ${here}; make it with nsmctl create segment`);
   if (sitesOf(segment).includes(site)) return segment;
   throw new MeshError("denied", `${site} does not take part in the segment ${name}; that is for ${sitesOf(segment).join(", ")}`);
 }

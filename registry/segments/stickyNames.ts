@@ -61,7 +61,7 @@ export class StickyNames {
     const [made, known] = await Promise.all(keys.map((key) => store.get(key)));
     const segment = made && segmentKind.decode(made);
     if (made === undefined || segment?.home !== site)
-      throw new MeshError("not-found", `no segment ${asked.segment} was made in ${site}; make it with nsmctl segment apply`);
+      throw new MeshError("not-found", `no segment ${asked.segment} was made in ${site}; make it with nsmctl create segment`);
     const claim = { ...asked, segment };
     return known === undefined ? await giveName(claim, made, this.#parts) : await this.#handOver(claim, made, known);
   }

@@ -75,6 +75,112 @@ describe("bad input", function () {
   it("a mechanism that cannot carry the payload", () =>
     refused(1, [/vxlan/, /ETHERNET/], "camera-feed", "--pod", "client", "--mechanism", "vxlan", "--timeout", "2s"));
 
+  describe("of segments", () => {
+    before(async () => {
+      await lab.ctl(...["create", "segment", "plant", "--layer", "l3", "--prefix", "10.60.0.0/24,fd60::/64", "--sites", "paris,tokyo"]);
+      await lab.ctl(...["create", "segment", "floor", "--layer", "l2", "--prefix", "10.70.0.0/24"]);
+    });
+
+    after(async () => {
+      for (const name of ["plant", "floor"]) await lab.ctl("delete", "segment", name);
+    });
+
+    const made: [what: string, code: number, args: string, words: RegExp][] = [
+      [
+        "prefixes that overlap",
+        2,
+        "create segment x --layer l3 --prefix 10.1.0.0/16,10.1.2.0/24",
+        /--prefix takes one prefix per family, got "10\.1/,
+      ],
+      [
+        "a prefix that is too small for its sites",
+        1,
+        "create segment x --layer l3 --prefix 10.1.0.0/29 --sites paris,tokyo",
+        /\/29 .*too small for 2 sites; \/28 or larger/,
+      ],
+      [
+        "a name that a segment of another layer has",
+        1,
+        "create segment plant --layer l2 --prefix 10.60.0.0/24,fd60::/64",
+        /plant cannot be changed: l3 there, l2 here; delete the segment first, or/,
+      ],
+      [
+        "an MTU below 1280 with IPv6",
+        1,
+        "create segment x --layer l3 --prefix fd61::/64 --mtu 1279",
+        /must be 1280 to 9000, for IPv6 wants 1280, or auto .*got 1279/,
+      ],
+      [
+        "a site that is not joined",
+        1,
+        "create segment x --layer l3 --prefix 10.1.0.0/16 --sites paris,rome",
+        /names rome, which paris is not joined with; .*tokyo; join it first with nsmctl site join/,
+      ],
+      [
+        "a segment that was made elsewhere",
+        1,
+        "delete segment plant --registry tokyo",
+        /made in paris, and what is here is a copy; change or delete it in paris/,
+      ],
+      [
+        "a segment that this site has no part in",
+        1,
+        "request-connection floor --pod server --timeout 2s",
+        /no endpoint serves "floor" at the moment\n[\s\S]*a segment must have this site among its sites/,
+      ],
+      ["members of one that is not there", 1, "get members plan", /no segment plan; `nsmctl get segments`/],
+    ];
+    for (const [what, code, args, words] of made)
+      it(`${what}`, async () => {
+        const done = await lab.tryCtl(...args.split(" "));
+        assert.equal(done.code, code, done.stderr || done.stdout);
+        assert.match(done.stderr, words);
+      });
+
+    it("an address that nobody can have", async () => {
+      const ask = (ip: string, words: RegExp) => refused(1, [words], "plant", "--pod", "client", "--ip", ip, "--timeout", "2s");
+      await ask("10.99.0.1", /10\.99\.0\.1 is no address of the segment plant, which has 10\.60\.0\.0\/24 and fd60::\/64/);
+      await ask("10.60.0.0", /10\.60\.0\.0 is the network's own or its broadcast address in the segment plant; choose another/);
+      await ask("10.60.0.255", /10\.60\.0\.255 is the network's own or its broadcast address/);
+      await ask(
+        "10.60.0.200",
+        /10\.60\.0\.200 of the segment plant is not paris's to give; that gives out 10\.60\.0\.0\/25, choose of those/,
+      );
+    });
+
+    it("an address that is taken, an interface of one name, and a segment that has members", async () => {
+      await lab.pod("twin", "paris-1");
+      const first = await lab.request("paris-1", "plant", "client", "--ip", "10.60.0.2");
+      assert.equal(first.interface, "nsm0", "what was refused holds no name");
+      await refused(
+        1,
+        [/10\.60\.0\.2 is another member's in the segment plant; choose another/],
+        "plant",
+        "--pod",
+        "twin",
+        "--ip",
+        "10.60.0.2",
+        "--timeout",
+        "2s",
+      );
+      await refused(
+        1,
+        [/interface nsm0 .* belongs to attachment .*; take another name, or close that one first/],
+        "floor",
+        "--pod",
+        "client",
+        "--interface",
+        "nsm0",
+        "--timeout",
+        "2s",
+      );
+      const done = await lab.tryCtl("delete", "segment", "plant");
+      assert.equal(done.code, 1);
+      assert.match(done.stderr, /plant has 1 member: client; let them leave, or delete it with --force, which cuts them off/);
+      await lab.close("paris-1", first.id);
+    });
+  });
+
   it("a node whose nsmgr is away", async () => {
     await lab.ctl("lab", "kill", "paris-1/nsmgr");
     await refused(1, [/nsmgr/, /node\.sock/], "camera-feed", "--pod", "client");

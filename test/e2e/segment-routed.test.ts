@@ -179,7 +179,28 @@ describe("an L3 segment of three sites", function () {
     await pingAll(lab, "d", names.flatMap(addresses));
   });
 
-  it("takes a node that died out of the routes within 3 s, and has it again when it is back", async () => {
+  it("shares what two nodes lead to by flow, takes one that died out of all routes within 3 s, and has it again when it is back", async () => {
+    const lan = "192.168.20.0/24";
+    const hops = async () => (await lab.exec("paris-1-seg-plant", "ip", "route", "show", lan)).match(/via inet6/g)?.length ?? 0;
+    const gates = { tgate: "tokyo-1", lgate: "lima-1" } as const;
+    const announced: Requested[] = [];
+    for (const [gate, node] of Object.entries(gates)) {
+      await lab.pod(gate, node);
+      await lab.exec(`pod-${gate}`, "ip", "addr", "add", "192.168.20.1/24", "dev", "lo");
+      announced.push(await lab.request(node, "plant", gate, "--announce", lan));
+    }
+    await until("there are two ways", 5_000, async () => (await hops()) === 2);
+    await until("the pod is led there", 5_000, async () => (await lab.exec("pod-a", "ip", "route")).includes(lan));
+    const captures = Object.keys(gates).map((gate) =>
+      lab.spawn(`pod-${gate}`, "tcpdump", "-n", "-l", "--immediate-mode", "-i", "nsm0", "udp"),
+    );
+    await Promise.all(captures.map((capture) => capture.printed(/listening on/)));
+    const seen = captures.map((capture) => capture.printed(/192\.168\.20\.1\.9: UDP/));
+    const flows = `for(let n=0;n<32;n++){const s=require("node:dgram").createSocket("udp4");s.on("error",()=>{});s.send("x",9,"192.168.20.1",()=>s.close())}`;
+    await lab.exec("pod-a", process.execPath, "-e", flows);
+    await Promise.all(seen);
+    for (const capture of captures) await capture[Symbol.asyncDispose]();
+
     const route = (await routes("paris-1"))
       .match(/^10\.60\.\d+\.0\/\d+ via inet6 \S+/gm)
       ?.find((line) => first("d").startsWith(line.split(".").slice(0, 3).join(".")));
@@ -189,9 +210,14 @@ describe("an L3 segment of three sites", function () {
     await until("the route is gone", 5_000, async () => !(await routes("paris-1")).includes(route));
     const gone = performance.now() - cut;
     assert.ok(gone <= 3_000, `it took ${Math.round(gone)} ms`);
+    await until("one way is left", 3_000 - gone, async () => (await hops()) === 1);
     await lab.exec("lima-1", "ip", "link", "set", "eth0", "up");
     await lab.exec("lima-1", "ip", "route", "add", "default", "via", "10.103.0.1");
     await until("it is reached again", 15_000, async () => (await ping("a", first("d"))).lost === 0);
+    await until("there are two ways again", 5_000, async () => (await hops()) === 2);
+    await lab.close("lima-1", announced[1]?.id ?? "");
+    await until("one announces it no more", 3_000, async () => (await hops()) === 1);
+    await lab.close("tokyo-1", announced[0]?.id ?? "");
   });
 
   it("leaves nothing on any node when the last member has gone", async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { mark } from "../lib/forge.js";
-import { arpRequest, experimental, ipPacket, send } from "../lib/frames.js";
+import { arpRequest, everybody, experimental, hexMac, ipPacket, send } from "../lib/frames.js";
 import { Lab, type Requested } from "../lib/lab.js";
 import { bare, parsePing, pingAll } from "../lib/ping.js";
 import { PingStream } from "../lib/stream.js";
@@ -125,6 +125,37 @@ describe("an L2 segment", function () {
     await send(lab, "a", "nsm0", macs.a, ipPacket(first("a"), mark));
     await arrived;
     assert.ok(bytes((await control.stop()).stdout).includes(mark), "its own is let through");
+  });
+
+  it("names who floods and who spoofs, with the node, at another site too, and counts it", async () => {
+    const flood = [
+      "import socket, sys",
+      "s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
+      "s.bind(('nsm0', 0))",
+      "for _ in range(20000): s.send(bytes.fromhex(sys.argv[1]))",
+    ].join("\n");
+    await lab.exec("pod-b", "python3", "-c", flood, `${everybody}${hexMac(macs.b)}${experimental}`.padEnd(120, "0"));
+    await send(lab, "a", "nsm0", macs.b, experimental);
+    interface Described {
+      misdeeds: { member: string; node: string; site: string; does: string; droppedAtLeast: number }[];
+      counters: { node: string; members: { name: string; receivedPackets: number; sentPackets: number; flooded: number }[] }[];
+    }
+    const told = await until("they are named", 15_000, async () => {
+      const { misdeeds } = await lab.json<Described>("--node", "tokyo-1", "describe", "segment", "floor");
+      return misdeeds.length === 2 && misdeeds;
+    });
+    const brief = told.map(({ member, node, site, does }) => `${member} on ${node} in ${site} ${does}`).sort();
+    assert.deepEqual(brief, ["a on paris-1 in paris spoofs", "b on paris-2 in paris floods"]);
+    assert.ok(told.some(({ droppedAtLeast }) => droppedAtLeast >= 10_000));
+    assert.match(await lab.ctl("--node", "tokyo-1", "get", "members", "floor"), /^b .* floods$/m);
+    const { counters } = await lab.json<Described>("--node", "paris-2", "describe", "segment", "floor");
+    const [counted] = counters[0]?.members ?? [];
+    assert.deepEqual([counters.length, counters[0]?.node, counted?.name], [1, "paris-2", "b"]);
+    assert.ok((counted?.sentPackets ?? 0) >= 20_000 && (counted?.flooded ?? 0) >= 10_000, JSON.stringify(counted));
+    assert.ok((counted?.receivedPackets ?? 0) > 0);
+    const text = await lab.ctl("--node", "paris-2", "describe", "segment", "floor");
+    assert.match(text, /^counters at paris-2:\nMEMBER +RECEIVED PACKETS /m);
+    assert.match(text, /^misdeeds:\n( .*\n)* +- member: b\n/m);
   });
 
   it("never meets another segment, though that has the same addresses and one pod is in both", async () => {

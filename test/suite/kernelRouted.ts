@@ -54,6 +54,31 @@ function hops(test: Test): void {
     }
   });
 
+  it("stand beside those over another device that have another metric, and beside no others", async () => {
+    const { kernel, wanted } = test();
+    const devices = wanted.filter((object) => object.kind === "vxlan" || object.kind === "port");
+    await make(kernel, devices);
+    for (const prefix of ["10.61.0.0/24", "fd61::/64"]) {
+      const [near, far]: [Route, Route] = [
+        { kind: "route", where: "mesh", device: "p-a", prefix },
+        { kind: "route", where: "mesh", device: "x-1", prefix, hops: [one, two], metric: 2048 },
+      ];
+      await make(kernel, [far, near]);
+      assert.deepEqual(differences([...devices, near, far], await kernel.list([...devices, near, far])), []);
+      const [failed] = await kernel.apply([{ op: "add", key: keyOf(far), value: { ...far, metric: undefined } }]);
+      assert.match(failed?.error.message ?? "", /there is a route to that prefix already/);
+      for (const [old, left] of [
+        [near, far],
+        [far, near],
+      ] as const) {
+        assert.deepEqual(await kernel.apply([{ op: "delete", key: keyOf(old), old }]), []);
+        assert.deepEqual(differences([...devices, left], await kernel.list([...devices, left])), []);
+        await make(kernel, [old]);
+      }
+      assert.deepEqual(await kernel.apply([far, near].map((old) => ({ op: "delete", key: keyOf(old), old }))), []);
+    }
+  });
+
   it("tells that one of them was deleted", async () => {
     const { world, kernel, wanted } = test();
     await make(kernel, wanted);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Connection } from "../../api/gen/connection/connection.js";
 import { Attachment, AttachRequest, MeshNode, NodeInfo, ServedEndpoint, ServeRequest } from "../../api/gen/isthmus/v1/node.js";
+import { CountedNode } from "../../api/gen/isthmus/v1/segment.js";
 import { NetworkService, NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import { MeshError } from "../../core/error.js";
 import type { NodeApi } from "../../rpc/node.js";
@@ -24,6 +25,9 @@ const api: NodeApi = {
   listEndpoints: async () => [NetworkServiceEndpoint.fromPartial({ name: "e" })],
   listForwarders: async () => [NetworkServiceEndpoint.fromPartial({ name: "f" })],
   listNodes: async () => [MeshNode.fromPartial({ name: "n" })],
+  readSegmentCounters: async (segment) => [
+    CountedNode.fromPartial({ node: "node-1", members: [{ name: `cam of ${segment}`, flooded: 7 }] }),
+  ],
 };
 
 export function nodeCases(world: () => TransportWorld): void {
@@ -50,6 +54,8 @@ export function nodeCases(world: () => TransportWorld): void {
     ]);
     const names = [attachments[0]?.id, connections[0]?.id, services[0]?.name, endpoints[0]?.name, forwarders[0]?.name, nodes[0]?.name];
     assert.deepEqual(names, ["web-1", "c", "s", "e", "f", "n"]);
+    const [counted] = await node.readSegmentCounters("plant", forever);
+    assert.deepEqual([counted?.node, counted?.members[0]?.name, counted?.members[0]?.flooded], ["node-1", "cam of plant", 7]);
   });
 
   it("refuses a request without a pod", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import { CountedNode, Segment } from "../../api/gen/isthmus/v1/segment.js";
 import { MeshError } from "../../core/error.js";
 import type { BlocksApi } from "../../rpc/blocks.js";
 import type { SegmentsApi } from "../../rpc/segmentApi.js";
@@ -91,6 +91,27 @@ export function segmentCases(world: () => TransportWorld): void {
     assert.deepEqual(homes, [clientId]);
   });
 
+  it("tells a node's nsmgr what was counted in a segment, and who asks", async () => {
+    const asked: string[] = [];
+    const traffic = { receivedPackets: 1, receivedBytes: 2 ** 40, sentPackets: 3, sentBytes: 4 };
+    const { url } = await world().listen({
+      segmentCounters: {
+        async read(segment, _, link) {
+          asked.push(`${segment} by ${link?.peer.id}`);
+          return CountedNode.fromPartial({ node: "node-1", others: traffic, members: [{ name: "cam", traffic, spoofed: 5, flooded: 6 }] });
+        },
+      },
+    });
+    const client = world().peers.segmentCounters(url);
+    const { node, others, members } = await client.read("plant", forever);
+    assert.deepEqual(
+      [node, others?.receivedBytes, members[0]?.name, members[0]?.spoofed, members[0]?.flooded],
+      ["node-1", 2 ** 40, "cam", 5, 6],
+    );
+    await assert.rejects(client.read("x".repeat(257), forever), { code: "invalid", message: /^the segment's name is 257 characters long/ });
+    assert.deepEqual(asked, [`plant by ${world().secured ? clientId : undefined}`]);
+  });
+
   it("gives address blocks and takes them back, in the name of whoever asks", async () => {
     const blocks = recording();
     const { url } = await world().listen({ blocks });
@@ -114,7 +135,7 @@ export function segmentCases(world: () => TransportWorld): void {
     const client = world().peers.blocks(url);
     await assert.rejects(client.allocate({ segment: "", prefix: "::/0", exclude: [] }, forever), {
       code: "invalid",
-      message: "address blocks are of a segment: name it in the metadata isthmus-segment",
+      message: /^address blocks are of a segment, and this call names none: name it in the metadata isthmus-segment \(/,
     });
     await assert.rejects(client.allocate({ segment: "plant", prefix: "1".repeat(129), exclude: [] }, forever), {
       code: "invalid",

@@ -62,7 +62,7 @@ export function typeToJSON(object: Type): string {
 
 export interface PrefixRequest {
   type: Type;
-  /** A block to have or to give back; 0.0.0.0/0 or ::/0: any block of that family. */
+  /** A block to have or to give back; 0.0.0.0/0 or ::/0: any block of that family; empty: any block. */
   prefix: string;
   excludePrefixes: string[];
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;

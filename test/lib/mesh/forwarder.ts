@@ -1,4 +1,5 @@
 import type { Connection } from "../../../api/gen/connection/connection.js";
+import { CountedNode } from "../../../api/gen/isthmus/v1/segment.js";
 import { NetworkService, NetworkServiceEndpoint } from "../../../api/gen/registry/registry.js";
 import { serverChain } from "../../../core/assembly.js";
 import { type Begin, begin } from "../../../core/begin.js";
@@ -43,6 +44,8 @@ export class StubForwarder {
   before: Interference = () => {};
   /** On the way back, after the next hop has answered. */
   after: Interference = () => {};
+  /** Who is in a segment here. */
+  readonly members = new Map<string, readonly string[]>();
   readonly #world: MeshWorld;
   readonly #nodeName: string;
   readonly #nsmgrUrl: string;
@@ -99,7 +102,8 @@ export class StubForwarder {
         follow({ listen: listenAlone((url, selector, signal) => peers.monitor(url, selector, signal)), monitor, clock, log, onDown }),
       ],
     });
-    mortal.listen([this.url], audited({ networkService: server, monitor: policedMonitor(monitor, gate) }, audit), this.name);
+    const offered = { networkService: server, monitor: policedMonitor(monitor, gate), segmentCounters: { read: this.#counted } };
+    mortal.listen([this.url], audited(offered, audit), this.name);
     const stop = new AbortController();
     this.#run = { mortal, begin: connections, monitor, policy, stop };
     await this.#register(mortal);
@@ -135,6 +139,11 @@ export class StubForwarder {
     await this.#run?.mortal.kill();
     this.#run = undefined;
   }
+
+  readonly #counted = async (segment: string): Promise<CountedNode> => {
+    const members = this.members.get(segment) ?? [];
+    return CountedNode.fromPartial({ node: this.#nodeName, members: members.map((name) => ({ name })) });
+  };
 
   #alive() {
     if (this.#run === undefined) throw new Error(`${this.name} does not run`);

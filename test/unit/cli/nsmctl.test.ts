@@ -193,6 +193,7 @@ describe("completion", () => {
     pods: () => ["client", "server"],
     services: async () => ["icmp"],
     segments: async () => ["plant"],
+    members: async () => ["camera", "viewer"],
   };
   const after = (line: string) => complete(tree, line.split(" "), names);
 
@@ -219,6 +220,11 @@ describe("completion", () => {
     ["create ", ["segment"]],
     ["create segment plant --layer ", ["l2", "l3"]],
     ["delete segment ", ["plant"]],
+    ["describe segment ", ["plant"]],
+    ["describe service ", ["icmp"]],
+    ["describe nodes p", ["paris-1"]],
+    ["describe connection ", []],
+    ["ping ", ["camera", "viewer"]],
     ["ping camera --segment ", ["plant"]],
     ["ping camera --from c", ["client"]],
     ["graph -o ", ["json", "mermaid"]],

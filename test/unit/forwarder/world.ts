@@ -1,4 +1,5 @@
 import { Connection, type Mechanism } from "../../../api/gen/connection/connection.js";
+import type { CountedNode } from "../../../api/gen/isthmus/v1/segment.js";
 import type { NetworkService, NetworkServiceEndpoint } from "../../../api/gen/registry/registry.js";
 import { type Call, chain, type Handler } from "../../../core/chain.js";
 import type { Clock } from "../../../core/clock.js";
@@ -455,6 +456,11 @@ export class World<M extends Machine> implements AsyncDisposable {
   async close(on: number, connection: Connection): Promise<void> {
     const { signal } = new AbortController();
     await this.#client.networkService().close({ connection, preferences: [], target: this.node(on).url, signal });
+  }
+
+  /** What a node's forwarder has counted in a segment, as its nsmgr is told. */
+  counted(on: number, segment: string): Promise<CountedNode> {
+    return this.#client.segmentCounters(this.node(on).url).read(segment, new AbortController().signal);
   }
 
   /** The connections that a node's forwarder tells its watchers of. */

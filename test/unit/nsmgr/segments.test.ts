@@ -74,6 +74,18 @@ describe("segments in a mesh", () => {
     await mesh.until("they are", 10_000, () => late.heard.at(-1) === "plant 1");
   });
 
+  it("are counted by each node's forwarder, and told by its nsmgr", async () => {
+    mesh.node(1).forwarder.members.set("plant", ["camera"]);
+    const counted = async (node: number, segment: string) =>
+      (await mesh.node(node).client.readSegmentCounters(segment, unending)).map(
+        ({ node, members }) => `${node} ${members.map(({ name }) => name)}`,
+      );
+    assert.deepEqual(await counted(1, "plant"), ["node-1 camera"]);
+    assert.deepEqual([await counted(1, "floor"), await counted(2, "plant")], [[], []]);
+    await mesh.node(1).forwarder.kill();
+    await failsWith("unreachable", "forwarder", counted(1, "plant"));
+  });
+
   describe("have address blocks", () => {
     const any = { segment: "plant", prefix: "0.0.0.0/0", exclude: [] };
     const blocksOf = async (path: string, node: number) => (await peersOf(path)).blocks(mesh.node(node).urls.tcp);

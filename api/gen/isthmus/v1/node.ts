@@ -10,6 +10,7 @@ import type { handleServerStreamingCall, handleUnaryCall, UntypedServiceImplemen
 import { Connection } from "../../connection/connection.js";
 import { Empty } from "../../google/protobuf/empty.js";
 import { NetworkService, NetworkServiceEndpoint } from "../../registry/registry.js";
+import { CountedNode, SegmentCountersRequest } from "./segment.js";
 
 export const protobufPackage = "isthmus.v1";
 
@@ -179,6 +180,11 @@ export interface MeshNode {
   site: string;
   nsmgrUrl: string;
   forwarders: string[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+export interface ReadSegmentCountersResponse {
+  counted: CountedNode[];
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -2737,6 +2743,91 @@ export const MeshNode: MessageFns<MeshNode> = {
   },
 };
 
+function createBaseReadSegmentCountersResponse(): ReadSegmentCountersResponse {
+  return { counted: [], _unknownFields: {} };
+}
+
+export const ReadSegmentCountersResponse: MessageFns<ReadSegmentCountersResponse> = {
+  encode(message: ReadSegmentCountersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.counted) {
+      CountedNode.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadSegmentCountersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadSegmentCountersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.counted.push(CountedNode.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReadSegmentCountersResponse {
+    return {
+      counted: globalThis.Array.isArray(object?.counted) ? object.counted.map((e: any) => CountedNode.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ReadSegmentCountersResponse): unknown {
+    const obj: any = {};
+    if (message.counted?.length) {
+      obj.counted = message.counted.map((e) => CountedNode.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReadSegmentCountersResponse>): ReadSegmentCountersResponse {
+    return ReadSegmentCountersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadSegmentCountersResponse>): ReadSegmentCountersResponse {
+    const message = createBaseReadSegmentCountersResponse();
+    message.counted = object.counted?.map((e) => CountedNode.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** Served by nsmgr on a unix socket of its own. */
 export type NodeService = typeof NodeService;
 export const NodeService = {
@@ -2853,6 +2944,18 @@ export const NodeService = {
     responseSerialize: (value: ListNodesResponse): Buffer => Buffer.from(ListNodesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListNodesResponse => ListNodesResponse.decode(value),
   },
+  /** What this node's forwarders have counted in a segment; none where it has no members. */
+  readSegmentCounters: {
+    path: "/isthmus.v1.Node/ReadSegmentCounters" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SegmentCountersRequest): Buffer =>
+      Buffer.from(SegmentCountersRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SegmentCountersRequest => SegmentCountersRequest.decode(value),
+    responseSerialize: (value: ReadSegmentCountersResponse): Buffer =>
+      Buffer.from(ReadSegmentCountersResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReadSegmentCountersResponse => ReadSegmentCountersResponse.decode(value),
+  },
 } as const;
 
 export interface NodeServer extends UntypedServiceImplementation {
@@ -2876,6 +2979,8 @@ export interface NodeServer extends UntypedServiceImplementation {
   listForwarders: handleUnaryCall<Empty, ListEndpointsResponse>;
   /** Every node that this site knows of, by the forwarders that are registered. */
   listNodes: handleUnaryCall<Empty, ListNodesResponse>;
+  /** What this node's forwarders have counted in a segment; none where it has no members. */
+  readSegmentCounters: handleUnaryCall<SegmentCountersRequest, ReadSegmentCountersResponse>;
 }
 
 function floatToJson(value: number | null | undefined): number | string | null | undefined {

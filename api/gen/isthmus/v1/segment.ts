@@ -94,6 +94,41 @@ export interface StickyLease {
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+export interface SegmentCountersRequest {
+  segment: string;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+/** One node's part of a segment. */
+export interface CountedNode {
+  node: string;
+  /** What came from all other nodes, and went to them. */
+  others: Traffic | undefined;
+  members: CountedMember[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+export interface Traffic {
+  receivedPackets: number;
+  receivedBytes: number;
+  sentPackets: number;
+  sentBytes: number;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+export interface CountedMember {
+  name: string;
+  /** As the member sees it; what it sent and was dropped is in it. */
+  traffic:
+    | Traffic
+    | undefined;
+  /** Packets of it that were dropped because their source is not its own. */
+  spoofed: number;
+  /** Broadcast and multicast of it that was dropped because it was too much. */
+  flooded: number;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
 function createBaseSegment(): Segment {
   return {
     name: "",
@@ -1122,6 +1157,494 @@ export const StickyLease: MessageFns<StickyLease> = {
   },
 };
 
+function createBaseSegmentCountersRequest(): SegmentCountersRequest {
+  return { segment: "", _unknownFields: {} };
+}
+
+export const SegmentCountersRequest: MessageFns<SegmentCountersRequest> = {
+  encode(message: SegmentCountersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.segment !== "") {
+      writer.uint32(10).string(message.segment);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SegmentCountersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSegmentCountersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.segment = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SegmentCountersRequest {
+    return { segment: isSet(object.segment) ? globalThis.String(object.segment) : "" };
+  },
+
+  toJSON(message: SegmentCountersRequest): unknown {
+    const obj: any = {};
+    if (message.segment !== "") {
+      obj.segment = message.segment;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SegmentCountersRequest>): SegmentCountersRequest {
+    return SegmentCountersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SegmentCountersRequest>): SegmentCountersRequest {
+    const message = createBaseSegmentCountersRequest();
+    message.segment = object.segment ?? "";
+    return message;
+  },
+};
+
+function createBaseCountedNode(): CountedNode {
+  return { node: "", others: undefined, members: [], _unknownFields: {} };
+}
+
+export const CountedNode: MessageFns<CountedNode> = {
+  encode(message: CountedNode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.others !== undefined) {
+      Traffic.encode(message.others, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.members) {
+      CountedMember.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CountedNode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCountedNode();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.others = Traffic.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.members.push(CountedMember.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CountedNode {
+    return {
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+      others: isSet(object.others) ? Traffic.fromJSON(object.others) : undefined,
+      members: globalThis.Array.isArray(object?.members)
+        ? object.members.map((e: any) => CountedMember.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: CountedNode): unknown {
+    const obj: any = {};
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.others !== undefined) {
+      obj.others = Traffic.toJSON(message.others);
+    }
+    if (message.members?.length) {
+      obj.members = message.members.map((e) => CountedMember.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CountedNode>): CountedNode {
+    return CountedNode.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CountedNode>): CountedNode {
+    const message = createBaseCountedNode();
+    message.node = object.node ?? "";
+    message.others = (object.others !== undefined && object.others !== null)
+      ? Traffic.fromPartial(object.others)
+      : undefined;
+    message.members = object.members?.map((e) => CountedMember.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTraffic(): Traffic {
+  return { receivedPackets: 0, receivedBytes: 0, sentPackets: 0, sentBytes: 0, _unknownFields: {} };
+}
+
+export const Traffic: MessageFns<Traffic> = {
+  encode(message: Traffic, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.receivedPackets !== 0) {
+      writer.uint32(8).uint64(message.receivedPackets);
+    }
+    if (message.receivedBytes !== 0) {
+      writer.uint32(16).uint64(message.receivedBytes);
+    }
+    if (message.sentPackets !== 0) {
+      writer.uint32(24).uint64(message.sentPackets);
+    }
+    if (message.sentBytes !== 0) {
+      writer.uint32(32).uint64(message.sentBytes);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Traffic {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraffic();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.receivedPackets = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.receivedBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sentPackets = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.sentBytes = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Traffic {
+    return {
+      receivedPackets: isSet(object.receivedPackets)
+        ? globalThis.Number(object.receivedPackets)
+        : isSet(object.received_packets)
+        ? globalThis.Number(object.received_packets)
+        : 0,
+      receivedBytes: isSet(object.receivedBytes)
+        ? globalThis.Number(object.receivedBytes)
+        : isSet(object.received_bytes)
+        ? globalThis.Number(object.received_bytes)
+        : 0,
+      sentPackets: isSet(object.sentPackets)
+        ? globalThis.Number(object.sentPackets)
+        : isSet(object.sent_packets)
+        ? globalThis.Number(object.sent_packets)
+        : 0,
+      sentBytes: isSet(object.sentBytes)
+        ? globalThis.Number(object.sentBytes)
+        : isSet(object.sent_bytes)
+        ? globalThis.Number(object.sent_bytes)
+        : 0,
+    };
+  },
+
+  toJSON(message: Traffic): unknown {
+    const obj: any = {};
+    if (message.receivedPackets !== 0) {
+      obj.receivedPackets = Math.round(message.receivedPackets);
+    }
+    if (message.receivedBytes !== 0) {
+      obj.receivedBytes = Math.round(message.receivedBytes);
+    }
+    if (message.sentPackets !== 0) {
+      obj.sentPackets = Math.round(message.sentPackets);
+    }
+    if (message.sentBytes !== 0) {
+      obj.sentBytes = Math.round(message.sentBytes);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Traffic>): Traffic {
+    return Traffic.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Traffic>): Traffic {
+    const message = createBaseTraffic();
+    message.receivedPackets = object.receivedPackets ?? 0;
+    message.receivedBytes = object.receivedBytes ?? 0;
+    message.sentPackets = object.sentPackets ?? 0;
+    message.sentBytes = object.sentBytes ?? 0;
+    return message;
+  },
+};
+
+function createBaseCountedMember(): CountedMember {
+  return { name: "", traffic: undefined, spoofed: 0, flooded: 0, _unknownFields: {} };
+}
+
+export const CountedMember: MessageFns<CountedMember> = {
+  encode(message: CountedMember, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.traffic !== undefined) {
+      Traffic.encode(message.traffic, writer.uint32(18).fork()).join();
+    }
+    if (message.spoofed !== 0) {
+      writer.uint32(24).uint64(message.spoofed);
+    }
+    if (message.flooded !== 0) {
+      writer.uint32(32).uint64(message.flooded);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CountedMember {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCountedMember();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.traffic = Traffic.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.spoofed = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.flooded = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CountedMember {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      traffic: isSet(object.traffic) ? Traffic.fromJSON(object.traffic) : undefined,
+      spoofed: isSet(object.spoofed) ? globalThis.Number(object.spoofed) : 0,
+      flooded: isSet(object.flooded) ? globalThis.Number(object.flooded) : 0,
+    };
+  },
+
+  toJSON(message: CountedMember): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.traffic !== undefined) {
+      obj.traffic = Traffic.toJSON(message.traffic);
+    }
+    if (message.spoofed !== 0) {
+      obj.spoofed = Math.round(message.spoofed);
+    }
+    if (message.flooded !== 0) {
+      obj.flooded = Math.round(message.flooded);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CountedMember>): CountedMember {
+    return CountedMember.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CountedMember>): CountedMember {
+    const message = createBaseCountedMember();
+    message.name = object.name ?? "";
+    message.traffic = (object.traffic !== undefined && object.traffic !== null)
+      ? Traffic.fromPartial(object.traffic)
+      : undefined;
+    message.spoofed = object.spoofed ?? 0;
+    message.flooded = object.flooded ?? 0;
+    return message;
+  },
+};
+
 /** Served by the registry on a unix socket of its own, for the site's administrator. */
 export type SegmentsService = typeof SegmentsService;
 export const SegmentsService = {
@@ -1220,6 +1743,27 @@ export interface StickyAddressesServer extends UntypedServiceImplementation {
   release: handleUnaryCall<StickyClaim, Empty>;
 }
 
+/** What the kernel has counted in a segment. Served by each forwarder to its nsmgr, at the same address as NSM's API. */
+export type SegmentCountersService = typeof SegmentCountersService;
+export const SegmentCountersService = {
+  /** Without members where the node has none. */
+  read: {
+    path: "/isthmus.v1.SegmentCounters/Read" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SegmentCountersRequest): Buffer =>
+      Buffer.from(SegmentCountersRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SegmentCountersRequest => SegmentCountersRequest.decode(value),
+    responseSerialize: (value: CountedNode): Buffer => Buffer.from(CountedNode.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CountedNode => CountedNode.decode(value),
+  },
+} as const;
+
+export interface SegmentCountersServer extends UntypedServiceImplementation {
+  /** Without members where the node has none. */
+  read: handleUnaryCall<SegmentCountersRequest, CountedNode>;
+}
+
 function floatToJson(value: number | null | undefined): number | string | null | undefined {
   return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
 }
@@ -1232,6 +1776,17 @@ export type DeepPartial<T> = T extends Builtin ? T
   : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
+}
 
 function isObject(value: any): boolean {
   return typeof value === "object" && value !== null;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Segment } from "../../../../api/gen/isthmus/v1/segment.js";
+import { CountedNode, type Segment } from "../../../../api/gen/isthmus/v1/segment.js";
+import { NetworkService } from "../../../../api/gen/registry/registry.js";
 import { run } from "../../../../cli/program.js";
 import { MeshError } from "../../../../core/error.js";
 import { silent } from "../../../../core/log.js";
@@ -37,10 +38,16 @@ class Segments implements SegmentsApi {
 }
 
 const endpoints = told(node("paris-1", "paris"), [member("camera", { services: ["rtsp:554/tcp"] })]);
-const api: Pick<NodeApi, "listEndpoints" | "listNodes" | "listConnections"> = {
+let counted: readonly CountedNode[] | MeshError = [];
+const api: Pick<NodeApi, "listEndpoints" | "listNodes" | "listConnections" | "listServices" | "readSegmentCounters"> = {
   listEndpoints: async () => endpoints,
   listNodes: async () => [meshNode("paris-1", "paris")],
   listConnections: async () => [],
+  listServices: async () => ["plant", "floor"].map((name) => NetworkService.fromPartial({ name })),
+  async readSegmentCounters() {
+    if (counted instanceof MeshError) throw counted;
+    return counted;
+  },
 };
 
 describe("nsmctl and segments", () => {
@@ -123,14 +130,42 @@ describe("nsmctl and segments", () => {
     assert.deepEqual([code, err], [1, "nsmctl: no segment floor; there are: plant\n"]);
   });
 
+  it("shows what the node that is asked has counted, as a table and for programs", async () => {
+    await nsmctl("create segment plant --layer l3 --prefix 10.60.0.0/16", ...at);
+    const described = async () => (await nsmctl("describe segment plant", ...at)).out.split("\n").slice(-5).join("\n");
+    assert.match(await described(), /counters: none, the node that was asked has no members; `nsmctl --node NODE describe segment plant`/);
+    counted = new MeshError("unreachable", "no forwarder answers");
+    assert.match(await described(), /\ncounters are not known: no forwarder answers\n$/);
+    const traffic = { receivedPackets: 10, receivedBytes: 840, sentPackets: 12, sentBytes: 1_000 };
+    counted = [
+      CountedNode.fromPartial({ node: "paris-1", others: traffic, members: [{ name: "camera", traffic, spoofed: 2, flooded: 0 }] }),
+    ];
+    assert.equal(
+      await described(),
+      [
+        "counters at paris-1:",
+        "MEMBER         RECEIVED PACKETS  RECEIVED BYTES  SENT PACKETS  SENT BYTES  SPOOFED  FLOODED",
+        "camera         10                840             12            1000        2        0",
+        "(other nodes)  10                840             12            1000        -        -",
+        "",
+      ].join("\n"),
+    );
+    const { counters } = JSON.parse((await nsmctl("describe segment plant -o json", ...at)).out) as { counters: unknown };
+    assert.deepEqual(counters, [{ node: "paris-1", others: traffic, members: [{ name: "camera", ...traffic, spoofed: 2, flooded: 0 }] }]);
+  });
+
   it("lists who is in one, as the node knows", async () => {
     assert.equal(
       (await nsmctl("get members plant")).out,
-      "NAME    NODE     SITE   ADDRESSES  MAC                ANNOUNCES  SERVICES\ncamera  paris-1  paris  10.60.0.5  02:00:00:00:00:01  -          rtsp:554/tcp\n",
+      "NAME    NODE     SITE   ADDRESSES  MAC                ANNOUNCES  SERVICES      MISDEEDS\ncamera  paris-1  paris  10.60.0.5  02:00:00:00:00:01  -          rtsp:554/tcp  -\n",
     );
     const [found] = JSON.parse((await nsmctl("get members plant -o json")).out) as { segment: string; addresses: string[] }[];
     assert.deepEqual([found?.segment, found?.addresses], ["plant", ["10.60.0.5"]]);
     assert.equal((await nsmctl("get members floor")).out, "no members\n");
+    for (const command of ["get members flor", "graph --segment flor"]) {
+      const { code, err } = await nsmctl(command);
+      assert.deepEqual([code, err], [1, "nsmctl: no segment flor; `nsmctl get segments` lists those that there are\n"]);
+    }
   });
 
   it("deletes one, with members only by force", async () => {
@@ -145,6 +180,11 @@ describe("nsmctl and segments", () => {
     assert.match((await nsmctl("graph")).out, /^flowchart LR\n {2}subgraph site1\["paris"\]\n {4}node2\["paris-1"\]\n {4}member3/);
     const { sites } = JSON.parse((await nsmctl("graph --segment plant -o json")).out) as { sites: unknown };
     assert.deepEqual(sites, [{ name: "paris", nodes: ["paris-1"] }]);
+  });
+
+  it("completes names of members", async () => {
+    assert.equal((await nsmctl("__complete --", "ping", "")).out, "camera\n");
+    assert.equal((await nsmctl("__complete --", "ping", "--segment", "floor", "")).out, "");
   });
 
   it("pings nobody who is not there", async () => {

@@ -92,7 +92,7 @@ describe("a segment", () => {
   });
 
   it("is described with its nodes, and its members by number", () => {
-    assert.deepEqual(describedSegment(view, rosterOf(everybody, "plant")), {
+    assert.deepEqual(describedSegment(view, rosterOf(everybody, "plant"), { counters: [] }), {
       ...{ name: "plant", layer: "l3", prefixes: ["10.60.0.0/16", "fd60::/48"], sites: ["paris"], mtu: "auto", dnsDomain: "" },
       ...{
         allowLabels: {},
@@ -122,6 +122,24 @@ describe("a segment", () => {
         },
       ],
       members: 3,
+      misdeeds: [],
+      counters: [],
     });
+  });
+
+  it("names a member that floods, of those of the node that says so", () => {
+    const misdeeds = { misdeeds: "web flooded 1700000000000 4000,robot spoofed 1700000000000 1" };
+    const [said = assert.fail(), ...others] = everybody;
+    const loud = { ...said, networkServiceLabels: { plant: { labels: { ...said.networkServiceLabels.plant?.labels, ...misdeeds } } } };
+    const roster = rosterOf([loud, ...others], "plant");
+    assert.deepEqual(
+      roster.members.map(({ name, misdeeds }) => `${name} ${misdeeds.map(({ does }) => does)}`),
+      ["camera ", "robot ", "web floods"],
+    );
+    const [{ meaning, ...one } = assert.fail(), ...more] = describedSegment(view, roster, { counters: [] }).misdeeds;
+    const since = "2023-11-14T22:13:20.000Z";
+    assert.deepEqual(one, { member: "web", node: "paris-1", site: "paris", does: "floods", since, droppedAtLeast: 4000 });
+    assert.match(meaning, /is there a loop behind it\?$/);
+    assert.equal(more.length, 0);
   });
 });

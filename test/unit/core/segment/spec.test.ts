@@ -66,9 +66,9 @@ describe("what a segment may be", () => {
     [
       "an MTU that is too small",
       { mtu: 575 },
-      "the MTU of the segment plant must be 576 to 9000, or 0 for the least that all its ways carry, got 575",
+      "the MTU of the segment plant must be 576 to 9000, or auto for the least that all its ways carry, got 575",
     ],
-    ["an MTU that is too small for IPv6", { mtu: 1279, prefixes: ["fd60::/48"] }, "must be 1280 to 9000, for IPv6 wants 1280, or 0"],
+    ["an MTU that is too small for IPv6", { mtu: 1279, prefixes: ["fd60::/48"] }, "must be 1280 to 9000, for IPv6 wants 1280, or auto"],
     ["an MTU that is too large", { mtu: 9_001 }, "got 9001"],
     [
       "a DNS domain that is none",

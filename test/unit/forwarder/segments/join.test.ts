@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Connection } from "../../../../api/gen/connection/connection.js";
-import { withContext } from "../../../../core/context.js";
+import { withContext, withIpContext } from "../../../../core/context.js";
 import { asked, type Pretended, World } from "../world.js";
 
 const plant = { name: "plant", layer: "l3", prefixes: ["10.60.0.0/16", "fd60::/48"] };
@@ -103,6 +103,17 @@ describe("forwarder: joining a segment", () => {
     const [address = ""] = addressesOf(await ask("twin"));
     assert.match(address, /^10\.60\.1\./);
     assert.ok(!taken.includes(address), `${address} of ${taken.join(" ")}`);
+  });
+
+  it("keeps nothing for a pod whose join was refused", async () => {
+    await using world = await World.pretend();
+    world.segments.tell(plant);
+    const pod = world.node(1).machine.pods.add("camera");
+    const ask = (id: string, ip: string) => world.request(1, withIpContext(asked(pod, { id, service: "plant" }), { srcIpAddrs: [ip] }));
+    await assert.rejects(ask("c-1", "10.99.0.1/32"), { code: "invalid", message: /^10\.99\.0\.1 is no address of the segment plant/ });
+    await assert.rejects(ask("c-2", "10.60.0.0/32"), { code: "invalid", message: /is the network's own or its broadcast address/ });
+    assert.deepEqual(world.node(1).machine.spaces.list(), []);
+    assert.equal((await ask("c-3", "10.60.1.7/32")).mechanism?.parameters.name, "nsm0");
   });
 
   it("leaves nothing of a join that fails in the kernel", async () => {

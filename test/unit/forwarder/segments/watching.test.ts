@@ -37,12 +37,44 @@ describe("what members send that is dropped", () => {
     let flooded = 0;
     const none = { rxBytes: 0, txBytes: 0, rxPackets: 0, txPackets: 0, drops: 0 };
     const look = async (): Promise<MemberCounters[]> => [{ segment: "floor", name: "loop", id: "1", counters: { ...none, flooded } }];
-    using _misdeeds = new Misdeeds({ look, clock, log });
+    using _misdeeds = new Misdeeds({ look, onChange: () => {}, clock, log });
     await clock.advance(10_000);
     flooded = 500;
     await clock.advance(20_000);
     flooded = 700;
     await clock.advance(10_000);
     assert.deepEqual(lines, ["sends loop 500", "sends loop 200"]);
+  });
+
+  it("is remembered as long as it lasts, and a minute longer", async () => {
+    const clock = new FakeClock(0);
+    let counters: Partial<MemberCounters["counters"]> = { flooded: 500, spoofed: 3 };
+    const none = { rxBytes: 0, txBytes: 0, rxPackets: 0, txPackets: 0, drops: 0 };
+    const there = new Set(["floor"]);
+    const look = async () =>
+      [...there].map((segment): MemberCounters => ({ segment, name: "loop", id: "1", counters: { ...none, ...counters } }));
+    let changes = 0;
+    using misdeeds = new Misdeeds({ look, onChange: () => void changes++, clock, log: silent });
+    await misdeeds.begin();
+    await clock.advance(10_000);
+    assert.deepEqual([misdeeds.of("floor"), changes], [[], 0], "an earlier run has said it");
+    counters = { flooded: 900, spoofed: 3 };
+    await clock.advance(10_000);
+    counters = { flooded: 1_000, spoofed: 3 };
+    await clock.advance(10_000);
+    const brief = () => misdeeds.of("floor").map(({ member, kind, sinceMs, dropped }) => `${member} ${kind} ${sinceMs} ${dropped}`);
+    assert.deepEqual([brief(), changes], [["loop flooded 20000 500"], 2]);
+    assert.deepEqual(misdeeds.of("other"), []);
+    await clock.advance(50_000);
+    assert.equal(brief().length, 1);
+    await clock.advance(10_000);
+    assert.deepEqual(brief(), []);
+    // The kernel has forgotten, and counts anew.
+    counters = { flooded: 7 };
+    await clock.advance(10_000);
+    assert.deepEqual(brief(), ["loop flooded 100000 7"]);
+    there.clear();
+    await clock.advance(10_000);
+    assert.deepEqual(brief(), [], "it has gone");
   });
 });

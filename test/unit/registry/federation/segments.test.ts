@@ -162,8 +162,8 @@ describe("a segment of several sites", () => {
     await apply(site(paris));
     await until("it is in tokyo", site(tokyo), "plant paris 1");
     const sentence = /^the segment plant was made in paris, and what is here is a copy; change or delete it in paris$/;
-    await refused("denied", () => apply(site(tokyo), { mtu: 1300 }), sentence);
-    await refused("denied", () => remove(site(tokyo)), sentence);
+    await refused("conflict", () => apply(site(tokyo), { mtu: 1300 }), sentence);
+    await refused("conflict", () => remove(site(tokyo)), sentence);
   });
 
   it("does not take the place of what a site has under its name", async () => {

@@ -9,6 +9,8 @@ import { loadConfig } from "../../../../program/config.js";
 import { type RegistryConfig, registrySettings } from "../../../../registry/config.js";
 import { start } from "../../../../registry/start.js";
 import { Peers } from "../../../../rpc/client.js";
+import { GrpcTransport } from "../../../../rpc/grpc.js";
+import type { Headers } from "../../../../rpc/transport.js";
 import { authority, identified } from "../../../lib/certificates.js";
 import { newFolder } from "../../../lib/folder.js";
 import { GivenSource } from "../../../lib/identities.js";
@@ -45,12 +47,37 @@ async function lives(folder: string, config: RegistryConfig, identityOf: () => P
   assert.equal(await peers.blocks(url).allocate({ segment: "plant", prefix: "0.0.0.0/0", exclude: [] }, patience()), "10.60.0.0/24");
   await refused("denied", () => peers.blocks(url).release({ segment: "plant", prefix: "10.60.0.0/24", holder: `${nsmgr}/x` }, patience()));
   await peers.blocks(url).release({ segment: "plant", prefix: "10.60.0.0/24" }, patience());
+  await asNsmAsks(url, await identityOf());
   const cam = { segment: "plant", name: "cam", connection: "c-1" };
   assert.deepEqual((await peers.sticky(url).claim({ ...cam, wishes: [] }, patience())).addresses, ["10.60.63.1"]);
   await peers.sticky(url).release(cam, patience());
   await segments.delete({ name: "plant", force: false }, patience());
   assert.deepEqual((await told.next()).value, []);
   await told.return?.();
+}
+
+/** Bytes as an endpoint of NSM's vl3 sends them: a request for a prefix, whichever. */
+async function asNsmAsks(url: string, identity: Identity): Promise<void> {
+  await using transport = new GrpcTransport({ identity, expect: anybody, clock: systemClock, dialTimeoutMs: 2_000 });
+  const ask = async (bytes: readonly number[], headers: Headers = {}) => {
+    async function* requests() {
+      yield Uint8Array.from(bytes);
+    }
+    const answers: string[] = [];
+    const outgoing = { signal: patience(), headers: async () => headers };
+    for await (const answer of transport.duplex(url, "/ipam.IPAM/ManagePrefixes", requests(), outgoing))
+      answers.push(Buffer.from(answer).toString("latin1"));
+    return answers;
+  };
+  const allocate = [0x08, 0x01];
+  await refused(
+    "invalid",
+    () => ask(allocate),
+    /names none: name it in the metadata isthmus-segment .*; an endpoint of NSM's vl3 gets its prefix/,
+  );
+  assert.deepEqual(await ask(allocate, { "isthmus-segment": "plant" }), ["\x12\x0c10.60.0.0/24"]);
+  const giveBack = [0x08, 0x02, 0x12, 12, ...Buffer.from("10.60.0.0/24")];
+  assert.deepEqual(await ask(giveBack, { "isthmus-segment": "plant" }), ["\x12\x0c10.60.0.0/24"]);
 }
 
 describe("segments of a registry that runs", () => {
