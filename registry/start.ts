@@ -65,7 +65,14 @@ export async function start(config: RegistryConfig, parts: RegistryParts): Promi
     const federated = site && keep(opened, await site.open(registries, policy));
     const { services, endpoints } = federated ?? registries;
     const { segments } = registries;
-    const addresses = segmentAddresses({ ...parts, store, site: config.site, book: segments, federation: federated?.federation });
+    const addresses = segmentAddresses({
+      ...parts,
+      store,
+      site: config.site,
+      registryId: id,
+      book: segments,
+      federation: federated?.federation,
+    });
     const inside = { services, endpoints, segments, ...addresses, identity: site?.members, federation: federated?.api };
     const shown = offered({ ...inside, policy, site: config.site, audit, prover, clock: parts.clock });
     const server = keep(opened, await serve({ urls: config.listenOn, services: shown, identity, timing, ...shared }));

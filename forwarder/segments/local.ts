@@ -5,6 +5,7 @@ import { sameMessage } from "../../core/equal.js";
 import { MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import { RecentIds } from "../../core/recentIds.js";
+import type { StickyWord } from "../../core/segment/stickyWord.js";
 import type { Counters, Kernel, KernelObject } from "../../kernel/model.js";
 import type { StateStore } from "../../program/state.js";
 import { isV6 } from "../addresses.js";
@@ -30,6 +31,8 @@ export interface LocalParts {
   readonly allocate: (segment: string, prefix: string, signal: AbortSignal) => Promise<string>;
   /** The node has other blocks than before. */
   readonly onBlocks: (part: Part) => void;
+  /** What the segment's home has said of sticky names. */
+  readonly stickyWords: () => readonly StickyWord[];
   /** A member's pod is gone: whoever holds the connection lets go of it. */
   readonly onPodGone: (id: string) => void;
   /** A member's sticky name is elsewhere by now: whoever holds the connection lets go of it. */
@@ -244,13 +247,14 @@ export class LocalSegment implements AsyncDisposable {
   }
 
   #believed(): readonly Remote[] {
-    const { own, tunnel } = this.#parts;
+    const { own, tunnel, stickyWords } = this.#parts;
     const { segment, blocks } = this.#part;
     const members = this.members.map(({ member }) => member);
     const { remotes, doubts } = credible({
       segment,
       own: { site: own.site, tunnel: tunnel.node.address, blocks, members },
       remotes: this.#heard,
+      sticky: stickyWords(),
     });
     for (const doubt of doubts) this.#tell(doubt);
     return remotes;

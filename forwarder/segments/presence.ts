@@ -20,7 +20,7 @@ import type { StickyClaims } from "./stickyClaims.js";
 import { Telling, type TellingParts } from "./telling.js";
 import type { Trunks } from "./trunks.js";
 
-export interface PresenceParts extends Omit<LocalParts, "kernel" | "allocate" | "onBlocks">, TellingParts {
+export interface PresenceParts extends Omit<LocalParts, "kernel" | "allocate" | "onBlocks" | "stickyWords">, TellingParts {
   readonly trunks: Trunks;
   readonly pulse: Pick<Pulse, "answers">;
   readonly blocks: BlocksApi;
@@ -53,7 +53,7 @@ export class Presence implements AsyncDisposable {
 
   constructor(part: Part, { kernel, netns }: Space, parts: PresenceParts) {
     const { blocks, endpoints, pulse, own, store, clock, log } = parts;
-    const { name } = part.segment;
+    const { name, home } = part.segment;
     this.#parts = parts;
     this.#remembered = new Remembered(store, name);
     this.local = new LocalSegment(part, {
@@ -61,11 +61,12 @@ export class Presence implements AsyncDisposable {
       // One that was given and never heard of comes again before a new one does.
       allocate: (segment, prefix, signal) => blocks.allocate({ segment, prefix, exclude: this.local.part.blocks }, signal),
       onBlocks: () => this.#telling.again(),
+      stickyWords: () => this.#remotes.sticky,
     });
     this.#telling = new Telling(this.local, parts);
     this.#names = new Names({ ...parts, netns });
     this.#remotes = new Remotes({
-      ...{ segment: name, own: own.id, site: own.site, endpoints, clock, log, restored: this.#remembered.words },
+      ...{ segment: name, own: own.id, site: own.site, home, endpoints, clock, log, restored: this.#remembered.words },
       answers: (tunnel) => pulse.answers(tunnel),
       onChange: () => this.#heard(),
       onLost: (lost) => parts.publications.again(lost),

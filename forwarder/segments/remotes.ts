@@ -5,6 +5,7 @@ import type { Log } from "../../core/log.js";
 import { pausesUntil } from "../../core/pauses.js";
 import { RecentIds } from "../../core/recentIds.js";
 import { type Membership, membershipOf, type SegmentMember, type SegmentNode, speakerOf } from "../../core/segment/membership.js";
+import type { StickyWord } from "../../core/segment/stickyWord.js";
 import { siteName } from "../../core/siteNames.js";
 import { openWatch } from "../../rpc/opening.js";
 import type { EndpointRegistry } from "../../rpc/registry.js";
@@ -20,6 +21,8 @@ export interface RemotesParts {
   readonly own: string;
   /** Of which nodes are whose registrations name no other. */
   readonly site: string;
+  /** The segment's, which alone has a say in its sticky names. */
+  readonly home: string;
   readonly endpoints: EndpointRegistry;
   /** What an earlier run knew last. It holds as long as those nodes answer, until they say it again. */
   readonly restored: Words;
@@ -85,6 +88,11 @@ export class Remotes implements AsyncDisposable {
     return sorted.map((node) => ({ ...node, tunnel: tunnelAddress(node.id), members: members.get(node.id) ?? [] }));
   }
 
+  /** What the segment's home has said of sticky names. */
+  get sticky(): StickyWord[] {
+    return [...this.#known.values()].flatMap(({ membership }) => (membership.kind === "sticky" ? membership.word : []));
+  }
+
   get words(): Words {
     return new Map([...this.#known].map(([name, { membership }]) => [name, membership]));
   }
@@ -137,12 +145,13 @@ export class Remotes implements AsyncDisposable {
     this.changed();
   }
 
-  /** Of which site a node is says the registry, by the endpoint's name: what the node says may be anything. */
+  /** Of which site something is says the registry, by the endpoint's name: what is said there may be anything. */
   #heard(endpoint: NetworkServiceEndpoint): Membership | undefined {
-    const { segment, log } = this.#parts;
+    const { segment, home, log } = this.#parts;
     const membership = membershipOf(endpoint, segment);
-    if (membership?.kind !== "node") return membership;
     const { site = this.#parts.site } = siteName(endpoint.name);
+    if (membership?.kind === "sticky") return site === home ? membership : undefined;
+    if (membership?.kind !== "node") return membership;
     if (canBeMet(membership.node)) return { kind: "node", node: { ...membership.node, site } };
     const { publicKey, vni, at, abroad } = membership.node;
     if (!this.#odd.has(endpoint.name))
@@ -159,6 +168,8 @@ export class Remotes implements AsyncDisposable {
   #forget(name: string): void {
     const known = this.#known.get(name);
     if (known === undefined) return void this.#parts.onLost(name);
+    // What a home has said holds until it says otherwise: it may have forgotten it.
+    if (known.membership.kind === "sticky") return;
     known.endedAt = this.#parts.clock.monotonic();
     this.changed();
   }
@@ -166,7 +177,7 @@ export class Remotes implements AsyncDisposable {
   #forgetSilent(): void {
     const now = this.#parts.clock.monotonic();
     for (const [name, { membership, endedAt }] of this.#known) {
-      if (endedAt === undefined) continue;
+      if (endedAt === undefined || membership.kind === "sticky") continue;
       if (now - endedAt >= lingerMs || !this.#parts.answers(tunnelAddress(speakerOf(membership)))) this.#known.delete(name);
     }
   }

@@ -118,8 +118,11 @@ export class SegmentsAdmin implements SegmentsApi {
 
   /** Who serves under that name would be in the segment with everybody who has it. */
   async #mustBeUnserved(name: string, signal: AbortSignal): Promise<void> {
-    for await (const endpoint of this.#serving(name, signal))
+    for await (const endpoint of this.#serving(name, signal)) {
+      // Of one of that name that was deleted just now.
+      if (endpoint.pathIds[0] === this.#parts.registryId) continue;
       throw new MeshError("exists", `the endpoint ${endpoint.name} serves ${name} already; give the segment another name`);
+    }
   }
 
   async #members(name: string, signal: AbortSignal): Promise<string[]> {

@@ -3,6 +3,7 @@ import type { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js"
 import { MeshError } from "../../core/error.js";
 import { labelsFor } from "../../core/match.js";
 import { membershipOf } from "../../core/segment/membership.js";
+import { stickyLabel } from "../../core/segment/stickyWord.js";
 import type { Hops } from "../hops.js";
 import type { Store } from "../store.js";
 import { blocksPrefix } from "./writing.js";
@@ -19,7 +20,12 @@ export function mustSayItself(
   const [registrant = ""] = ids;
   for (const service of endpoint.networkServiceNames) {
     if (!isSegment(service)) continue;
-    const { id = "" } = labelsFor(endpoint, service);
+    const { id = "", [stickyLabel]: sticky } = labelsFor(endpoint, service);
+    if (sticky !== undefined)
+      throw new MeshError(
+        "denied",
+        `${service} is a segment, and who has its sticky names says the registry of its home; register ${endpoint.name} without the label ${stickyLabel}`,
+      );
     if (proven && registrant !== "" && id === registrant) continue;
     const who = proven ? registrant || "a caller without a token" : `${registrant}, which has not proven it,`;
     throw new MeshError(

@@ -17,7 +17,7 @@ export class FakeSegments implements SegmentSource {
   }
 
   tell(...segments: readonly Partial<Segment>[]): void {
-    this.#current = segments.map((segment) => Segment.fromPartial({ layer: "l3", version: 1, ...segment }));
+    this.#current = segments.map((segment) => Segment.fromPartial({ layer: "l3", version: 1, home: "test", ...segment }));
     for (const listener of [...this.#listeners]) listener();
   }
 

@@ -189,7 +189,15 @@ export class TestSite implements AsyncDisposable {
     const { segments } = this.#registries;
     const { clock } = this.#world;
     const shown = offered({
-      ...segmentAddresses({ store, site: name, book: segments, federation: this.federated.federation, clock, log: silent }),
+      ...segmentAddresses({
+        store,
+        site: name,
+        registryId: this.registryId,
+        book: segments,
+        federation: this.federated.federation,
+        clock,
+        log: silent,
+      }),
       segments,
       services,
       endpoints,
