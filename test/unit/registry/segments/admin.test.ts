@@ -148,6 +148,8 @@ describe("the segments of a site", () => {
     // What its registry said of its names may still be known for a moment.
     const left = saying("office", "cam", { addresses: [], sequence: 1, sinceMs: 0, claims: [], takenFrom: [] }, registryId);
     await site.store.commit({ writes: [left] });
+    // By when that is seen.
+    await site.endpoints.register(serving("e-1", "db"), by("spiffe://paris/a"));
     await segments.apply(plant({ name: "office" }), forever);
     await refused(
       "not-found",
