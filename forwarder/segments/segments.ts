@@ -7,10 +7,10 @@ import { Serial } from "../../core/serial.js";
 import { siteName } from "../../core/siteNames.js";
 import type { Netns } from "../../kernel/model.js";
 import { type Claims, claimVni, interfaceClaim, vniClaim } from "../claims.js";
+import { countedBlocks } from "./countedBlocks.js";
 import type { KnownSegments } from "./known.js";
 import { type KeptMember, type LocalSegment, type MemberCounters, restoredMembers } from "./local.js";
 import { Misdeeds } from "./misdeeds.js";
-import { orderedBlocks } from "./orderedBlocks.js";
 import { memberKey, type Part, partKey } from "./part.js";
 import { Presence, type PresenceParts } from "./presence.js";
 import { Publications } from "./publications.js";
@@ -44,7 +44,7 @@ export class Segments implements AsyncDisposable {
   #listening: Disposable | undefined;
 
   constructor(parts: SegmentsParts) {
-    this.#parts = { ...parts, blocks: orderedBlocks(parts.blocks) };
+    this.#parts = { ...parts, blocks: countedBlocks(parts.blocks, parts.clock) };
     this.#publications = new Publications(parts);
     this.#misdeeds = new Misdeeds({ ...parts, look: () => this.counters() });
     this.#pulse = new Pulse({
