@@ -40,6 +40,8 @@ export class Presence implements AsyncDisposable {
   readonly local: LocalSegment;
   /** Joins and leaves that are under way. */
   holders = 0;
+  /** Resolves when the others have been told that it ended, as far as they can be. */
+  farewell: Promise<void> = Promise.resolve();
   readonly #parts: PresenceParts;
   /** The other nodes as they were last heard of. */
   readonly #remembered: Remembered;
@@ -127,10 +129,11 @@ export class Presence implements AsyncDisposable {
     if (sticky !== "") this.#parts.sticky.release({ segment, name: sticky, connection: firstSegment(kept.connection).id });
   }
 
-  /** The last member has left: the others are told, and nobody looks any more. What is on disk and the namespace are the caller's. */
+  /** The last member has left: nobody looks any more. What is on disk and the namespace are the caller's. */
   async end(): Promise<void> {
+    // What is still to be told the others may take longer than this.
+    this.farewell = this.#telling.end();
     await this.#remotes[Symbol.asyncDispose]();
-    await this.#telling.end();
     try {
       await this.local.clear();
     } finally {

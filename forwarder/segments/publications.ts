@@ -7,6 +7,7 @@ import type { Log } from "../../core/log.js";
 import { Serial } from "../../core/serial.js";
 import { fromTimestamp } from "../../core/timestamp.js";
 import type { EndpointRegistry } from "../../rpc/registry.js";
+import { abortable, linked, onAbort } from "../../rpc/signals.js";
 
 export interface PublicationsParts {
   readonly endpoints: EndpointRegistry;
@@ -31,6 +32,8 @@ const retryMs = { first: 200, longest: 2_000 };
 export class Publications implements Disposable {
   readonly #parts: PublicationsParts;
   readonly #said = new Map<string, Publication>();
+  /** Last words on their way; who speaks again under that name takes them back. */
+  readonly #ending = new Map<string, AbortController>();
   readonly #serial = new Serial();
   #stopped = false;
 
@@ -43,6 +46,7 @@ export class Publications implements Disposable {
     const said = { service, labels, timer: undefined, failures: 0 };
     this.#said.get(name)?.timer?.[Symbol.dispose]();
     this.#said.set(name, said);
+    this.#ending.get(name)?.abort();
     await this.#register(name, said);
   }
 
@@ -58,15 +62,26 @@ export class Publications implements Disposable {
     if (said === undefined) return;
     said.timer?.[Symbol.dispose]();
     this.#said.delete(name);
+    const life = new AbortController();
+    this.#ending.set(name, life);
+    await this.#serial.run(name, () => this.#end(name, said.service, lastWord, life.signal));
+    if (this.#ending.get(name) === life) this.#ending.delete(name);
+  }
+
+  async #end(name: string, service: string, lastWord: Readonly<Record<string, string>> | undefined, life: AbortSignal): Promise<void> {
     const { endpoints, log } = this.#parts;
-    await this.#serial.run(name, async () => {
-      try {
-        if (lastWord !== undefined) await endpoints.register(this.#endpoint(name, said.service, lastWord), { signal: afresh(callMs) });
-        await endpoints.unregister(NetworkServiceEndpoint.fromPartial({ name }), { signal: afresh(callMs) });
-      } catch (error) {
-        log.debug("not unregistered, it will expire", { name, reason: asMeshError(error).message });
-      }
-    });
+    const call = async (task: (signal: AbortSignal) => Promise<unknown>) => {
+      life.throwIfAborted();
+      using limit = linked(life);
+      using _late = onAbort(afresh(callMs), () => limit.abort(new DOMException("the registry did not answer", "TimeoutError")));
+      await abortable(task(limit.signal), limit.signal);
+    };
+    try {
+      if (lastWord !== undefined) await call((signal) => endpoints.register(this.#endpoint(name, service, lastWord), { signal }));
+      await call((signal) => endpoints.unregister(NetworkServiceEndpoint.fromPartial({ name }), { signal }));
+    } catch (error) {
+      log.debug("not unregistered, it will expire", { name, reason: asMeshError(error).message });
+    }
   }
 
   [Symbol.dispose](): void {

@@ -199,6 +199,8 @@ export class Segments implements AsyncDisposable {
     await this.#serial.run(presence.name, async () => {
       if (presence.holders === 0 && presence.local.members.length === 0) await this.#end(presence);
     });
+    // Not in turn: with a registry that is away this takes its time, and whoever comes next would wait for it.
+    await presence.farewell;
   }
 
   async #begin(segment: Segment, signal: AbortSignal): Promise<Presence> {

@@ -40,7 +40,13 @@ class StaticRegistry<T extends { name: string }> implements Registry<T> {
     this.#matches = matches;
   }
 
+  /** Calls that are made before it resolves are not answered until then. */
+  held = Promise.resolve();
+  holds = 0;
+
   async register(value: T): Promise<T> {
+    this.holds++;
+    await this.held;
     this.#values.set(value.name, value);
     for (const tell of this.#watchers) tell(value);
     return value;
@@ -51,6 +57,7 @@ class StaticRegistry<T extends { name: string }> implements Registry<T> {
   }
 
   async unregister(value: T): Promise<void> {
+    await this.held;
     this.#values.delete(value.name);
   }
 
@@ -434,6 +441,17 @@ export class World<M extends Machine> implements AsyncDisposable {
   /** A node's registry has this endpoint from now on. */
   async register(on: number, endpoint: NetworkServiceEndpoint): Promise<void> {
     await this.#endpoints[on - 1]?.register(endpoint);
+  }
+
+  /** A node's registry does not answer what `call` brings about. Resolves when it was asked, and answers everybody else from then on. */
+  async hold(on: number, call: () => void): Promise<void> {
+    const registry = this.#endpoints[on - 1];
+    if (registry === undefined) throw new Error(`there is no node ${on}`);
+    const before = registry.holds;
+    registry.held = new Promise(() => {});
+    call();
+    while (registry.holds === before) await new Promise((resolve) => setImmediate(resolve));
+    registry.held = Promise.resolve();
   }
 
   /** What a node's registry has of that name. */
