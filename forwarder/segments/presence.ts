@@ -9,6 +9,7 @@ import type { StateStore } from "../../program/state.js";
 import type { BlocksApi } from "../../rpc/blocks.js";
 import type { EndpointRegistry } from "../../rpc/registry.js";
 import { onAbort, timeLimit } from "../../rpc/signals.js";
+import { isRefused } from "./leases.js";
 import { type KeptMember, type LocalParts, LocalSegment } from "./local.js";
 import { Names, nearest, type OpenNames } from "./names.js";
 import type { Part, Remote } from "./part.js";
@@ -52,6 +53,7 @@ export class Presence implements AsyncDisposable {
   readonly #met = new Set<string>();
   readonly #stop = new AbortController();
   #announced: Promise<void> | undefined;
+  #reclaiming: Promise<void> | undefined;
 
   constructor(part: Part, { kernel, netns }: Space, parts: PresenceParts) {
     const { blocks, endpoints, pulse, own, store, clock, log } = parts;
@@ -71,7 +73,7 @@ export class Presence implements AsyncDisposable {
       ...{ segment: name, own: own.id, site: own.site, home, endpoints, clock, log, restored: this.#remembered.words },
       answers: (tunnel) => pulse.answers(tunnel),
       onChange: () => this.#heard(),
-      onLost: (lost) => parts.publications.again(lost),
+      onOwn: (said, labels) => parts.publications.heard(said, labels),
     });
   }
 
@@ -131,6 +133,7 @@ export class Presence implements AsyncDisposable {
 
   /** The last member has left: nobody looks any more. What is on disk and the namespace are the caller's. */
   async end(): Promise<void> {
+    this.#stop.abort();
     // What is still to be told the others may take longer than this.
     this.farewell = this.#telling.end();
     await this.#remotes[Symbol.asyncDispose]();
@@ -139,6 +142,17 @@ export class Presence implements AsyncDisposable {
     } finally {
       await this[Symbol.asyncDispose]();
     }
+  }
+
+  /** The registry has refused what this node says of itself: it knows otherwise whose its blocks are. */
+  refused(): void {
+    this.#reclaiming ??= this.#reclaim()
+      .catch((error: unknown) =>
+        this.#parts.log.debug("blocks of addresses not asked for", { segment: this.name, reason: asMeshError(error).message }),
+      )
+      .finally(() => {
+        this.#reclaiming = undefined;
+      });
   }
 
   /** The way to a node was measured. */
@@ -243,6 +257,32 @@ export class Presence implements AsyncDisposable {
   /** It is tried again with the next news of anybody. */
   #notMet(remote: Remote): void {
     this.#met.delete(metKey(remote));
+  }
+
+  /** What is nobody's by now, as in a registry that has forgotten, is this node's again. What is another's, or cannot be had, ends here. */
+  async #reclaim(): Promise<void> {
+    const { blocks, log } = this.#parts;
+    const { signal } = this.#stop;
+    const lost: string[] = [];
+    for (const prefix of this.local.leases.blocks)
+      try {
+        await blocks.allocate({ segment: this.name, prefix, exclude: [] }, signal);
+      } catch (error) {
+        if (!isRefused(error)) throw error;
+        const { message } = asMeshError(error);
+        log.warn("block of addresses is not this node's any more, its members get others", {
+          segment: this.name,
+          block: prefix,
+          reason: message,
+        });
+        lost.push(prefix);
+      }
+    // Those who stay need an address of the node.
+    if (lost.length > 0 && (await this.local.lose(lost))) await this.local.leases.begin(signal);
+    signal.throwIfAborted();
+    this.local.again();
+    await this.#name();
+    if (!signal.aborted) await this.#telling.begin();
   }
 
   /** Others may have it. Where that cannot be said now, the registry goes on taking it for this node's, which may have it again. */

@@ -2,6 +2,7 @@ import { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import type { Clock } from "../../core/clock.js";
 import { asMeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
+import { labelsFor } from "../../core/match.js";
 import { pausesUntil } from "../../core/pauses.js";
 import { RecentIds } from "../../core/recentIds.js";
 import { type Membership, membershipOf, type SegmentMember, type SegmentNode, speakerOf } from "../../core/segment/membership.js";
@@ -29,8 +30,8 @@ export interface RemotesParts {
   /** Whether a node that is not registered any more still answers in the node tunnel. */
   readonly answers: (tunnel: string) => boolean;
   readonly onChange: (remotes: readonly Remote[]) => void;
-  /** One of this node's own registrations has vanished. */
-  readonly onLost: (name: string) => void;
+  /** What the registry has of this node itself under a name: its labels, or nothing. */
+  readonly onOwn: (name: string, labels: Readonly<Record<string, string>> | undefined) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -138,8 +139,10 @@ export class Remotes implements AsyncDisposable {
   }
 
   #learn(endpoint: NetworkServiceEndpoint): void {
+    const { own, segment, onOwn } = this.#parts;
     const membership = this.#heard(endpoint);
-    if (membership === undefined || speakerOf(membership) === this.#parts.own) return;
+    if (membership === undefined) return;
+    if (speakerOf(membership) === own) return void onOwn(endpoint.name, labelsFor(endpoint, segment));
     if (membership.kind === "farewell") this.#forgetAll(membership.id);
     else this.#known.set(endpoint.name, { membership, endedAt: undefined });
     this.changed();
@@ -167,7 +170,7 @@ export class Remotes implements AsyncDisposable {
   /** One that said farewell is gone; of one that is only missing, its packets tell. */
   #forget(name: string): void {
     const known = this.#known.get(name);
-    if (known === undefined) return void this.#parts.onLost(name);
+    if (known === undefined) return void this.#parts.onOwn(name, undefined);
     // What a home has said holds until it says otherwise: it may have forgotten it.
     if (known.membership.kind === "sticky") return;
     known.endedAt = this.#parts.clock.monotonic();

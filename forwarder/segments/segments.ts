@@ -45,7 +45,7 @@ export class Segments implements AsyncDisposable {
 
   constructor(parts: SegmentsParts) {
     this.#parts = { ...parts, blocks: countedBlocks(parts.blocks, parts.clock) };
-    this.#publications = new Publications(parts);
+    this.#publications = new Publications({ ...parts, onRefused: (segment) => this.#present.get(segment)?.refused() });
     this.#misdeeds = new Misdeeds({ ...parts, look: () => this.counters() });
     this.#pulse = new Pulse({
       ...parts,

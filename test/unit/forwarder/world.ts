@@ -44,9 +44,13 @@ class StaticRegistry<T extends { name: string }> implements Registry<T> {
   held = Promise.resolve();
   holds = 0;
 
+  /** Throws where it does not take something. */
+  check: (value: T) => void = () => {};
+
   async register(value: T): Promise<T> {
     this.holds++;
     await this.held;
+    this.check(value);
     this.#values.set(value.name, value);
     for (const tell of this.#watchers) tell(value);
     return value;
@@ -441,6 +445,12 @@ export class World<M extends Machine> implements AsyncDisposable {
   /** A node's registry has this endpoint from now on. */
   async register(on: number, endpoint: NetworkServiceEndpoint): Promise<void> {
     await this.#endpoints[on - 1]?.register(endpoint);
+  }
+
+  /** A node's registry does not take what this throws for. */
+  checks(on: number, check: (endpoint: NetworkServiceEndpoint) => void): void {
+    const registry = this.#endpoints[on - 1];
+    if (registry !== undefined) registry.check = check;
   }
 
   /** A node's registry does not answer what `call` brings about. Resolves when it was asked, and answers everybody else from then on. */

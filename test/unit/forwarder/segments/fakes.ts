@@ -1,5 +1,6 @@
 import { Segment, type StickyLease } from "../../../../api/gen/isthmus/v1/segment.js";
 import { MeshError } from "../../../../core/error.js";
+import { contains, isHost, parsePrefix } from "../../../../core/ipam/prefix.js";
 import type { Space, Spaces } from "../../../../forwarder/segments/space.js";
 import { FakeMachine } from "../../../../kernel/fake/machine.js";
 import { FakeKernel } from "../../../../kernel/fake.js";
@@ -33,8 +34,14 @@ export class FakeBlocks implements BlocksApi {
   readonly back: string[] = [];
   /** Instead of the next one, where it is set. */
   next: string | undefined;
+  /** What another node has. */
+  readonly others: string[] = [];
 
   async allocate({ prefix }: BlockAsk): Promise<string> {
+    const other = this.others.find(
+      (one) => prefix === one || (isHost(parsePrefix(prefix)) && contains(parsePrefix(one), parsePrefix(prefix))),
+    );
+    if (other !== undefined) throw new MeshError("exists", `${prefix} cannot be given: ${other} is another node's`);
     const next = this.given.length + 1;
     const block = this.next ?? (prefix === "0.0.0.0/0" ? `10.60.${next}.0/24` : prefix === "::/0" ? `fd60:0:0:${next}::/64` : prefix);
     this.given.push(block);

@@ -38,7 +38,7 @@ class Watching implements AsyncDisposable {
   );
   readonly silent = new Set<string>();
   readonly told: (readonly Remote[])[] = [];
-  readonly lost: string[] = [];
+  readonly own: string[] = [];
   readonly remotes = new Remotes({
     ...{
       segment: "plant",
@@ -52,7 +52,7 @@ class Watching implements AsyncDisposable {
     },
     answers: (tunnel) => !this.silent.has(tunnel),
     onChange: (remotes) => void this.told.push(remotes),
-    onLost: (name) => void this.lost.push(name),
+    onOwn: (name, labels) => void this.own.push(`${name} ${labels?.vni}`),
   });
 
   async say(name: string, labels: Record<string, string>): Promise<void> {
@@ -175,11 +175,11 @@ describe("the other nodes of a segment", () => {
     assert.ok(watching.remotes.words.has("plant.cam.sticky"), "also after a restart");
   });
 
-  it("tells when a registration of the own node has vanished", async () => {
+  it("tells what the registry has of the own node, and when that has vanished", async () => {
     await using watching = new Watching();
     await watching.say("plant.a", nodeLabels(nodeOf("a")));
     await watching.end("plant.a");
-    assert.deepEqual(watching.lost, ["plant.a"]);
+    assert.deepEqual(watching.own, ["plant.a 9000001", "plant.a undefined"]);
   });
 
   it("tells changes that come together together", async () => {

@@ -245,7 +245,7 @@ describe("an endpoint of a segment", () => {
     assert.equal((await say("10.60.0.0/24")).name, "plant.forwarder-1");
     for (const wrong of ["10.60.1.0/24", "10.60.2.0/24", "10.60.0.0/16", "10.60.1.7/32"])
       await refused(
-        "denied",
+        "moved",
         () => say("10.60.0.0/24", wrong),
         new RegExp(`paris-1/forwarder has ${wrong} of the segment plant, which was not given to it`),
       );
