@@ -1,6 +1,6 @@
 import type { NodeClient } from "../rpc/node.js";
 import { type MemberView, rosterOf } from "./segment/roster.js";
-import { describedSegment, type SegmentView, segmentView } from "./segment/view.js";
+import { type BlockView, blockView, describedSegment, type SegmentView, segmentView } from "./segment/view.js";
 import type { RegistryClient } from "./session.js";
 import type { Row } from "./table.js";
 import { attachmentState, connectionView, endpointView, serviceView } from "./view.js";
@@ -127,6 +127,17 @@ export const kinds: readonly Kind[] = [
       ...{ addresses: addresses.join(","), announces: announces.join(","), services: services.join(",") },
     }),
     key: (item: MemberView) => item.name,
+  },
+  {
+    name: "block",
+    plural: "blocks",
+    siteWide: true,
+    of: "segment",
+    columns: ["prefix", "node", "registered", "since"],
+    list: ({ registry }, signal, segment) =>
+      registry(async ({ segments }) => (await segments.listBlocks({ segment }, signal)).map(blockView)),
+    row: (item: BlockView) => ({ prefix: item.prefix, node: item.node, registered: item.registered ? "yes" : "no", since: item.since }),
+    key: (item: BlockView) => item.prefix,
   },
 ];
 

@@ -162,7 +162,7 @@ function policyFeed(api: PolicyFeedApi): Answering[] {
 }
 
 function segments(api: SegmentsApi): Answering[] {
-  const { apply, list, delete: remove } = segmentMethods;
+  const { apply, list, delete: remove, listBlocks, releaseBlocks } = segmentMethods;
   return [
     unary(apply, (request, { signal }) => api.apply(request, signal)),
     unary(list, async (_, { signal }) => ({ segments: [...(await api.list(signal))] })),
@@ -170,6 +170,8 @@ function segments(api: SegmentsApi): Answering[] {
       await api.delete(request, signal);
       return {};
     }),
+    unary(listBlocks, async (request, { signal }) => ({ blocks: [...(await api.listBlocks(request, signal))] })),
+    unary(releaseBlocks, async (request, { signal }) => ({ blocks: [...(await api.releaseBlocks(request, signal))] })),
   ];
 }
 

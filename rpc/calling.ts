@@ -153,11 +153,13 @@ export class CallingPeers implements PeerSet {
   }
 
   segments(url: string): SegmentsApi {
-    const { apply, list, delete: remove } = segmentMethods;
+    const { apply, list, delete: remove, listBlocks, releaseBlocks } = segmentMethods;
     return {
       apply: (segment, signal) => this.#caller.unary(url, apply, segment, { signal }),
       list: async (signal) => (await this.#caller.unary(url, list, {}, { signal })).segments,
       delete: async (request, signal) => void (await this.#caller.unary(url, remove, request, { signal })),
+      listBlocks: async (request, signal) => (await this.#caller.unary(url, listBlocks, request, { signal })).blocks,
+      releaseBlocks: async (request, signal) => (await this.#caller.unary(url, releaseBlocks, request, { signal })).blocks,
     };
   }
 

@@ -1,5 +1,13 @@
 import { type PrefixRequest, type PrefixResponse, Type } from "../api/gen/ipam/ipam.js";
-import type { DeleteSegmentRequest, Segment, SegmentList, StickyClaim, StickyLease } from "../api/gen/isthmus/v1/segment.js";
+import type {
+  DeleteSegmentRequest,
+  ListBlocksRequest,
+  ReleaseBlocksRequest,
+  Segment,
+  SegmentList,
+  StickyClaim,
+  StickyLease,
+} from "../api/gen/isthmus/v1/segment.js";
 import { MeshError } from "../core/error.js";
 import { checkCount, checkName, checkText, checkTextMap, checkTexts } from "./check.js";
 import { limits } from "./limits.js";
@@ -31,6 +39,15 @@ export function checkSegments({ segments }: SegmentList): void {
 
 export function checkDeleteSegment({ name }: DeleteSegmentRequest): void {
   checkName("the segment's name", name);
+}
+
+export function checkListBlocks({ segment }: ListBlocksRequest): void {
+  checkName("the segment's name", segment);
+}
+
+export function checkReleaseBlocks({ segment, node }: ReleaseBlocksRequest): void {
+  checkName("the segment's name", segment);
+  checkText("the node", node, limits.url);
 }
 
 export function checkStickyClaim({ segment, name, wishes, connection, forwarder, nsmgr }: StickyClaim): void {

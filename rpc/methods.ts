@@ -18,7 +18,16 @@ import {
   UnserveRequest,
 } from "../api/gen/isthmus/v1/node.js";
 import { ApplyPolicyRequest, PolicyInForce, SitePolicy } from "../api/gen/isthmus/v1/policy.js";
-import { DeleteSegmentRequest, Segment, SegmentList, StickyClaim, StickyLease } from "../api/gen/isthmus/v1/segment.js";
+import {
+  DeleteSegmentRequest,
+  ListBlocksRequest,
+  ReleaseBlocksRequest,
+  Segment,
+  SegmentBlockList,
+  SegmentList,
+  StickyClaim,
+  StickyLease,
+} from "../api/gen/isthmus/v1/segment.js";
 import {
   InviteNodeRequest,
   InviteNodeResponse,
@@ -56,7 +65,9 @@ import {
 import {
   checkBlock,
   checkDeleteSegment,
+  checkListBlocks,
   checkPrefixRequest,
+  checkReleaseBlocks,
   checkSegment,
   checkSegments,
   checkStickyClaim,
@@ -140,12 +151,19 @@ export const identityMethods = {
 };
 
 const segment = codec("Segment", Segment, checkSegment);
+const blockList = codec("SegmentBlockList", SegmentBlockList);
 const segmentList = codec("SegmentList", SegmentList, checkSegments);
 
 export const segmentMethods = {
   apply: method("/isthmus.v1.Segments/Apply", segment, segment),
   list: method("/isthmus.v1.Segments/List", empty, segmentList),
   delete: method("/isthmus.v1.Segments/Delete", codec("DeleteSegmentRequest", DeleteSegmentRequest, checkDeleteSegment), empty),
+  listBlocks: method("/isthmus.v1.Segments/ListBlocks", codec("ListBlocksRequest", ListBlocksRequest, checkListBlocks), blockList),
+  releaseBlocks: method(
+    "/isthmus.v1.Segments/ReleaseBlocks",
+    codec("ReleaseBlocksRequest", ReleaseBlocksRequest, checkReleaseBlocks),
+    blockList,
+  ),
 };
 
 export const segmentFeedMethods = {

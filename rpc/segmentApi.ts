@@ -1,16 +1,30 @@
-import type { DeleteSegmentRequest, Segment } from "../api/gen/isthmus/v1/segment.js";
+import type {
+  DeleteSegmentRequest,
+  ListBlocksRequest,
+  ReleaseBlocksRequest,
+  Segment,
+  SegmentBlock,
+} from "../api/gen/isthmus/v1/segment.js";
 import { MeshError } from "../core/error.js";
 import type { Link } from "../core/peer.js";
 import { ofOneSite } from "../identity/spiffe.js";
 import { latest } from "./latest.js";
 
 /** isthmus.v1.Segments, for the site's administrator. Every failure is a MeshError. */
-export interface SegmentsApi {
+export interface SegmentsApi extends BlocksAdminApi {
   /** "invalid" for what is no segment or cannot become what it is to be, "exists" for a name that is taken, "denied" for a copy. */
   apply(segment: Segment, signal: AbortSignal): Promise<Segment>;
   list(signal: AbortSignal): Promise<readonly Segment[]>;
   /** "conflict" while it has members, unless by force. */
   delete(request: DeleteSegmentRequest, signal: AbortSignal): Promise<void>;
+}
+
+/** The part of it that is about what nodes of the site have. */
+export interface BlocksAdminApi {
+  /** What nodes of this site have of it. "not-found" for a segment that there is not. */
+  listBlocks(request: ListBlocksRequest, signal: AbortSignal): Promise<readonly SegmentBlock[]>;
+  /** Takes back what a node has, and answers it. "not-found" where that is nothing, "conflict" while the node is registered, unless by force. */
+  releaseBlocks(request: ReleaseBlocksRequest, signal: AbortSignal): Promise<readonly SegmentBlock[]>;
 }
 
 /** isthmus.v1.SegmentFeed. `link` is absent on a socket without TLS, and for a client. */

@@ -32,6 +32,13 @@ export function segmentCases(world: () => TransportWorld): void {
       apply: async (segment) => ({ ...segment, home: "paris", siteBlocks: [{ site: "paris", prefixes: ["10.60.0.0/18"] }], version: 3 }),
       list: async () => [plant, { ...plant, name: "office" }],
       delete: async ({ name, force }) => void asked.push(`delete ${name} ${force}`),
+      listBlocks: async ({ segment }) => [
+        { prefix: "10.60.0.0/24", node: "n", holder: segment, registered: true, sinceMs: 1_700_000_000_000 },
+      ],
+      releaseBlocks: async ({ segment, node, force }) => {
+        asked.push(`release ${segment} ${node} ${force}`);
+        return [];
+      },
     };
     const { url } = await world().listen({ segments });
     const client = world().peers.segments(url);
@@ -43,7 +50,10 @@ export function segmentCases(world: () => TransportWorld): void {
       ["plant", "office"],
     );
     await client.delete({ name: "plant", force: true }, forever);
-    assert.deepEqual(asked, ["delete plant true"]);
+    const [block] = await client.listBlocks({ segment: "plant" }, forever);
+    assert.deepEqual([block?.prefix, block?.holder, block?.registered, block?.sinceMs], ["10.60.0.0/24", "plant", true, 1_700_000_000_000]);
+    assert.deepEqual(await client.releaseBlocks({ segment: "plant", node: "paris-2", force: false }, forever), []);
+    assert.deepEqual(asked, ["delete plant true", "release plant paris-2 false"]);
   });
 
   const bad: [string, Segment, RegExp][] = [
@@ -54,7 +64,9 @@ export function segmentCases(world: () => TransportWorld): void {
   for (const [what, segment, message] of bad)
     it(`refuses a segment with ${what} at its edge`, async () => {
       const unasked = () => assert.fail("it was asked");
-      const { url } = await world().listen({ segments: { apply: unasked, list: unasked, delete: unasked } });
+      const { url } = await world().listen({
+        segments: { apply: unasked, list: unasked, delete: unasked, listBlocks: unasked, releaseBlocks: unasked },
+      });
       await assert.rejects(world().peers.segments(url).apply(segment, forever), { code: "invalid", message });
     });
 
