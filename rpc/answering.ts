@@ -1,4 +1,3 @@
-import type { Segment, SegmentList } from "../api/gen/isthmus/v1/segment.js";
 import type { Handler } from "../core/chain.js";
 import { MeshError } from "../core/error.js";
 import { stream, unary } from "./bind.js";
@@ -127,7 +126,7 @@ function federation(api: FederationApi): Answering[] {
   return [
     unary(join, (request) => api.join(request), true),
     stream(follow, (_, { link, signal }) => api.follow(shown(link?.peer), signal)),
-    stream(federationMethods.segments, (_, { link, signal }) => lists(api.segments(shown(link?.peer), signal))),
+    stream(federationMethods.segments, (_, { link, signal }) => api.segments(shown(link?.peer), signal)),
   ];
 }
 
@@ -176,11 +175,7 @@ function segments(api: SegmentsApi): Answering[] {
 }
 
 function segmentFeed(api: SegmentFeedApi): Answering[] {
-  return [stream(segmentFeedMethods.watch, (_, { signal, link }) => lists(api.watch(signal, link)))];
-}
-
-async function* lists(told: AsyncIterable<readonly Segment[]>): AsyncGenerator<SegmentList> {
-  for await (const segments of told) yield { segments: [...segments] };
+  return [stream(segmentFeedMethods.watch, (_, { signal, link }) => api.watch(signal, link))];
 }
 
 function node(api: NodeApi): Answering[] {

@@ -1,6 +1,6 @@
 import type { Connection, ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
 import { HealthCheckResponse_ServingStatus as Serving } from "../api/gen/grpc/health/v1/health.js";
-import type { Segment, SegmentList } from "../api/gen/isthmus/v1/segment.js";
+import type { SegmentList } from "../api/gen/isthmus/v1/segment.js";
 import type { SiteInfo } from "../api/gen/isthmus/v1/site.js";
 import type { Call, Handler } from "../core/chain.js";
 import type { Clock } from "../core/clock.js";
@@ -164,12 +164,12 @@ export class CallingPeers implements PeerSet {
   }
 
   segmentFeed(url: string): SegmentFeedApi {
-    return { watch: (signal) => segmentsIn(this.#caller.stream(url, segmentFeedMethods.watch, {}, { signal })) };
+    return { watch: (signal) => this.#caller.stream(url, segmentFeedMethods.watch, {}, { signal }) };
   }
 
-  segmentsOfSite(url: string, signal: AbortSignal): AsyncIterable<readonly Segment[]> {
+  segmentsOfSite(url: string, signal: AbortSignal): AsyncIterable<SegmentList> {
     const open = () => this.#caller.stream(url, federationMethods.segments, {}, { signal });
-    return segmentsIn(overRenewals(open, signal, this.#clock));
+    return overRenewals(open, signal, this.#clock);
   }
 
   blocks(url: string): BlocksApi {
@@ -197,10 +197,6 @@ export class CallingPeers implements PeerSet {
 function toNextHop<T>(call: Call, method: string, work: (trace: Trace | undefined) => Promise<T>): Promise<T> {
   const attributes = { "isthmus.connection": call.connection.id, "isthmus.target": call.target ?? "" };
   return inPart(call.trace, `networkservice.NetworkService/${method}`, work, { kind: "client", attributes });
-}
-
-async function* segmentsIn(lists: AsyncIterable<SegmentList>): AsyncGenerator<readonly Segment[]> {
-  for await (const { segments } of lists) yield segments;
 }
 
 function targetOf(call: Call): string {

@@ -76,14 +76,15 @@ export function segmentCases(world: () => TransportWorld): void {
       segmentFeed: {
         async *watch(_, link) {
           asking = link?.peer.id;
-          yield [];
-          yield [plant];
+          yield { segments: [], history: "h", revision: 1 };
+          yield { segments: [plant], history: "h", revision: 2 };
         },
       },
     });
     const told: string[] = [];
-    for await (const segments of world().peers.segmentFeed(url).watch(forever)) told.push(segments.map(({ name }) => name).join());
-    assert.deepEqual([told, asking], [["", "plant"], world().secured ? clientId : undefined]);
+    for await (const { segments, history, revision } of world().peers.segmentFeed(url).watch(forever))
+      told.push(`${segments.map(({ name }) => name).join()} ${history} ${revision}`);
+    assert.deepEqual([told, asking], [[" h 1", "plant h 2"], world().secured ? clientId : undefined]);
   });
 
   it("tells another site's registry the segments that it takes part in", async () => {
@@ -94,12 +95,15 @@ export function segmentCases(world: () => TransportWorld): void {
         join: unasked,
         follow: unasked,
         async *segments({ id }) {
-          yield [{ ...plant, home: id }];
+          yield { segments: [{ ...plant, home: id }], history: "h", revision: 1 };
         },
       },
     });
     const homes: unknown[] = [];
-    for await (const [segment] of world().peers.segmentsOfSite(url, forever)) homes.push(segment?.home);
+    for await (const {
+      segments: [segment],
+    } of world().peers.segmentsOfSite(url, forever))
+      homes.push(segment?.home);
     assert.deepEqual(homes, [clientId]);
   });
 

@@ -62,6 +62,12 @@ export interface SiteBlocks {
 
 export interface SegmentList {
   segments: Segment[];
+  /**
+   * Of streams: in which history of which store it was so, and when in that. A store that was lost and made anew has another history, one that
+   * was restored from a copy an earlier revision: what is missing there was not deleted.
+   */
+  history: string;
+  revision: number;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -702,13 +708,19 @@ export const SiteBlocks: MessageFns<SiteBlocks> = {
 };
 
 function createBaseSegmentList(): SegmentList {
-  return { segments: [], _unknownFields: {} };
+  return { segments: [], history: "", revision: 0, _unknownFields: {} };
 }
 
 export const SegmentList: MessageFns<SegmentList> = {
   encode(message: SegmentList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.segments) {
       Segment.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.history !== "") {
+      writer.uint32(18).string(message.history);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(25).double(message.revision);
     }
     if (message._unknownFields !== undefined) {
       for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
@@ -742,6 +754,22 @@ export const SegmentList: MessageFns<SegmentList> = {
             message.segments.push(Segment.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.history = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.revision = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -765,6 +793,8 @@ export const SegmentList: MessageFns<SegmentList> = {
   fromJSON(object: any): SegmentList {
     return {
       segments: globalThis.Array.isArray(object?.segments) ? object.segments.map((e: any) => Segment.fromJSON(e)) : [],
+      history: isSet(object.history) ? globalThis.String(object.history) : "",
+      revision: isSet(object.revision) ? globalThis.Number(object.revision) : 0,
     };
   },
 
@@ -772,6 +802,12 @@ export const SegmentList: MessageFns<SegmentList> = {
     const obj: any = {};
     if (message.segments?.length) {
       obj.segments = message.segments.map((e) => Segment.toJSON(e));
+    }
+    if (message.history !== "") {
+      obj.history = message.history;
+    }
+    if (message.revision !== 0) {
+      obj.revision = floatToJson(message.revision);
     }
     return obj;
   },
@@ -782,6 +818,8 @@ export const SegmentList: MessageFns<SegmentList> = {
   fromPartial(object: DeepPartial<SegmentList>): SegmentList {
     const message = createBaseSegmentList();
     message.segments = object.segments?.map((e) => Segment.fromPartial(e)) || [];
+    message.history = object.history ?? "";
+    message.revision = object.revision ?? 0;
     return message;
   },
 };

@@ -1,6 +1,7 @@
 import { Segment, type StickyLease } from "../../../../api/gen/isthmus/v1/segment.js";
 import { MeshError } from "../../../../core/error.js";
 import { contains, isHost, parsePrefix } from "../../../../core/ipam/prefix.js";
+import type { Moment } from "../../../../core/segment/moment.js";
 import type { Space, Spaces } from "../../../../forwarder/segments/space.js";
 import { FakeMachine } from "../../../../kernel/fake/machine.js";
 import { FakeKernel } from "../../../../kernel/fake.js";
@@ -17,7 +18,11 @@ export class FakeSegments implements SegmentSource {
     return this.#current;
   }
 
+  /** Goes on with each that is told. */
+  moment: Moment = { history: "h", revision: 0 };
+
   tell(...segments: readonly Partial<Segment>[]): void {
+    this.moment = { ...this.moment, revision: this.moment.revision + 1 };
     this.#current = segments.map((segment) => Segment.fromPartial({ layer: "l3", version: 1, home: "test", ...segment }));
     for (const listener of [...this.#listeners]) listener();
   }
