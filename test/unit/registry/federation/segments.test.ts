@@ -253,7 +253,10 @@ describe("a segment of several sites", () => {
     await until("it is gone in tokyo", site(tokyo));
     site(paris).cut();
     await site(tokyo).leave("paris");
-    await sites.until("nothing is left of it", 1_000, async () => (await site(tokyo).store.list("segment-")).entries.length === 0);
+    await sites.until("nothing is left of it", 1_000, async () => {
+      const { entries } = await site(tokyo).store.list("segment-");
+      return entries.map(({ key }) => key).join() === "segment-home/lima";
+    });
   });
 
   it("has nodes in its own sites only", async () => {
