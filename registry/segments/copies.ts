@@ -5,6 +5,7 @@ import type { Clock } from "../../core/clock.js";
 import { sameMessage } from "../../core/equal.js";
 import { asMeshError, MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
+import { RecentMap } from "../../core/recentMap.js";
 import { checkCuts } from "../../core/segment/cut.js";
 import { membershipOf } from "../../core/segment/membership.js";
 import { type Heard, retold } from "../../core/segment/moment.js";
@@ -26,6 +27,8 @@ export interface CopiesParts extends WritingParts {
   readonly book: SegmentBook;
   /** Those of this site. */
   readonly endpoints: Pick<EndpointRegistry, "find">;
+  /** How many of one site are taken: each costs a name here, which nobody else can have then. */
+  readonly most: number;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -40,7 +43,9 @@ export class Copies implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<void>>();
   /** Why one was refused, so that it is not said again with every change of another. */
-  readonly #refused = new Map<string, string>();
+  readonly #refused = new RecentMap<string, string>(1_024);
+  /** By home. `beyond`: for want of room. */
+  readonly counts = new Map<string, { readonly copied: number; readonly leftOut: number; readonly beyond: number }>();
 
   constructor(parts: CopiesParts) {
     this.#parts = parts;
@@ -72,6 +77,7 @@ export class Copies implements AsyncDisposable {
   async #leave(home: string): Promise<void> {
     if ((await this.#parts.store.get(siteKind.prefix + home)) !== undefined) return;
     for (const name of this.#copiesOf(home)) await this.#end(home, name);
+    this.counts.delete(home);
     await this.#parts.store.commit({ writes: [{ op: "delete", key: heardKey(home) }] });
   }
 
@@ -82,14 +88,34 @@ export class Copies implements AsyncDisposable {
 
   async #take(home: string, { segments, ...moment }: SegmentList): Promise<void> {
     const { store, log } = this.#parts;
-    for (const segment of segments) await this.#adopt(home, segment);
     const before = heardIn(await store.get(heardKey(home)));
     const { ended, heard } = retold(this.#copiesOf(home), new Set(segments.map(({ name }) => name)), moment, before);
     for (const name of ended) await this.#end(home, name);
+    for (const segment of this.#wanted(home, segments)) await this.#adopt(home, segment);
+    const copied = this.#copiesOf(home).length;
+    const { beyond = 0 } = this.counts.get(home) ?? {};
+    this.counts.set(home, { copied, leftOut: segments.length + heard.held.length - copied, beyond });
     if (sameMessage(heard, before)) return;
     await store.commit({ writes: [{ op: "put", key: heardKey(home), value: Buffer.from(JSON.stringify(heard)) }] });
     const fresh = heard.held.filter((name) => !before?.held.includes(name));
     if (fresh.length > 0) log.warn("segments kept that their home has forgotten", { home, segments: fresh });
+  }
+
+  /** Those that are here already, and of the others as many as there is room for. */
+  #wanted(home: string, told: readonly Segment[]): Segment[] {
+    const here = new Set(this.#copiesOf(home));
+    let room = this.#parts.most - here.size;
+    const wanted = told.filter(({ name }) => here.has(name) || room-- > 0);
+    this.#tell(home, told.length - wanted.length);
+    return wanted;
+  }
+
+  /** Once, until there are none left out, or more. */
+  #tell(home: string, leftOut: number): void {
+    const { most, log } = this.#parts;
+    if (leftOut > 0 && leftOut !== this.counts.get(home)?.beyond)
+      log.warn("segments of another site left out, it has as many here as NSM_SEGMENTS_PER_SITE allows", { home, leftOut, allowed: most });
+    this.counts.set(home, { copied: 0, leftOut, ...this.counts.get(home), beyond: leftOut });
   }
 
   #copiesOf(home: string): string[] {

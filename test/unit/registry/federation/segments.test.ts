@@ -212,6 +212,22 @@ describe("a segment of several sites", () => {
     assert.deepEqual(await site(tokyo).find("plant"), ["db-1"]);
   });
 
+  it("is one of so many of its home as a site takes, which are those that it has, as long as they are", async () => {
+    await site(tokyo).stop();
+    site(tokyo).segmentsPerSite = 2;
+    await site(tokyo).start();
+    await sites.until("they have found each other", 10_000, () => site(tokyo).states().includes("paris up"));
+    for (const [at, name] of ["b", "c", "a", "d"].entries()) await apply(site(paris), { name, prefixes: [`10.6${at}.0.0/16`] });
+    await apply(site(lima), { name: "e", prefixes: ["10.70.0.0/16"], sites: ["lima", "tokyo"] });
+    await until("the first are there", site(tokyo), "b paris 1", "c paris 1", "e lima 1");
+    const counts = () =>
+      [...site(tokyo).federated.copies.counts].map(([home, { copied, leftOut }]) => `${home} ${copied} ${leftOut}`).sort();
+    await sites.until("it is counted", 2_000, () => counts().join() === "lima 1 0,paris 2 2");
+    await remove(site(paris), "c");
+    await until("there is room for another", site(tokyo), "a paris 1", "b paris 1", "e lima 1");
+    await sites.until("it is counted", 2_000, () => counts().join() === "lima 1 0,paris 2 1");
+  });
+
   it("hears nothing from a site that lies", async () => {
     const lies: [string, Partial<Segment>][] = [
       ["whose it is", { home: "lima" }],
