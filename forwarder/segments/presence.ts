@@ -9,11 +9,11 @@ import type { StateStore } from "../../program/state.js";
 import type { BlocksApi } from "../../rpc/blocks.js";
 import type { EndpointRegistry } from "../../rpc/registry.js";
 import { onAbort, timeLimit } from "../../rpc/signals.js";
-import { isRefused } from "./leases.js";
 import { type KeptMember, type LocalParts, LocalSegment } from "./local.js";
 import { Names, nearest, type OpenNames } from "./names.js";
 import type { Part, Remote } from "./part.js";
 import type { Pulse } from "./pulse.js";
+import { lostBlocks } from "./reclaim.js";
 import { Remembered } from "./remembered.js";
 import { Remotes } from "./remotes.js";
 import type { Space } from "./space.js";
@@ -259,25 +259,10 @@ export class Presence implements AsyncDisposable {
     this.#met.delete(metKey(remote));
   }
 
-  /** What is nobody's by now, as in a registry that has forgotten, is this node's again. What is another's, or cannot be had, ends here. */
+  /** Members that have addresses in what is another's by now end; those who stay need an address of the node. */
   async #reclaim(): Promise<void> {
-    const { blocks, log } = this.#parts;
     const { signal } = this.#stop;
-    const lost: string[] = [];
-    for (const prefix of this.local.leases.blocks)
-      try {
-        await blocks.allocate({ segment: this.name, prefix, exclude: [] }, signal);
-      } catch (error) {
-        if (!isRefused(error)) throw error;
-        const { message } = asMeshError(error);
-        log.warn("block of addresses is not this node's any more, its members get others", {
-          segment: this.name,
-          block: prefix,
-          reason: message,
-        });
-        lost.push(prefix);
-      }
-    // Those who stay need an address of the node.
+    const lost = await lostBlocks(this.name, this.local.leases.blocks, this.#parts, signal);
     if (lost.length > 0 && (await this.local.lose(lost))) await this.local.leases.begin(signal);
     signal.throwIfAborted();
     this.local.again();
