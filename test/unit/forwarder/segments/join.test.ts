@@ -46,7 +46,7 @@ describe("forwarder: joining a segment", () => {
     assert.deepEqual(spaces.list(), []);
     assert.deepEqual(world.blocks.back.sort(), world.blocks.given.sort());
     assert.deepEqual(world.node(1).disk.keys("member/"), []);
-    assert.deepEqual(world.node(1).disk.keys("segment"), ["segments"]);
+    assert.deepEqual(world.node(1).disk.keys("segment"), ["segments", "segments-heard"]);
     assert.deepEqual(pods.interfaces(pods.resolve("file:///run/netns/a")), ["lo", "eth0"]);
   });
 
