@@ -154,7 +154,7 @@ type Having = { readonly remote: Pick<Remote, "id" | "members">; readonly places
  * follow from a sticky name.
  */
 class Macs {
-  /** By whom each is; "" is this node. */
+  /** Whose each may be; "" is this node. Nobody's: devices. */
   readonly #whose = new Map<string, readonly string[]>();
 
   constructor(segment: string, own: Hearing["own"], having: readonly Having[], words: StickyWords) {

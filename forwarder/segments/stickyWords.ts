@@ -13,7 +13,7 @@ export class StickyWords {
 
   constructor(segment: string, words: readonly StickyWord[]) {
     for (const word of words) {
-      this.macs.set(memberMac(segment, word.addresses[0] ?? word.name), word);
+      this.macs.set(macFor(segment, word), word);
       for (const address of word.addresses) if (isLater(word, this.#of.get(address))) this.#of.set(address, word);
     }
   }
@@ -45,6 +45,15 @@ export class StickyWords {
       if (word !== undefined && !isOfNode(address)) yield word;
     }
   }
+}
+
+/** A word never changes, another one takes its place: so with each that comes only that one's is computed. */
+const known = new WeakMap<StickyWord, string>();
+
+function macFor(segment: string, word: StickyWord): string {
+  const mac = known.get(word) ?? memberMac(segment, word.addresses[0] ?? word.name);
+  known.set(word, mac);
+  return mac;
 }
 
 /** An address of a name that was given up may be another's by now, who counts on from there. */
