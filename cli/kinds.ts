@@ -2,7 +2,15 @@ import type { NodeClient } from "../rpc/node.js";
 import { countersAt } from "./segment/counters.js";
 import { type MemberView, rosterOf } from "./segment/roster.js";
 import { mustBeThere } from "./segment/there.js";
-import { type DescribedSegment, describedSegment, describedText, type SegmentView, segmentView } from "./segment/view.js";
+import {
+  type BlockView,
+  blockView,
+  type DescribedSegment,
+  describedSegment,
+  describedText,
+  type SegmentView,
+  segmentView,
+} from "./segment/view.js";
 import type { RegistryClient } from "./session.js";
 import type { Row } from "./table.js";
 import { attachmentState, connectionView, endpointView, serviceView } from "./view.js";
@@ -141,6 +149,17 @@ export const kinds: readonly Kind[] = [
       misdeeds: misdeeds.map(({ does }) => does).join(","),
     }),
     key: (item: MemberView) => item.name,
+  },
+  {
+    name: "block",
+    plural: "blocks",
+    siteWide: true,
+    of: "segment",
+    columns: ["prefix", "node", "registered", "since"],
+    list: ({ registry }, signal, segment) =>
+      registry(async ({ segments }) => (await segments.listBlocks({ segment }, signal)).map(blockView)),
+    row: (item: BlockView) => ({ prefix: item.prefix, node: item.node, registered: item.registered ? "yes" : "no", since: item.since }),
+    key: (item: BlockView) => item.prefix,
   },
 ];
 

@@ -3,7 +3,8 @@ import { isNamePattern } from "../identity/policy/patterns.js";
 import { auditLog } from "../program/audit.js";
 import { type ConfigOf, setting } from "../program/config.js";
 import { identitySettings } from "../program/identity.js";
-import { duration, list, oneOf, optionalText, text } from "../program/values.js";
+import { duration, integer, list, oneOf, optionalText, text } from "../program/values.js";
+import { limits } from "../rpc/limits.js";
 
 const life = duration.refine((ms) => ms >= 1_000 && ms <= 86_400_000, "a duration from 1s to 24h");
 
@@ -65,6 +66,12 @@ export const registrySettings = {
     "the services that joined sites may find here and ask for: names, or patterns such as public-*",
     exported,
     "*",
+  ),
+  segmentsPerSite: setting(
+    "NSM_SEGMENTS_PER_SITE",
+    "how many segments of each joined site this one takes part in, where that names it; 0: in none",
+    integer(0, limits.segments),
+    "64",
   ),
   forwarderService: setting(
     "NSM_FORWARDER_NETWORK_SERVICE_NAME",

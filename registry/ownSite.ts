@@ -46,9 +46,19 @@ export class OwnSite {
   async open({ services, endpoints, segments }: Registries, policy: SitePolicy): Promise<FederatedSite> {
     const { identity, authority, store, log, clock } = this.#parts;
     await checkAuthority(store, authority);
-    const { site: name, export: exports, forwarderService } = this.#config;
+    const { site: name, export: exports, segmentsPerSite, forwarderService } = this.#config;
     return await openFederatedSite({
-      ...{ ...this.#parts, services, endpoints, segments, exports, name, registryId: identity.id, trustDomain: authority.trustDomain },
+      ...{
+        ...this.#parts,
+        services,
+        endpoints,
+        segments,
+        exports,
+        segmentsPerSite,
+        name,
+        registryId: identity.id,
+        trustDomain: authority.trustDomain,
+      },
       home: [forwarderService],
       policySettled: (revision) => policy.settled(revision),
       own: () => this.#own(),

@@ -23,6 +23,7 @@ import { offered } from "./policy/offered.js";
 import { SitePolicy } from "./policy/sitePolicy.js";
 import { segmentAddresses } from "./segments/addresses.js";
 import { SegmentsAdmin } from "./segments/admin.js";
+import { administeredSegments } from "./segments/administered.js";
 import { SegmentBook } from "./segments/book.js";
 import { sweepBlocks } from "./segments/writing.js";
 import { Services } from "./services.js";
@@ -65,14 +66,23 @@ export async function start(config: RegistryConfig, parts: RegistryParts): Promi
     const federated = site && keep(opened, await site.open(registries, policy));
     const { services, endpoints } = federated ?? registries;
     const { segments } = registries;
-    const addresses = segmentAddresses({ ...parts, store, site: config.site, book: segments, federation: federated?.federation });
+    const addresses = segmentAddresses({
+      ...parts,
+      store,
+      site: config.site,
+      registryId: id,
+      book: segments,
+      federation: federated?.federation,
+    });
     const inside = { services, endpoints, segments, ...addresses, identity: site?.members, federation: federated?.api };
     const shown = offered({ ...inside, policy, site: config.site, audit, prover, clock: parts.clock });
     const server = keep(opened, await serve({ urls: config.listenOn, services: shown, identity, timing, ...shared }));
     site?.listens(server.urls);
     const joined = () => federated?.federation.sites.list().map(({ name }) => name) ?? [];
-    const made = new SegmentsAdmin({ ...parts, store, registryId: id, site: config.site, book: segments, joined, endpoints, audit });
-    const administered = { site: federated ? site?.api(federated) : noAuthority, policy, segments: made };
+    const administration = { ...parts, store, book: segments, audit };
+    const made = new SegmentsAdmin({ ...administration, registryId: id, site: config.site, joined, endpoints });
+    const segmentsApi = administeredSegments(made, { ...administration, ownEndpoints: registries.endpoints });
+    const administered = { site: federated ? site?.api(federated) : noAuthority, policy, segments: segmentsApi };
     keep(opened, await serve({ urls: [config.adminSocket], services: administered, ...shared }));
     parts.log.info("registry serves", { id, site: config.site, urls: server.urls, store: config.store, ...registries.counts() });
     return { urls: server.urls, id, [Symbol.asyncDispose]: () => closeAll(opened) };

@@ -51,6 +51,11 @@ export class View<T> implements AsyncDisposable {
     return this.#parts.kind.word;
   }
 
+  /** All up to here is shown. */
+  get revision(): Revision {
+    return this.#revision;
+  }
+
   get size(): number {
     return this.#shown.size;
   }

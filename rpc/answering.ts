@@ -1,4 +1,3 @@
-import type { Segment, SegmentList } from "../api/gen/isthmus/v1/segment.js";
 import type { Handler } from "../core/chain.js";
 import { MeshError } from "../core/error.js";
 import { stream, unary } from "./bind.js";
@@ -129,7 +128,7 @@ function federation(api: FederationApi): Answering[] {
   return [
     unary(join, (request) => api.join(request), true),
     stream(follow, (_, { link, signal }) => api.follow(shown(link?.peer), signal)),
-    stream(federationMethods.segments, (_, { link, signal }) => lists(api.segments(shown(link?.peer), signal))),
+    stream(federationMethods.segments, (_, { link, signal }) => api.segments(shown(link?.peer), signal)),
   ];
 }
 
@@ -164,7 +163,7 @@ function policyFeed(api: PolicyFeedApi): Answering[] {
 }
 
 function segments(api: SegmentsApi): Answering[] {
-  const { apply, list, delete: remove } = segmentMethods;
+  const { apply, list, delete: remove, listBlocks, releaseBlocks } = segmentMethods;
   return [
     unary(apply, (request, { signal }) => api.apply(request, signal)),
     unary(list, async (_, { signal }) => ({ segments: [...(await api.list(signal))] })),
@@ -172,15 +171,13 @@ function segments(api: SegmentsApi): Answering[] {
       await api.delete(request, signal);
       return {};
     }),
+    unary(listBlocks, async (request, { signal }) => ({ blocks: [...(await api.listBlocks(request, signal))] })),
+    unary(releaseBlocks, async (request, { signal }) => ({ blocks: [...(await api.releaseBlocks(request, signal))] })),
   ];
 }
 
 function segmentFeed(api: SegmentFeedApi): Answering[] {
-  return [stream(segmentFeedMethods.watch, (_, { signal, link }) => lists(api.watch(signal, link)))];
-}
-
-async function* lists(told: AsyncIterable<readonly Segment[]>): AsyncGenerator<SegmentList> {
-  for await (const segments of told) yield { segments: [...segments] };
+  return [stream(segmentFeedMethods.watch, (_, { signal, link }) => api.watch(signal, link))];
 }
 
 function node(api: NodeApi): Answering[] {

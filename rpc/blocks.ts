@@ -14,6 +14,8 @@ export interface BlockAsk {
   readonly prefix: string;
   /** The SPIFFE id of the program that gives the addresses out; the caller's unless given. nsmgr says it for its forwarder. */
   readonly holder?: string | undefined;
+  /** Counts what a program asks, so that what comes late is known for that. Absent where it does not count. */
+  readonly at?: number | undefined;
 }
 
 /** ipam.IPAM: address blocks of segments, for those who give addresses. Every failure is a MeshError. `link` is absent for a client. */
@@ -26,7 +28,7 @@ export interface BlocksApi {
    * of is given to it again before another.
    */
   allocate(ask: BlockAsk & { readonly exclude: readonly string[] }, signal: AbortSignal, link?: Link): Promise<string>;
-  /** "denied" for a block of another's; success when nobody has it. */
+  /** "denied" for a block of another's; success when nobody has it, and without a change where the caller has asked for it since then. */
   release(ask: BlockAsk, signal: AbortSignal, link?: Link): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 import type { Connection, ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
 import { HealthCheckResponse_ServingStatus as Serving } from "../api/gen/grpc/health/v1/health.js";
-import type { Segment, SegmentList } from "../api/gen/isthmus/v1/segment.js";
+import type { SegmentList } from "../api/gen/isthmus/v1/segment.js";
 import type { SiteInfo } from "../api/gen/isthmus/v1/site.js";
 import type { Call, Handler } from "../core/chain.js";
 import type { Clock } from "../core/clock.js";
@@ -154,21 +154,23 @@ export class CallingPeers implements PeerSet {
   }
 
   segments(url: string): SegmentsApi {
-    const { apply, list, delete: remove } = segmentMethods;
+    const { apply, list, delete: remove, listBlocks, releaseBlocks } = segmentMethods;
     return {
       apply: (segment, signal) => this.#caller.unary(url, apply, segment, { signal }),
       list: async (signal) => (await this.#caller.unary(url, list, {}, { signal })).segments,
       delete: async (request, signal) => void (await this.#caller.unary(url, remove, request, { signal })),
+      listBlocks: async (request, signal) => (await this.#caller.unary(url, listBlocks, request, { signal })).blocks,
+      releaseBlocks: async (request, signal) => (await this.#caller.unary(url, releaseBlocks, request, { signal })).blocks,
     };
   }
 
   segmentFeed(url: string): SegmentFeedApi {
-    return { watch: (signal) => segmentsIn(this.#caller.stream(url, segmentFeedMethods.watch, {}, { signal })) };
+    return { watch: (signal) => this.#caller.stream(url, segmentFeedMethods.watch, {}, { signal }) };
   }
 
-  segmentsOfSite(url: string, signal: AbortSignal): AsyncIterable<readonly Segment[]> {
+  segmentsOfSite(url: string, signal: AbortSignal): AsyncIterable<SegmentList> {
     const open = () => this.#caller.stream(url, federationMethods.segments, {}, { signal });
-    return segmentsIn(overRenewals(open, signal, this.#clock));
+    return overRenewals(open, signal, this.#clock);
   }
 
   segmentCounters(url: string): SegmentCountersApi {
@@ -200,10 +202,6 @@ export class CallingPeers implements PeerSet {
 function toNextHop<T>(call: Call, method: string, work: (trace: Trace | undefined) => Promise<T>): Promise<T> {
   const attributes = { "isthmus.connection": call.connection.id, "isthmus.target": call.target ?? "" };
   return inPart(call.trace, `networkservice.NetworkService/${method}`, work, { kind: "client", attributes });
-}
-
-async function* segmentsIn(lists: AsyncIterable<SegmentList>): AsyncGenerator<readonly Segment[]> {
-  for await (const { segments } of lists) yield segments;
 }
 
 function targetOf(call: Call): string {

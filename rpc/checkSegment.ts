@@ -2,6 +2,8 @@ import { type PrefixRequest, type PrefixResponse, Type } from "../api/gen/ipam/i
 import type {
   CountedNode,
   DeleteSegmentRequest,
+  ListBlocksRequest,
+  ReleaseBlocksRequest,
   Segment,
   SegmentCountersRequest,
   SegmentList,
@@ -39,6 +41,15 @@ export function checkSegments({ segments }: SegmentList): void {
 
 export function checkDeleteSegment({ name }: DeleteSegmentRequest): void {
   checkName("the segment's name", name);
+}
+
+export function checkListBlocks({ segment }: ListBlocksRequest): void {
+  checkName("the segment's name", segment);
+}
+
+export function checkReleaseBlocks({ segment, node }: ReleaseBlocksRequest): void {
+  checkName("the segment's name", segment);
+  checkText("the node", node, limits.url);
 }
 
 export function checkStickyClaim({ segment, name, wishes, connection, forwarder, nsmgr }: StickyClaim): void {

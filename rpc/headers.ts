@@ -11,6 +11,7 @@ const expiresKey = "nsm-client-token-expires";
 const pathKey = "path";
 const segmentKey = "isthmus-segment";
 const holderKey = "isthmus-holder";
+const atKey = "isthmus-at";
 
 /** The caller's token as NSM sends it: in metadata of every call (contract 1.3). */
 export function tokenHeaders(token: Token): Headers {
@@ -73,14 +74,20 @@ export function traceOf({ traceparent, tracestate }: Headers): Trace | undefined
   return { traceparent, ...(tracestate !== undefined && tracestate.length <= limits.traceState && { tracestate }) };
 }
 
-/** Which segment a call is about whose messages do not say it, and for whom it is made where that is not the caller. */
-export function segmentHeaders({ segment, holder }: { readonly segment: string; readonly holder?: string | undefined }): Headers {
-  return { [segmentKey]: segment, ...(holder !== undefined && { [holderKey]: holder }) };
+interface OfSegment {
+  readonly segment: string;
+  readonly holder?: string | undefined;
+  readonly at?: number | undefined;
+}
+
+/** Which segment a call is about whose messages do not say it; for whom it is made where that is not the caller, and as which in turn. */
+export function segmentHeaders({ segment, holder, at }: OfSegment): Headers {
+  return { [segmentKey]: segment, ...(holder !== undefined && { [holderKey]: holder }), ...(at !== undefined && { [atKey]: String(at) }) };
 }
 
 /** Throws "invalid" where the call names no segment, as those of NSM's vl3 endpoints do: which one they mean, nothing in them says. */
-export function segmentOf(headers: Headers): { readonly segment: string; readonly holder?: string | undefined } {
-  const { [segmentKey]: segment, [holderKey]: holder } = headers;
+export function segmentOf(headers: Headers): OfSegment {
+  const { [segmentKey]: segment, [holderKey]: holder, [atKey]: at } = headers;
   if (segment === undefined || segment === "")
     throw new MeshError(
       "invalid",
@@ -88,7 +95,9 @@ export function segmentOf(headers: Headers): { readonly segment: string; readonl
     );
   checkName(`metadata ${segmentKey}`, segment);
   if (holder !== undefined) checkText(`metadata ${holderKey}`, holder, limits.url);
-  return { segment, holder };
+  if (at !== undefined && !/^\d{1,15}$/.test(at))
+    throw new MeshError("invalid", `metadata ${atKey} must be a number of at most 15 digits, got ${JSON.stringify(at.slice(0, 64))}`);
+  return { segment, holder, at: at === undefined ? undefined : Number(at) };
 }
 
 function parse(text: string): Readonly<Record<string, unknown>> {

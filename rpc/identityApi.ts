@@ -1,6 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import type { IssuedIdentity, JoinRequest, RenewRequest, TrustBundles } from "../api/gen/isthmus/v1/identity.js";
-import type { Segment } from "../api/gen/isthmus/v1/segment.js";
+import type { SegmentList } from "../api/gen/isthmus/v1/segment.js";
 import type {
   InviteNodeRequest,
   InviteNodeResponse,
@@ -30,7 +30,7 @@ export interface FederationApi {
   /** What the site says of itself; an empty one is a sign of life. */
   follow(peer: Peer, signal: AbortSignal): AsyncIterable<SiteInfo>;
   /** The segments made here that the peer's site takes part in. */
-  segments(peer: Peer, signal: AbortSignal): AsyncIterable<readonly Segment[]>;
+  segments(peer: Peer, signal: AbortSignal): AsyncIterable<SegmentList>;
 }
 
 /** isthmus.v1.Site, for the site's administrator. */

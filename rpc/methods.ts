@@ -22,7 +22,10 @@ import { ApplyPolicyRequest, PolicyInForce, SitePolicy } from "../api/gen/isthmu
 import {
   CountedNode,
   DeleteSegmentRequest,
+  ListBlocksRequest,
+  ReleaseBlocksRequest,
   Segment,
+  SegmentBlockList,
   SegmentCountersRequest,
   SegmentList,
   StickyClaim,
@@ -67,7 +70,9 @@ import {
   checkCounted,
   checkCountersRequest,
   checkDeleteSegment,
+  checkListBlocks,
   checkPrefixRequest,
+  checkReleaseBlocks,
   checkSegment,
   checkSegments,
   checkStickyClaim,
@@ -151,12 +156,19 @@ export const identityMethods = {
 };
 
 const segment = codec("Segment", Segment, checkSegment);
+const blockList = codec("SegmentBlockList", SegmentBlockList);
 const segmentList = codec("SegmentList", SegmentList, checkSegments);
 
 export const segmentMethods = {
   apply: method("/isthmus.v1.Segments/Apply", segment, segment),
   list: method("/isthmus.v1.Segments/List", empty, segmentList),
   delete: method("/isthmus.v1.Segments/Delete", codec("DeleteSegmentRequest", DeleteSegmentRequest, checkDeleteSegment), empty),
+  listBlocks: method("/isthmus.v1.Segments/ListBlocks", codec("ListBlocksRequest", ListBlocksRequest, checkListBlocks), blockList),
+  releaseBlocks: method(
+    "/isthmus.v1.Segments/ReleaseBlocks",
+    codec("ReleaseBlocksRequest", ReleaseBlocksRequest, checkReleaseBlocks),
+    blockList,
+  ),
 };
 
 export const segmentFeedMethods = {

@@ -1,5 +1,5 @@
 import type { ConnectionEvent, MonitorScopeSelector } from "../api/gen/connection/connection.js";
-import type { Segment } from "../api/gen/isthmus/v1/segment.js";
+import type { SegmentList } from "../api/gen/isthmus/v1/segment.js";
 import type { SiteInfo } from "../api/gen/isthmus/v1/site.js";
 import type { Handler } from "../core/chain.js";
 import type { BlocksApi } from "./blocks.js";
@@ -31,7 +31,7 @@ export interface PeerSet extends AsyncDisposable {
   segments(url: string): SegmentsApi;
   segmentFeed(url: string): SegmentFeedApi;
   /** The segments that were made in the site of the registry there, and that this one takes part in. */
-  segmentsOfSite(url: string, signal: AbortSignal): AsyncIterable<readonly Segment[]>;
+  segmentsOfSite(url: string, signal: AbortSignal): AsyncIterable<SegmentList>;
   segmentCounters(url: string): SegmentCountersApi;
   blocks(url: string): BlocksApi;
   sticky(url: string): StickyApi;

@@ -1,12 +1,13 @@
-import type { Segment } from "../api/gen/isthmus/v1/segment.js";
+import type { Segment, SegmentList } from "../api/gen/isthmus/v1/segment.js";
 import type { Clock } from "../core/clock.js";
 import type { Log } from "../core/log.js";
+import type { Moment } from "../core/segment/moment.js";
 import { following, inTurn } from "./following.js";
 import type { PeerSet } from "./peers.js";
 import type { SegmentSource } from "./segmentApi.js";
 
 export interface FollowedSegmentsParts {
-  readonly watch: (signal: AbortSignal) => AsyncIterable<readonly Segment[]>;
+  readonly watch: (signal: AbortSignal) => AsyncIterable<SegmentList>;
   /** For messages: who tells them. */
   readonly from: string;
   readonly clock: Clock;
@@ -19,6 +20,7 @@ export class FollowedSegments implements SegmentSource, AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   #current: readonly Segment[] | undefined;
+  #moment: Moment = { history: "", revision: 0 };
 
   constructor(parts: FollowedSegmentsParts) {
     this.#running = following({ ...parts, what: "segments", take: (told) => this.#take(told) }, this.#stop.signal);
@@ -26,6 +28,10 @@ export class FollowedSegments implements SegmentSource, AsyncDisposable {
 
   get current(): readonly Segment[] | undefined {
     return this.#current;
+  }
+
+  get moment(): Moment {
+    return this.#moment;
   }
 
   listen(listener: () => void): Disposable {
@@ -38,8 +44,9 @@ export class FollowedSegments implements SegmentSource, AsyncDisposable {
     await this.#running;
   }
 
-  #take(segments: readonly Segment[]): void {
+  #take({ segments, history, revision }: SegmentList): void {
     this.#current = segments;
+    this.#moment = { history, revision };
     for (const listener of [...this.#listeners]) listener();
   }
 }

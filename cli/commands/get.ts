@@ -26,9 +26,10 @@ export function getCommand(shell: Shell): Command {
     "nsmctl --node paris-1 get services -o json",
     "nsmctl get segments",
     "nsmctl get members plant",
+    "nsmctl get blocks plant",
   ])
     .addArgument(new Argument("<kind>", "what to list").choices(words(kinds)))
-    .argument("[segment]", "for members: of which segment")
+    .argument("[segment]", "for members and blocks: of which segment")
     .option("--registry <url|site>", registryOption)
     .addOption(outputOption())
     .action(async (word: string, of: string | undefined, _options: unknown, self: Command) => {

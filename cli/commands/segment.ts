@@ -59,7 +59,9 @@ export function createCommand(shell: Shell): Command {
 
 /** `delete …`. */
 export function deleteCommand(shell: Shell): Command {
-  return command("delete", "end something in the site", ["nsmctl delete segment plant"]).addCommand(deleteSegmentCommand(shell));
+  return command("delete", "end something in the site", ["nsmctl delete segment plant"])
+    .addCommand(deleteSegmentCommand(shell))
+    .addCommand(deleteBlocksCommand(shell));
 }
 
 function createSegmentCommand({ context }: Shell, example: string): Command {
@@ -99,6 +101,28 @@ function deleteSegmentCommand({ context }: Shell): Command {
         withSite(context.clock, registryTarget(options), ({ segments }) => segments.delete(request, context.signal)),
       );
       context.out(`the segment ${name} is deleted\n`);
+    });
+}
+
+function deleteBlocksCommand({ context }: Shell): Command {
+  return command("blocks", "take back the addresses that a node has which is gone for good; run it where the registry is", [
+    "nsmctl get blocks plant",
+    "nsmctl delete blocks plant paris-2",
+  ])
+    .argument("<segment>", "the segment's name")
+    .argument("<node>", "the node's name, or the SPIFFE id of its nsmgr or forwarder")
+    .option(
+      "--force",
+      "also when it is registered still; one that is there asks for them again, and its members end in those that others got",
+    )
+    .option("--registry <url|site>", registryOption)
+    .action(async (name: string, node: string, _options: unknown, self: Command) => {
+      const options = optionsOf<DeleteOptions>(self);
+      const request = { segment: parseName("a segment's name", name), node, force: options.force === true };
+      const released = await withProgress(context, `releasing the blocks of ${node}`, () =>
+        withSite(context.clock, registryTarget(options), ({ segments }) => segments.releaseBlocks(request, context.signal)),
+      );
+      context.out(`${released.map(({ prefix }) => prefix).join(", ")} of the segment ${name} can be given to others\n`);
     });
 }
 

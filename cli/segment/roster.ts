@@ -68,8 +68,12 @@ export function rosterOf(endpoints: readonly NetworkServiceEndpoint[], segment: 
 
 /** The segments that have anybody in them. */
 export function segmentsOf(endpoints: readonly NetworkServiceEndpoint[]): string[] {
+  const hasAnybody = (endpoint: NetworkServiceEndpoint, name: string) => {
+    const kind = membershipOf(endpoint, name)?.kind;
+    return kind === "node" || kind === "members";
+  };
   const named = endpoints.flatMap((endpoint) =>
-    endpoint.networkServiceNames.filter((name) => siteName(name).site === undefined && membershipOf(endpoint, name) !== undefined),
+    endpoint.networkServiceNames.filter((name) => siteName(name).site === undefined && hasAnybody(endpoint, name)),
   );
   return [...new Set(named)].sort(compare);
 }

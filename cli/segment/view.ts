@@ -1,4 +1,4 @@
-import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import type { Segment, SegmentBlock } from "../../api/gen/isthmus/v1/segment.js";
 import { yaml } from "../output.js";
 import { type Counted, countersText } from "./counters.js";
 import type { MemberView, MisdeedView, Roster } from "./roster.js";
@@ -32,6 +32,21 @@ export function segmentView(segment: Segment): SegmentView {
     ...{ allowLabels, exclude, floodUnknown, allowSpoofing, home, version, created: new Date(createdMs).toISOString() },
     siteBlocks: Object.fromEntries(segment.siteBlocks.map((blocks) => [blocks.site, blocks.prefixes])),
   };
+}
+
+/** A block of addresses, or one address, that a node has. */
+export interface BlockView {
+  readonly prefix: string;
+  /** The SPIFFE id of its nsmgr. */
+  readonly node: string;
+  /** That of the forwarder which gives the addresses to members. */
+  readonly holder: string;
+  readonly registered: boolean;
+  readonly since: string;
+}
+
+export function blockView({ prefix, node, holder, registered, sinceMs }: SegmentBlock): BlockView {
+  return { prefix, node, holder, registered, since: new Date(sinceMs).toISOString() };
 }
 
 /** All that is known of a segment; its members by number, for they may be many. */

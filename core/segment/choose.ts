@@ -3,6 +3,7 @@ import { formatAddress, rangesMeet } from "../ipam/address.js";
 import { contains, formatPrefix, isHost, numberAt, type Prefix, part, partsOf } from "../ipam/prefix.js";
 import { Ranges, type Span } from "../ipam/ranges.js";
 import { nodeLength } from "./cut.js";
+import { mustLeaveRoom } from "./share.js";
 
 /** A block that somebody has. */
 export interface Given {
@@ -11,6 +12,8 @@ export interface Given {
   readonly owner: string;
   /** The program of that node that gives its addresses out. */
   readonly holder: string;
+  /** When it was asked for last, in the asker's count. */
+  readonly at?: number;
 }
 
 export interface Choosing extends Given {
@@ -25,20 +28,25 @@ export interface Choosing extends Given {
   readonly exclude: readonly Prefix[];
 }
 
-/** `known`: it is the asker's already, or lies in what is. */
 export interface Chosen {
   readonly prefix: Prefix;
-  readonly known: boolean;
+  /** What is the asker's already, and has it. */
+  readonly known: Given | undefined;
 }
 
 /** The block to give. Throws "exhausted", "exists" for what another has, "invalid" for what cannot be given here. */
 export function choose(asked: Choosing): Chosen {
-  if (asked.prefix.length === 0) return anyBlock(asked);
+  const chosen = asked.prefix.length === 0 ? anyBlock(asked) : thisOne(asked);
+  if (chosen.known === undefined) mustLeaveRoom(asked, chosen.prefix, () => byNode(blocksIn(asked)));
+  return chosen;
+}
+
+function thisOne(asked: Choosing): Chosen {
   checkPlace(asked);
   const meeting = asked.given.filter(({ prefix }) => rangesMeet(prefix, asked.prefix));
   const other = meeting.find((one) => !isOf(one, asked));
   if (other !== undefined) throw another(asked, other);
-  return { prefix: asked.prefix, known: meeting.some(({ prefix }) => contains(prefix, asked.prefix)) };
+  return { prefix: asked.prefix, known: meeting.find(({ prefix }) => contains(prefix, asked.prefix)) };
 }
 
 /** One that the asker has and does not name was given to it, and it never heard of it. */
@@ -49,13 +57,13 @@ function anyBlock(asked: Choosing): Chosen {
   const unheard = given.find(
     (one) => isOf(one, asked) && one.prefix.length === length && contains(from.prefix, one.prefix) && !isWithin(one.prefix, excluded),
   );
-  if (unheard !== undefined) return { prefix: unheard.prefix, known: true };
+  if (unheard !== undefined) return { prefix: unheard.prefix, known: unheard };
   const taken = numbersWithin(excluded, from.prefix, length);
   for (const one of given)
     if (contains(from.prefix, one.prefix) && !isOwnHost(one, asked)) taken.add(numbersMeeting(one.prefix, from.prefix, length));
   const number = all(from.prefix, length).lowestOutside(taken);
   if (number === undefined) throw full(asked, length);
-  return { prefix: part(from.prefix, length, number), known: false };
+  return { prefix: part(from.prefix, length, number), known: undefined };
 }
 
 function checkPlace({ prefix, segment, from }: Choosing): void {
@@ -133,10 +141,10 @@ function shown(prefix: Prefix): string {
 
 const mostNamed = 5;
 
-function full({ segment, from, given, exclude }: Choosing, length: number): MeshError {
-  const here = given.filter(({ prefix }) => contains(from.prefix, prefix));
-  const blocks = here.filter(({ prefix }) => !isHost(prefix) || length === prefix.length);
-  const hosts = here.length - blocks.length;
+function full(asked: Choosing, length: number): MeshError {
+  const { segment, from, given, exclude } = asked;
+  const blocks = blocksIn(asked);
+  const hosts = given.filter(({ prefix }) => contains(from.prefix, prefix)).length - blocks.length;
   const more = [
     ...(hosts > 0 ? [`${hosts} single ${hosts === 1 ? "address" : "addresses"}`] : []),
     ...(exclude.some((one) => rangesMeet(one, from.prefix)) ? ["what is excluded"] : []),
@@ -146,6 +154,11 @@ function full({ segment, from, given, exclude }: Choosing, length: number): Mesh
     "exhausted",
     `${formatPrefix(from.prefix)}, what ${from.site} gives out of the segment ${segment}, is used up: ${blocks.length} of ${partsOf(from.prefix, length)} blocks of ${sizeText(from.prefix, length)} are given, ${byNode(blocks)}${besides}`,
   );
+}
+
+function blocksIn({ from, given }: Choosing): Given[] {
+  const isBlock = (prefix: Prefix) => !isHost(prefix) || nodeLength(from.prefix) === prefix.length;
+  return given.filter(({ prefix }) => contains(from.prefix, prefix) && isBlock(prefix));
 }
 
 function sizeText({ family }: Prefix, length: number): string {

@@ -3,6 +3,7 @@ import { formatAddress, parseAddress } from "../ipam/address.js";
 import { formatPrefix, parsePrefix } from "../ipam/prefix.js";
 import { labelsFor } from "../match.js";
 import { RecentMap } from "../recentMap.js";
+import { type StickyWord, stickyWordIn } from "./stickyWord.js";
 import { isAnnounceable, mostWishes } from "./wishes.js";
 
 /**
@@ -45,14 +46,16 @@ export interface SegmentMember {
   readonly sequence: number;
 }
 
-/** One of the endpoints that a node registers for a segment: the node itself, or some of its members. */
+/** What an endpoint of a segment tells: a node itself, some of its members, or a sticky name. */
 export type Membership =
   | { readonly kind: "node"; readonly node: SegmentNode }
   | { readonly kind: "members"; readonly segment: string; readonly id: string; readonly members: readonly SegmentMember[] }
+  /** What the segment's home says of a sticky name. */
+  | { readonly kind: "sticky"; readonly segment: string; readonly id: string; readonly word: StickyWord }
   /** Its last member has left; a registration that ends without this may only mean that the node's programs are away. */
   | { readonly kind: "farewell"; readonly segment: string; readonly id: string };
 
-/** Whose word it is: the SPIFFE id of a forwarder. */
+/** Whose word it is: the SPIFFE id of a forwarder, of a sticky name that of a registry. */
 export function speakerOf(membership: Membership): string {
   return membership.kind === "node" ? membership.node.id : membership.id;
 }
@@ -118,6 +121,8 @@ export function membershipOf(endpoint: NetworkServiceEndpoint, segment: string):
   const { id } = labels;
   if (id === undefined) return undefined;
   if (labels.farewell !== undefined) return { kind: "farewell", segment, id };
+  const word = stickyWordIn(labels);
+  if (word !== undefined) return { kind: "sticky", segment, id, word };
   if (labels.key !== undefined) return nodeOf(segment, id, labels);
   const members = Object.entries(labels).flatMap(([key, text]) =>
     key.startsWith(memberPrefix) ? (parseMember(key.slice(memberPrefix.length), text) ?? []) : [],

@@ -7,10 +7,12 @@ import { Ranges } from "../../core/ipam/ranges.js";
 import { RecentMap } from "../../core/recentMap.js";
 import { nodeLength } from "../../core/segment/cut.js";
 import type { SegmentMember, SegmentNode } from "../../core/segment/membership.js";
+import type { StickyWord } from "../../core/segment/stickyWord.js";
 import { firstOfSegments } from "../claims.js";
 import { bridgeMac, gatewayMac, memberMac, trunkMac } from "./addressing.js";
 import { isL2 } from "./devices.js";
 import type { Remote } from "./part.js";
+import { StickyWords } from "./stickyWords.js";
 
 /** All that is told of a segment, and what this node knows by itself. */
 export interface Hearing {
@@ -22,6 +24,8 @@ export interface Hearing {
     readonly members: readonly Pick<SegmentMember, "mac" | "addresses">[];
   };
   readonly remotes: readonly Remote[];
+  /** What the segment's home has said. */
+  readonly sticky: readonly StickyWord[];
 }
 
 /** Something that another node says and that does not count. */
@@ -37,10 +41,14 @@ const most = { members: 4_096, prefixes: 256 };
 
 /**
  * What other nodes tell, without what is not theirs to say. A node has blocks out of its site's part and of nobody else's; the addresses of its
- * members lie in its blocks, or are single ones in nobody's block; its members' MAC addresses are none that follow from another's address; and
- * what it announces lies outside the segment. So a node of another site that lies harms its own members alone.
+ * members lie in its blocks, or are single ones in nobody's block: of its site's part, or of a sticky name that it has claimed, as the segment's
+ * home says; its members' MAC addresses are none that follow from another's address; and what it announces lies outside the segment. So a node
+ * of another site that lies harms its own members alone.
  */
-export function credible({ segment, own, remotes }: Hearing): { readonly remotes: readonly Remote[]; readonly doubts: readonly Doubt[] } {
+export function credible({ segment, own, remotes, sticky }: Hearing): {
+  readonly remotes: readonly Remote[];
+  readonly doubts: readonly Doubt[];
+} {
   const doubts: Doubt[] = [];
   const taken = new Places(own.blocks);
   const having = remotes.map((remote) => {
@@ -53,13 +61,19 @@ export function credible({ segment, own, remotes }: Hearing): { readonly remotes
     return { remote, blocks, places: new Places(blocks) };
   });
   const inside = new Places(segment.prefixes);
-  const macs = isL2(segment) ? new Macs(segment.name, own, having) : undefined;
+  const words = new StickyWords(segment.name, sticky);
+  const macs = isL2(segment) ? new Macs(segment.name, own, having, words) : undefined;
   return {
     remotes: having.map(({ remote, blocks, places }) => {
       const doubt = (what: Doubt["what"], example: string) => void doubts.push({ id: remote.id, what, example });
       let prefixes = 0;
-      const isIn = (address: string) => places.meets(address) || (inside.meets(address) && !taken.meets(address));
-      const members = remote.members.slice(0, most.members).flatMap((member): SegmentMember[] => {
+      const part = new Places(partOf(segment, own.site, remote.site));
+      const isSingle = (address: string) => !taken.meets(address) && (part.meets(address) || words.has(address));
+      const isIn = (address: string) => places.meets(address) || (inside.meets(address) && isSingle(address));
+      const members = remote.members.slice(0, most.members).flatMap((told): SegmentMember[] => {
+        const member = words.asClaimed(told, remote.id, (address) => places.meets(address));
+        // It was moved, and its node has not heard of it yet.
+        if (member === undefined) return [];
         if (macs?.isAnothers(member.mac, remote.id) === true) {
           doubt("mac", member.mac);
           return [];
@@ -93,13 +107,19 @@ function isReachable(text: string): boolean {
 }
 
 /** What a site gives its nodes: blocks of one size, and single addresses. One that tells nothing of its sites' parts has but its prefixes. */
-function isOfSite({ prefixes, siteBlocks }: Hearing["segment"], own: string, site: string, block: string): boolean {
+function isOfSite(segment: Hearing["segment"], own: string, site: string, block: string): boolean {
   const given = parsePrefix(block);
+  const whole = partOf(segment, own, site)
+    .map(parsePrefix)
+    .find((one) => contains(one, given));
+  const isCut = segment.siteBlocks.some((blocks) => blocks.site === site);
+  return whole !== undefined && (!isCut || isHost(given) || given.length === nodeLength(whole));
+}
+
+/** The own site's registry gives no others than its site's part, whatever the site is called there. */
+function partOf({ prefixes, siteBlocks }: Hearing["segment"], own: string, site: string): readonly string[] {
   const part = siteBlocks.find((blocks) => blocks.site === site)?.prefixes;
-  // The own site's registry gives no others, whatever the site is called there.
-  const known = part ?? (siteBlocks.length === 0 || site === own ? prefixes : []);
-  const whole = known.map(parsePrefix).find((one) => contains(one, given));
-  return whole !== undefined && (part === undefined || isHost(given) || given.length === nodeLength(whole));
+  return part ?? (siteBlocks.length === 0 || site === own ? prefixes : []);
 }
 
 /** The same list where all of it counts. */
@@ -129,23 +149,31 @@ class Places {
 
 type Having = { readonly remote: Pick<Remote, "id" | "members">; readonly places: Places };
 
-/** MAC addresses that are somebody's for sure: devices of every node, and those that follow from an address in the block of a node. */
+/**
+ * MAC addresses that are somebody's for sure: devices of every node, those that follow from an address in the block of a node, and those that
+ * follow from a sticky name.
+ */
 class Macs {
-  /** By whom each is; "" is this node. */
-  readonly #whose = new Map<string, string>();
+  /** Whose each may be; "" is this node. Nobody's: devices. */
+  readonly #whose = new Map<string, readonly string[]>();
 
-  constructor(segment: string, own: Hearing["own"], having: readonly Having[]) {
+  constructor(segment: string, own: Hearing["own"], having: readonly Having[], words: StickyWords) {
+    for (const [mac, { claims }] of words.macs)
+      this.#whose.set(
+        mac,
+        claims.map(({ id }) => id),
+      );
     const all = [...having, { remote: { id: "", members: own.members }, places: new Places(own.blocks) }];
     for (const { remote, places } of all)
       for (const { mac, addresses } of remote.members) {
         const [first] = addresses;
-        if (first !== undefined && places.meets(first) && macFor(segment, first) === mac) this.#whose.set(mac, remote.id);
+        if (first !== undefined && places.meets(first) && macFor(segment, first) === mac) this.#whose.set(mac, [remote.id]);
       }
-    for (const mac of [gatewayMac, trunkMac(own.tunnel), bridgeMac(own.tunnel)]) this.#whose.set(mac, "");
+    for (const mac of [gatewayMac, trunkMac(own.tunnel), bridgeMac(own.tunnel)]) this.#whose.set(mac, []);
   }
 
   isAnothers(mac: string, id: string): boolean {
-    return (this.#whose.get(mac) ?? id) !== id;
+    return this.#whose.get(mac)?.includes(id) === false;
   }
 }
 

@@ -104,7 +104,8 @@ interface Placing {
 /** Out of this node's blocks; a sticky name has its own addresses, as the segment's home says. */
 async function placeFor(parts: JoinParts, { wishes, call, local, out }: Placing): Promise<Place> {
   const { sticky, addresses } = wishes;
-  if (sticky === "") return { addresses: await local.leases.take(addresses, out, call.signal), sequence: 1, sticky };
+  const had = call.connection.networkServiceEndpointName === membershipName(local.part.segment.name, parts.forwarder);
+  if (sticky === "") return { addresses: await local.leases.take(addresses, out, call.signal, had), sequence: 1, sticky };
   const name = { segment: local.part.segment.name, name: sticky, connection: firstSegment(call.connection).id };
   try {
     return { ...(await parts.sticky.claim({ ...name, wishes: addresses }, call.signal)), sticky };

@@ -2,6 +2,7 @@ import { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import { background } from "../../core/background.js";
 import type { Clock } from "../../core/clock.js";
 import type { Log } from "../../core/log.js";
+import { type Heard, retold } from "../../core/segment/moment.js";
 import type { StateStore } from "../../program/state.js";
 import type { SegmentSource } from "../../rpc/segmentApi.js";
 import { onAbort, timeLimit } from "../../rpc/signals.js";
@@ -15,6 +16,7 @@ export interface KnownSegmentsParts {
 }
 
 const key = "segments";
+const heardKey = "segments-heard";
 /** For the first word after a start: an nsmgr that is not one of ours never says it. */
 const patienceMs = 1_000;
 
@@ -74,13 +76,22 @@ export class KnownSegments implements Disposable {
     const { told, store, log } = this.#parts;
     const { current } = told;
     if (current === undefined) return;
-    this.#segments = byName(current);
-    const kept = store.put(
-      key,
-      current.map((segment) => Segment.toJSON(segment)),
-    );
-    background(log, "keeping the segments", kept);
+    const before = store.get<Heard>(heardKey);
+    const fresh = byName(current);
+    const { ended, heard } = retold([...this.#segments.keys()], new Set(fresh.keys()), told.moment, before);
+    const segments = new Map([...this.#segments, ...fresh]);
+    for (const name of ended) segments.delete(name);
+    this.#segments = segments;
+    const lost = heard.held.filter((name) => !before?.held.includes(name));
+    if (lost.length > 0) log.warn("segments kept that the registry has forgotten", { segments: lost });
+    background(log, "keeping the segments", this.#keep(heard));
     for (const listener of [...this.#listeners]) listener();
+  }
+
+  async #keep(heard: Heard): Promise<void> {
+    const { store } = this.#parts;
+    const segments = [...this.#segments.values()].map((segment) => Segment.toJSON(segment));
+    await Promise.all([store.put(heardKey, heard), store.put(key, segments)]);
   }
 }
 

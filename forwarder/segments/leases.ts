@@ -1,5 +1,5 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
-import { MeshError } from "../../core/error.js";
+import { asMeshError, MeshError } from "../../core/error.js";
 import { formatAddress, parseRange } from "../../core/ipam/address.js";
 import { PrefixPool } from "../../core/ipam/pool.js";
 import { Serial } from "../../core/serial.js";
@@ -48,13 +48,25 @@ export class Leases {
     return this.#blocks.map(({ prefix }) => prefix);
   }
 
+  /** These are not the node's any more, and nothing in them is. */
+  forget(prefixes: readonly string[]): void {
+    for (const block of this.#blocks.filter(({ prefix }) => prefixes.includes(prefix))) {
+      this.#blocks.splice(this.#blocks.indexOf(block), 1);
+      for (const [of, router] of this.#routers) if (block.pool.contains(router)) this.#routers.delete(of);
+    }
+    for (const block of this.#blocks) this.#takeRouter(block);
+  }
+
   /** Given by an earlier run. */
   adopt(addresses: readonly string[]): void {
     for (const address of addresses) this.#blockOf(address)?.pool.recover(address);
   }
 
-  /** One address of each of the segment's prefixes: the wished one, else the lowest that is free. All or none. */
-  async take(wishes: readonly string[], excluded: readonly string[], signal: AbortSignal): Promise<string[]> {
+  /**
+   * One address of each of the segment's prefixes: the wished one, else the lowest that is free. All or none. `had`: the wished ones were given
+   * to whoever wants them, who gets others where they are another node's by now.
+   */
+  async take(wishes: readonly string[], excluded: readonly string[], signal: AbortSignal, had = false): Promise<string[]> {
     const segment = this.#parts.segment();
     for (const wish of wishes)
       if (!segment.prefixes.some((prefix) => contains(prefix, wish)))
@@ -63,9 +75,8 @@ export class Leases {
     try {
       for (const prefix of segment.prefixes) {
         const wish = wishes.find((address) => contains(prefix, address));
-        taken.push(
-          await this.#serial.run(prefix, () => (wish === undefined ? this.#any(prefix, excluded, signal) : this.#this(wish, signal))),
-        );
+        const any = () => this.#any(prefix, excluded, signal);
+        taken.push(await this.#serial.run(prefix, () => (wish === undefined ? any() : this.#this(wish, signal, had ? any : undefined))));
       }
       return taken;
     } catch (error) {
@@ -111,7 +122,7 @@ export class Leases {
     );
   }
 
-  async #this(address: string, signal: AbortSignal): Promise<string> {
+  async #this(address: string, signal: AbortSignal, instead: (() => Promise<string>) | undefined): Promise<string> {
     const segment = this.#parts.segment();
     if (segment.prefixes.flatMap(edgesOf).some((edge) => contains(edge, address)))
       throw new MeshError(
@@ -122,6 +133,9 @@ export class Leases {
     try {
       if (this.#blockOf(address) === undefined) await this.#get(hostPrefix(address), signal);
       if (this.#blockOf(address)?.pool.recover(address) === true) return address;
+    } catch (error) {
+      if (instead === undefined || !isRefused(error)) throw error;
+      return await instead();
     } finally {
       this.#awaited.delete(hostPrefix(address));
     }
@@ -157,17 +171,27 @@ export class Leases {
     const pool = new PrefixPool([prefix]);
     const block = { prefix, pool };
     this.#blocks.push(block);
+    this.#takeRouter(block);
+    return block;
+  }
+
+  /** Out of the first block of each of the segment's prefixes. */
+  #takeRouter({ prefix, pool }: Block): void {
     const segment = this.#parts.segment();
     const of = segment.prefixes.find((candidate) => contains(candidate, prefix));
-    if (of === undefined || isHost(prefix) || this.#routers.has(of)) return block;
+    if (of === undefined || isHost(prefix) || this.#routers.has(of)) return;
     const router = pool.take([...edgesOf(of), ...segment.exclude, ...oddOf(prefix)]);
     if (router !== undefined) this.#routers.set(of, router);
-    return block;
   }
 
   #blockOf(address: string): Block | undefined {
     return this.#blocks.find(({ pool }) => pool.contains(address));
   }
+}
+
+/** Whether the registry knows better whose a block is, or that it cannot be given: not, that it could not say. */
+export function isRefused(error: unknown): boolean {
+  return ["exists", "invalid", "exhausted"].includes(asMeshError(error).code);
 }
 
 /** The first and the last address of a prefix: the network's own, and broadcast. IPv6 has but the first (RFC 4291, 2.6.1). */

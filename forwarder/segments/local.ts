@@ -5,9 +5,10 @@ import { sameMessage } from "../../core/equal.js";
 import { MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import { RecentIds } from "../../core/recentIds.js";
+import type { StickyWord } from "../../core/segment/stickyWord.js";
 import type { Counters, Kernel, KernelObject } from "../../kernel/model.js";
 import type { StateStore } from "../../program/state.js";
-import { isV6 } from "../addresses.js";
+import { contains, isV6 } from "../addresses.js";
 import { Dataplane } from "../dataplane.js";
 import { leastV6, vxlanInTunnel } from "../mtu.js";
 import type { Pods } from "../pods.js";
@@ -30,9 +31,11 @@ export interface LocalParts {
   readonly allocate: (segment: string, prefix: string, signal: AbortSignal) => Promise<string>;
   /** The node has other blocks than before. */
   readonly onBlocks: (part: Part) => void;
+  /** What the segment's home has said of sticky names. */
+  readonly stickyWords: () => readonly StickyWord[];
   /** A member's pod is gone: whoever holds the connection lets go of it. */
   readonly onPodGone: (id: string) => void;
-  /** A member's sticky name is elsewhere by now: whoever holds the connection lets go of it. */
+  /** What a member has is another's by now: whoever holds the connection lets go of it. */
   readonly onSuperseded: (id: string) => void;
   readonly own: OwnNode;
   readonly clock: Clock;
@@ -202,6 +205,17 @@ export class LocalSegment implements AsyncDisposable {
     return idle;
   }
 
+  /** Blocks that are not this node's any more: members that have addresses in them end. Resolves when that is on disk, to whether others stay. */
+  async lose(blocks: readonly string[]): Promise<boolean> {
+    const isIn = (address: string) => blocks.some((block) => contains(block, address));
+    this.leases.forget(blocks);
+    for (const { member } of this.members)
+      if (member.addresses.some(isIn)) this.#lose(member.id, "its address is not this node's any more");
+    this.again();
+    await this.#keepBlocks(this.leases.blocks);
+    return this.members.some(({ member }) => !this.#lost.has(member.id));
+  }
+
   /** Knows these other nodes from now on. Resolves when the kernel does. */
   async know(remotes: readonly Remote[]): Promise<void> {
     this.#heard = remotes;
@@ -249,13 +263,14 @@ export class LocalSegment implements AsyncDisposable {
   }
 
   #believed(): readonly Remote[] {
-    const { own, tunnel } = this.#parts;
+    const { own, tunnel, stickyWords } = this.#parts;
     const { segment, blocks } = this.#part;
     const members = this.members.map(({ member }) => member);
     const { remotes, doubts } = credible({
       segment,
       own: { site: own.site, tunnel: tunnel.node.address, blocks, members },
       remotes: this.#heard,
+      sticky: stickyWords(),
     });
     for (const doubt of doubts) this.#tell(doubt);
     return remotes;
@@ -291,13 +306,13 @@ export class LocalSegment implements AsyncDisposable {
     const members = this.members.map(({ member }) => member);
     const { remotes, lost } = contest({ segment: this.#part.segment, own: this.#parts.own.id, members, remotes: this.#believed() });
     this.#remotes = remotes;
-    for (const id of lost) if (!this.#lost.has(id)) this.#lose(id);
+    for (const id of lost) if (!this.#lost.has(id)) this.#lose(id, "its sticky name is elsewhere");
   }
 
   /** Its addresses are at another place, to where this node's packets must go at once. */
-  #lose(id: string): void {
+  #lose(id: string, reason: string): void {
     const { log, onSuperseded } = this.#parts;
-    log.info("member superseded, its sticky name is elsewhere", { connection: id, segment: this.#part.segment.name });
+    log.warn("member superseded", { connection: id, segment: this.#part.segment.name, reason });
     this.#lost.add(id);
     this.#drop(id);
     onSuperseded(id);

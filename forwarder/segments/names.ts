@@ -26,7 +26,7 @@ export class Names implements AsyncDisposable {
   /** Only one answers at a time at the same addresses. */
   readonly #serial = new Serial();
   #closed = false;
-  #open: { readonly domain: string; readonly resolver: AsyncDisposable } | undefined;
+  #open: { readonly where: string; readonly resolver: AsyncDisposable } | undefined;
 
   constructor(parts: NamesParts) {
     this.#parts = parts;
@@ -49,14 +49,15 @@ export class Names implements AsyncDisposable {
   }
 
   async #begin({ dnsDomain: domain, name }: Part["segment"], addresses: readonly string[]): Promise<void> {
-    if (this.#closed || this.#open?.domain === domain || addresses.length === 0) return;
+    const where = [domain, ...addresses].join(" ");
+    if (this.#closed || this.#open?.where === where || addresses.length === 0) return;
     await this.#end();
     if (domain === "") return;
     const { netns, openNames, log } = this.#parts;
     const opening = openNames({ netns, addresses, zone: () => this.#zone ?? new Zone({ domain, segment: name, members: [] }) });
     background(log, "answering for a segment's names", opening, { segment: name, domain });
     const resolver = await opening.catch(() => undefined);
-    if (resolver !== undefined) this.#open = { domain, resolver };
+    if (resolver !== undefined) this.#open = { where, resolver };
   }
 
   async #end(): Promise<void> {

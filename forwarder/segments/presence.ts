@@ -13,6 +13,7 @@ import { type KeptMember, type LocalParts, LocalSegment } from "./local.js";
 import { Names, nearest, type OpenNames } from "./names.js";
 import type { Part, Remote } from "./part.js";
 import type { Pulse } from "./pulse.js";
+import { lostBlocks } from "./reclaim.js";
 import { Remembered } from "./remembered.js";
 import { Remotes } from "./remotes.js";
 import type { Space } from "./space.js";
@@ -20,7 +21,7 @@ import type { StickyClaims } from "./stickyClaims.js";
 import { Telling, type TellingParts } from "./telling.js";
 import type { Trunks } from "./trunks.js";
 
-export interface PresenceParts extends Omit<LocalParts, "kernel" | "allocate" | "onBlocks">, TellingParts {
+export interface PresenceParts extends Omit<LocalParts, "kernel" | "allocate" | "onBlocks" | "stickyWords">, TellingParts {
   readonly trunks: Trunks;
   readonly pulse: Pick<Pulse, "answers">;
   readonly blocks: BlocksApi;
@@ -40,6 +41,8 @@ export class Presence implements AsyncDisposable {
   readonly local: LocalSegment;
   /** Joins and leaves that are under way. */
   holders = 0;
+  /** Resolves when the others have been told that it ended, as far as they can be. */
+  farewell: Promise<void> = Promise.resolve();
   readonly #parts: PresenceParts;
   /** The other nodes as they were last heard of. */
   readonly #remembered: Remembered;
@@ -50,10 +53,11 @@ export class Presence implements AsyncDisposable {
   readonly #met = new Set<string>();
   readonly #stop = new AbortController();
   #announced: Promise<void> | undefined;
+  #reclaiming: Promise<void> | undefined;
 
   constructor(part: Part, { kernel, netns }: Space, parts: PresenceParts) {
     const { blocks, endpoints, pulse, own, store, clock, log } = parts;
-    const { name } = part.segment;
+    const { name, home } = part.segment;
     this.#parts = parts;
     this.#remembered = new Remembered(store, name);
     this.local = new LocalSegment(part, {
@@ -61,14 +65,15 @@ export class Presence implements AsyncDisposable {
       // One that was given and never heard of comes again before a new one does.
       allocate: (segment, prefix, signal) => blocks.allocate({ segment, prefix, exclude: this.local.part.blocks }, signal),
       onBlocks: () => this.#telling.again(),
+      stickyWords: () => this.#remotes.sticky,
     });
     this.#telling = new Telling(this.local, parts);
     this.#names = new Names({ ...parts, netns });
     this.#remotes = new Remotes({
-      ...{ segment: name, own: own.id, site: own.site, endpoints, clock, log, restored: this.#remembered.words },
+      ...{ segment: name, own: own.id, site: own.site, home, endpoints, clock, log, restored: this.#remembered.words },
       answers: (tunnel) => pulse.answers(tunnel),
       onChange: () => this.#heard(),
-      onLost: (lost) => parts.publications.again(lost),
+      onOwn: (said, labels) => parts.publications.heard(said, labels),
     });
   }
 
@@ -126,15 +131,28 @@ export class Presence implements AsyncDisposable {
     if (sticky !== "") this.#parts.sticky.release({ segment, name: sticky, connection: firstSegment(kept.connection).id });
   }
 
-  /** The last member has left: the others are told, and nobody looks any more. What is on disk and the namespace are the caller's. */
+  /** The last member has left: nobody looks any more. What is on disk and the namespace are the caller's. */
   async end(): Promise<void> {
+    this.#stop.abort();
+    // What is still to be told the others may take longer than this.
+    this.farewell = this.#telling.end();
     await this.#remotes[Symbol.asyncDispose]();
-    await this.#telling.end();
     try {
       await this.local.clear();
     } finally {
       await this[Symbol.asyncDispose]();
     }
+  }
+
+  /** The registry has refused what this node says of itself: it knows otherwise whose its blocks are. */
+  refused(): void {
+    this.#reclaiming ??= this.#reclaim()
+      .catch((error: unknown) =>
+        this.#parts.log.debug("blocks of addresses not asked for", { segment: this.name, reason: asMeshError(error).message }),
+      )
+      .finally(() => {
+        this.#reclaiming = undefined;
+      });
   }
 
   /** The way to a node was measured. */
@@ -244,6 +262,17 @@ export class Presence implements AsyncDisposable {
   /** It is tried again with the next news of anybody. */
   #notMet(remote: Remote): void {
     this.#met.delete(metKey(remote));
+  }
+
+  /** Members that have addresses in what is another's by now end; those who stay need an address of the node. */
+  async #reclaim(): Promise<void> {
+    const { signal } = this.#stop;
+    const lost = await lostBlocks(this.name, this.local.leases.blocks, this.#parts, signal);
+    if (lost.length > 0 && (await this.local.lose(lost))) await this.local.leases.begin(signal);
+    signal.throwIfAborted();
+    this.local.again();
+    await this.#name();
+    if (!signal.aborted) await this.#telling.begin();
   }
 
   /** Others may have it. Where that cannot be said now, the registry goes on taking it for this node's, which may have it again. */

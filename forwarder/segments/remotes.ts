@@ -2,9 +2,11 @@ import { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import type { Clock } from "../../core/clock.js";
 import { asMeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
+import { labelsFor } from "../../core/match.js";
 import { pausesUntil } from "../../core/pauses.js";
 import { RecentIds } from "../../core/recentIds.js";
 import { type Membership, membershipOf, type SegmentMember, type SegmentNode, speakerOf } from "../../core/segment/membership.js";
+import type { StickyWord } from "../../core/segment/stickyWord.js";
 import { siteName } from "../../core/siteNames.js";
 import { openWatch } from "../../rpc/opening.js";
 import type { EndpointRegistry } from "../../rpc/registry.js";
@@ -20,14 +22,16 @@ export interface RemotesParts {
   readonly own: string;
   /** Of which nodes are whose registrations name no other. */
   readonly site: string;
+  /** The segment's, which alone has a say in its sticky names. */
+  readonly home: string;
   readonly endpoints: EndpointRegistry;
   /** What an earlier run knew last. It holds as long as those nodes answer, until they say it again. */
   readonly restored: Words;
   /** Whether a node that is not registered any more still answers in the node tunnel. */
   readonly answers: (tunnel: string) => boolean;
   readonly onChange: (remotes: readonly Remote[]) => void;
-  /** One of this node's own registrations has vanished. */
-  readonly onLost: (name: string) => void;
+  /** What the registry has of this node itself under a name: its labels, or nothing. */
+  readonly onOwn: (name: string, labels: Readonly<Record<string, string>> | undefined) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -85,6 +89,11 @@ export class Remotes implements AsyncDisposable {
     return sorted.map((node) => ({ ...node, tunnel: tunnelAddress(node.id), members: members.get(node.id) ?? [] }));
   }
 
+  /** What the segment's home has said of sticky names. */
+  get sticky(): StickyWord[] {
+    return [...this.#known.values()].flatMap(({ membership }) => (membership.kind === "sticky" ? membership.word : []));
+  }
+
   get words(): Words {
     return new Map([...this.#known].map(([name, { membership }]) => [name, membership]));
   }
@@ -130,19 +139,22 @@ export class Remotes implements AsyncDisposable {
   }
 
   #learn(endpoint: NetworkServiceEndpoint): void {
+    const { own, segment, onOwn } = this.#parts;
     const membership = this.#heard(endpoint);
-    if (membership === undefined || speakerOf(membership) === this.#parts.own) return;
+    if (membership === undefined) return;
+    if (speakerOf(membership) === own) return void onOwn(endpoint.name, labelsFor(endpoint, segment));
     if (membership.kind === "farewell") this.#forgetAll(membership.id);
     else this.#known.set(endpoint.name, { membership, endedAt: undefined });
     this.changed();
   }
 
-  /** Of which site a node is says the registry, by the endpoint's name: what the node says may be anything. */
+  /** Of which site something is says the registry, by the endpoint's name: what is said there may be anything. */
   #heard(endpoint: NetworkServiceEndpoint): Membership | undefined {
-    const { segment, log } = this.#parts;
+    const { segment, home, log } = this.#parts;
     const membership = membershipOf(endpoint, segment);
-    if (membership?.kind !== "node") return membership;
     const { site = this.#parts.site } = siteName(endpoint.name);
+    if (membership?.kind === "sticky") return site === home ? membership : undefined;
+    if (membership?.kind !== "node") return membership;
     if (canBeMet(membership.node)) return { kind: "node", node: { ...membership.node, site } };
     const { publicKey, vni, at, abroad } = membership.node;
     if (!this.#odd.has(endpoint.name))
@@ -158,7 +170,9 @@ export class Remotes implements AsyncDisposable {
   /** One that said farewell is gone; of one that is only missing, its packets tell. */
   #forget(name: string): void {
     const known = this.#known.get(name);
-    if (known === undefined) return void this.#parts.onLost(name);
+    if (known === undefined) return void this.#parts.onOwn(name, undefined);
+    // What a home has said holds until it says otherwise: it may have forgotten it.
+    if (known.membership.kind === "sticky") return;
     known.endedAt = this.#parts.clock.monotonic();
     this.changed();
   }
@@ -166,7 +180,7 @@ export class Remotes implements AsyncDisposable {
   #forgetSilent(): void {
     const now = this.#parts.clock.monotonic();
     for (const [name, { membership, endedAt }] of this.#known) {
-      if (endedAt === undefined) continue;
+      if (endedAt === undefined || membership.kind === "sticky") continue;
       if (now - endedAt >= lingerMs || !this.#parts.answers(tunnelAddress(speakerOf(membership)))) this.#known.delete(name);
     }
   }

@@ -7,10 +7,10 @@ import { Serial } from "../../core/serial.js";
 import { siteName } from "../../core/siteNames.js";
 import type { Netns } from "../../kernel/model.js";
 import { type Claims, claimVni, interfaceClaim, vniClaim } from "../claims.js";
+import { countedBlocks } from "./countedBlocks.js";
 import type { KnownSegments } from "./known.js";
 import { type KeptMember, type LocalSegment, type MemberCounters, restoredMembers } from "./local.js";
 import { Misdeeds } from "./misdeeds.js";
-import { orderedBlocks } from "./orderedBlocks.js";
 import { memberKey, type Part, partKey } from "./part.js";
 import { Presence, type PresenceParts } from "./presence.js";
 import { Publications } from "./publications.js";
@@ -44,8 +44,8 @@ export class Segments implements AsyncDisposable {
   #listening: Disposable | undefined;
 
   constructor(parts: SegmentsParts) {
-    this.#parts = { ...parts, blocks: orderedBlocks(parts.blocks) };
-    this.#publications = new Publications(parts);
+    this.#parts = { ...parts, blocks: countedBlocks(parts.blocks, parts.clock) };
+    this.#publications = new Publications({ ...parts, onRefused: (segment) => this.#present.get(segment)?.refused() });
     this.#misdeeds = new Misdeeds({
       ...{ clock: parts.clock, log: parts.log, look: () => this.counters() },
       onChange: () => {
@@ -205,6 +205,8 @@ export class Segments implements AsyncDisposable {
     await this.#serial.run(presence.name, async () => {
       if (presence.holders === 0 && presence.local.members.length === 0) await this.#end(presence);
     });
+    // Not in turn: with a registry that is away this takes its time, and whoever comes next would wait for it.
+    await presence.farewell;
   }
 
   async #begin(segment: Segment, signal: AbortSignal): Promise<Presence> {

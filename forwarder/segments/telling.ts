@@ -53,12 +53,12 @@ export class Telling {
     if (shard !== undefined) this.#say(shard);
   }
 
-  /** The last word, in which others see that this is no mere failure. */
+  /** The last word, in which others see that this is no mere failure. Whoever tells of this node again after the call is not in its way. */
   async end(): Promise<void> {
     const { publications, own } = this.#parts;
     this.#said = undefined;
-    await Promise.all(this.#shards.numbers.map((shard) => publications.end(this.#endpoint(shard))));
-    await publications.end(this.#endpoint(), farewellLabels(own.id));
+    const shards = this.#shards.numbers.map((shard) => publications.end(this.#endpoint(shard)));
+    await Promise.all([publications.end(this.#endpoint(), farewellLabels(own.id)), ...shards]);
   }
 
   #say(shard: number): void {

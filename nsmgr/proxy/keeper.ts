@@ -1,5 +1,6 @@
 import { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import type { Clock } from "../../core/clock.js";
+import { sameMessage } from "../../core/equal.js";
 import { asMeshError, isAway } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import { toTimestamp } from "../../core/timestamp.js";
@@ -24,7 +25,7 @@ export interface KeeperParts {
 
 /**
  * Keeps the registry knowing what is on this node. It watches what the registry has under nsmgr's url; what is missing there
- * (the registry came back empty, or dropped it) is registered again until its registrant's own expiry, what left
+ * or otherwise (the registry came back empty, or as it was before, or dropped it) is registered again until its registrant's own expiry, what left
  * while the registry was away is taken out.
  */
 export class Keeper implements AsyncDisposable {
@@ -62,18 +63,19 @@ export class Keeper implements AsyncDisposable {
     const { endpoints, local, log } = this.#parts;
     const claims = await this.#claims(signal);
     this.#reachable = true;
-    for (const name of claims) {
+    for (const name of claims.keys()) {
       if (local.get(name) === undefined && (await endpoints.withdraw(name, signal))) log.info("endpoint withdrawn", { endpoint: name });
     }
-    for (const entry of local.all()) if (!claims.has(entry.endpoint.name)) await this.#restore(entry, signal);
+    // It may have less than that, or what was said before that.
+    for (const entry of local.all()) if (!saysSame(entry.endpoint, claims.get(entry.endpoint.name))) await this.#restore(entry, signal);
   }
 
-  async #claims(signal: AbortSignal): Promise<Set<string>> {
-    const names = new Set<string>();
+  async #claims(signal: AbortSignal): Promise<Map<string, NetworkServiceEndpoint>> {
+    const claims = new Map<string, NetworkServiceEndpoint>();
     const query = NetworkServiceEndpoint.fromPartial({ url: this.#parts.ownUrl });
     for await (const { value } of this.#parts.upstream.registry.find(query, { watch: false }, { signal }))
-      if (value.url === this.#parts.ownUrl) names.add(value.name);
-    return names;
+      if (value.url === this.#parts.ownUrl) claims.set(value.name, value);
+    return claims;
   }
 
   /** Until the watch breaks. */
@@ -87,7 +89,7 @@ export class Keeper implements AsyncDisposable {
   }
 
   async #restore(entry: LocalEndpoint, signal: AbortSignal): Promise<void> {
-    const { endpoints, services, clock, log } = this.#parts;
+    const { endpoints, services, local, clock, log } = this.#parts;
     if (entry.expires - clock.now() < leastLifeMs) return;
     const { name, networkServiceNames } = entry.endpoint;
     const endpoint = { ...entry.endpoint, expirationTime: toTimestamp(entry.expires) };
@@ -97,7 +99,10 @@ export class Keeper implements AsyncDisposable {
       log.info("endpoint registered again", { endpoint: name, services: restored });
     } catch (error) {
       if (isAway(error)) throw error;
-      log.warn("endpoint not registered again", { endpoint: name, error: asMeshError(error).message });
+      const { code, message } = asMeshError(error);
+      log.warn("endpoint not registered again", { endpoint: name, error: message });
+      // Its registrant sees that it is gone, and can say what is true now.
+      if (code === "moved") await local.remove(name);
     }
   }
 
@@ -105,4 +110,10 @@ export class Keeper implements AsyncDisposable {
     this.#stop.abort();
     await this.#running;
   }
+}
+
+function saysSame(here: NetworkServiceEndpoint, there: NetworkServiceEndpoint | undefined): boolean {
+  if (there === undefined) return false;
+  const said = ({ networkServiceNames, networkServiceLabels }: NetworkServiceEndpoint) => [networkServiceNames, networkServiceLabels];
+  return sameMessage(said(here), said(there));
 }

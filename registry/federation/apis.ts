@@ -1,11 +1,11 @@
-import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import type { Segment, SegmentList } from "../../api/gen/isthmus/v1/segment.js";
 import type { JoinedSite, ListSitesResponse, SiteInfo } from "../../api/gen/isthmus/v1/site.js";
 import type { Clock } from "../../core/clock.js";
 import { sitesOf } from "../../core/segment/spec.js";
 import { fingerprintOf } from "../../identity/certificate.js";
 import type { FederationApi, SiteApi } from "../../rpc/identityApi.js";
 import { latest } from "../../rpc/latest.js";
-import type { SegmentSource } from "../../rpc/segmentApi.js";
+import { listsOf, type SegmentSource } from "../../rpc/segmentApi.js";
 import { linked, onAbort } from "../../rpc/signals.js";
 import type { Federation } from "./federation.js";
 import type { Joining } from "./joining.js";
@@ -34,23 +34,20 @@ export function federationApi({ federation, joining, own, segments, clock }: Fed
         if (!life.signal.aborted) yield beat;
       }
     },
+    /** Those that were made here and that the other site takes part in. */
     async *segments(peer, signal) {
       const caller = federation.registryOf(peer);
       using life = linked(signal);
       using _left = onAbort(caller.signal, () => life.abort());
-      yield* latest(sharedWith(caller.site.name, own().name, segments), life.signal, versions);
+      const { name: home } = own();
+      const isShared = (segment: Segment) => segment.home === home && sitesOf(segment).includes(caller.site.name);
+      yield* latest(listsOf(segments, isShared), life.signal, versions);
     },
   };
 }
 
-/** The segments that were made in `home` and that the other site takes part in. */
-function sharedWith(site: string, home: string, segments: SegmentSource) {
-  const isShared = (segment: Segment) => segment.home === home && sitesOf(segment).includes(site);
-  return { current: () => segments.current?.filter(isShared), listen: (listener: () => void) => segments.listen(listener) };
-}
-
 /** What changes with every change of one of them. */
-function versions(segments: readonly Segment[]): string {
+function versions({ segments }: SegmentList): string {
   return segments.map(({ name, version, createdMs }) => `${name} ${version} ${createdMs}`).join();
 }
 

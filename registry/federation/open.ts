@@ -1,7 +1,9 @@
 import type { Clock } from "../../core/clock.js";
 import type { Log } from "../../core/log.js";
+import { noSinks, type Sinks } from "../../core/observed.js";
 import type { FederationApi, SiteApi } from "../../rpc/identityApi.js";
 import type { EndpointRegistry, ServiceRegistry } from "../../rpc/registry.js";
+import { type CopyCounts, copyGauges } from "../gauges.js";
 import type { SegmentBook } from "../segments/book.js";
 import { Copies } from "../segments/copies.js";
 import type { Store } from "../store.js";
@@ -28,6 +30,8 @@ export interface FederatedSiteParts {
   readonly policySettled: RulesParts["settled"];
   /** Services that stay within their site, and that no other site is asked for. */
   readonly home: readonly string[];
+  /** How many of each other site this one takes part in. */
+  readonly segmentsPerSite: number;
   /** Of this site, and copies of those that it takes part in. */
   readonly segments: SegmentBook;
   readonly store: Store;
@@ -35,6 +39,7 @@ export interface FederatedSiteParts {
   readonly ask: JoiningParts["ask"];
   readonly trust: FederationParts["trust"];
   readonly random: () => number;
+  readonly sinks?: Sinks | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -46,13 +51,15 @@ export interface FederatedSite extends AsyncDisposable {
   readonly api: FederationApi;
   readonly admin: Pick<SiteApi, "inviteSite" | "joinSite" | "listSites" | "leaveSite">;
   readonly federation: Federation;
+  readonly copies: CopyCounts;
 }
 
 /** Goes on with the sites that the store knows. Disposing ends the watches there; what was joined stays joined. */
 export async function openFederatedSite(parts: FederatedSiteParts): Promise<FederatedSite> {
   const { own, clock, segments } = parts;
   const sites = await Sites.open({ ...parts, rules: { ...parts, settled: parts.policySettled } });
-  const copies = new Copies({ ...parts, site: parts.name, book: segments, registryId: parts.registryId });
+  const copies = new Copies({ ...parts, site: parts.name, book: segments, registryId: parts.registryId, most: parts.segmentsPerSite });
+  copyGauges((parts.sinks ?? noSinks).meter, copies);
   const federation = new Federation({ ...parts, sites, copies });
   const joining = new Joining({ ...parts, sites });
   const registries = federatedRegistries({ ...parts, federation });
@@ -60,7 +67,7 @@ export async function openFederatedSite(parts: FederatedSiteParts): Promise<Fede
     ...registries,
     api: federationApi({ federation, joining, own, segments, clock }),
     admin: sitesApi({ federation, joining }),
-    federation,
+    ...{ federation, copies },
     async [Symbol.asyncDispose]() {
       await federation[Symbol.asyncDispose]();
       await copies[Symbol.asyncDispose]();

@@ -1,4 +1,4 @@
-import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import type { SegmentList } from "../../api/gen/isthmus/v1/segment.js";
 import type { SiteInfo } from "../../api/gen/isthmus/v1/site.js";
 import type { NetworkService, NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import { background } from "../../core/background.js";
@@ -29,7 +29,7 @@ export interface PeerParts {
   /** Hears what the site says of itself. */
   readonly told: (info: SiteInfo) => Promise<void>;
   /** Follows the segments that the site tells, as long as it is reached. Never rejects. */
-  readonly segments: (watch: (signal: AbortSignal) => AsyncIterable<readonly Segment[]>, signal: AbortSignal) => Promise<void>;
+  readonly segments: (watch: (signal: AbortSignal) => AsyncIterable<SegmentList>, signal: AbortSignal) => Promise<void>;
   /** 0 (inclusive) to 1 (exclusive). */
   readonly random: () => number;
   readonly clock: Clock;

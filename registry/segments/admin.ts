@@ -10,7 +10,7 @@ import { membershipOf } from "../../core/segment/membership.js";
 import { checkedSpec, sitesOf } from "../../core/segment/spec.js";
 import { siteName } from "../../core/siteNames.js";
 import type { EndpointRegistry } from "../../rpc/registry.js";
-import type { SegmentsApi } from "../../rpc/segmentApi.js";
+import type { BlocksAdminApi, SegmentsApi } from "../../rpc/segmentApi.js";
 import type { Revision } from "../store.js";
 import type { SegmentBook } from "./book.js";
 import { type WritingParts, writeSegment } from "./writing.js";
@@ -32,7 +32,7 @@ export interface SegmentsAdminParts extends WritingParts {
 }
 
 /** isthmus.v1.Segments: the segments of this site, as its administrator makes, changes and ends them. */
-export class SegmentsAdmin implements SegmentsApi {
+export class SegmentsAdmin implements Omit<SegmentsApi, keyof BlocksAdminApi> {
   readonly #parts: SegmentsAdminParts;
 
   constructor(parts: SegmentsAdminParts) {
@@ -118,8 +118,11 @@ export class SegmentsAdmin implements SegmentsApi {
 
   /** Who serves under that name would be in the segment with everybody who has it. */
   async #mustBeUnserved(name: string, signal: AbortSignal): Promise<void> {
-    for await (const endpoint of this.#serving(name, signal))
+    for await (const endpoint of this.#serving(name, signal)) {
+      // Of one of that name that was deleted just now.
+      if (endpoint.pathIds[0] === this.#parts.registryId) continue;
       throw new MeshError("exists", `the endpoint ${endpoint.name} serves ${name} already; give the segment another name`);
+    }
   }
 
   async #members(name: string, signal: AbortSignal): Promise<string[]> {

@@ -10,7 +10,7 @@ import { Serial } from "../../core/serial.js";
 import { ofOneSite } from "../../identity/spiffe.js";
 import type { BlockAsk, BlocksApi } from "../../rpc/blocks.js";
 import { fenced } from "../fenced.js";
-import type { Condition, Store, Write } from "../store.js";
+import type { Condition, Entry, Store, Write } from "../store.js";
 import { segmentKind } from "./document.js";
 import { givenIn, giving } from "./given.js";
 import { blocksPrefix, fenceKey } from "./writing.js";
@@ -49,7 +49,7 @@ export class SegmentBlocks implements BlocksApi {
     return await this.#serial.run(ask.segment, async () => {
       for (let attempt = 0; attempt < mostAttempts; attempt++) {
         signal.throwIfAborted();
-        const given = await this.#give({ segment: ask.segment, prefix, exclude, ...asker });
+        const given = await this.#give({ segment: ask.segment, prefix, exclude, ...asker, at: ask.at ?? 0 });
         if (given !== undefined) return given;
       }
       throw new MeshError("conflict", `the address blocks of the segment ${ask.segment} were changed by others all the time; try again`);
@@ -64,7 +64,8 @@ export class SegmentBlocks implements BlocksApi {
     const revision = await fenced(store, key, (found): Write | undefined => {
       if (found === undefined) return undefined;
       const has = givenIn(found, ask.segment);
-      if (has.owner === owner && has.holder === holder) return { op: "delete", key };
+      const isLate = ask.at !== undefined && ask.at < (has.at ?? 0);
+      if (has.owner === owner && has.holder === holder) return isLate ? undefined : { op: "delete", key };
       throw new MeshError("denied", `${block} of the segment ${ask.segment} is ${has.holder}'s; ${holder} cannot give it back`);
     });
     if (revision !== undefined) log.info("address block given back", { segment: ask.segment, block, by: holder });
@@ -83,15 +84,27 @@ export class SegmentBlocks implements BlocksApi {
     const exclude = [...ask.exclude, ...from.exclude.map(parsePrefix)];
     const chosen = choose({ ...ask, prefix, exclude, from, given: entries.map((entry) => givenIn(entry, name)) });
     const block = formatPrefix(chosen.prefix);
-    if (chosen.known) return block;
+    if (chosen.known !== undefined) return (await this.#given(name, chosen.known, ask.at ?? 0, entries)) ? block : undefined;
     const conditions = keys.map((key, at): Condition => ({ key, revision: read[at]?.revision ?? 0 }));
     const { ok } = await store.commit({
       conditions,
-      writes: [giving(name, { ...chosen, owner, holder }, clock.now()), { op: "put", key: fenceKey(name), value: Buffer.from(block) }],
+      writes: [
+        giving(name, { ...chosen, owner, holder, at: ask.at ?? 0 }, clock.now()),
+        { op: "put", key: fenceKey(name), value: Buffer.from(block) },
+      ],
     });
     if (!ok) return undefined;
     log.info("address block given", { segment: name, block, to: holder, of: owner });
     return block;
+  }
+
+  /** It is the asker's, whatever it said before to give it back. False where somebody else changed it meanwhile. */
+  async #given(segment: string, known: Given, at: number, entries: readonly Entry[]): Promise<boolean> {
+    if ((known.at ?? 0) >= at) return true;
+    const { store, clock } = this.#parts;
+    const write = giving(segment, { ...known, at }, clock.now());
+    const revision = entries.find(({ key }) => key === write.key)?.revision ?? 0;
+    return (await store.commit({ conditions: [{ key: write.key, revision }], writes: [write] })).ok;
   }
 
   /** What this site may give out of a segment, of the family that is wanted; of its first one where none is. */

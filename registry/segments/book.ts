@@ -1,6 +1,8 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import type { Moment } from "../../core/segment/moment.js";
 import type { SegmentSource } from "../../rpc/segmentApi.js";
 import type { Revision } from "../store.js";
+import { storeHistory } from "../storeHistory.js";
 import { View, type ViewParts } from "../view.js";
 import { anySegment, segmentKind } from "./document.js";
 
@@ -9,17 +11,22 @@ export class SegmentBook implements SegmentSource, AsyncDisposable {
   readonly #view: View<Segment>;
   readonly #listeners = new Set<() => void>();
   readonly #stop = new AbortController();
+  readonly #history: string;
   #current: readonly Segment[];
+  #revision: Revision;
   #following: Promise<void> = Promise.resolve();
 
-  private constructor(view: View<Segment>) {
+  private constructor(view: View<Segment>, history: string) {
     this.#view = view;
+    this.#history = history;
     this.#current = this.#found();
+    this.#revision = view.revision;
   }
 
   /** Resolves when it shows all that the store has. */
   static async open(parts: Omit<ViewParts<Segment>, "kind">): Promise<SegmentBook> {
-    const book = new SegmentBook(await View.open({ ...parts, kind: segmentKind }));
+    const history = await storeHistory(parts.store);
+    const book = new SegmentBook(await View.open({ ...parts, kind: segmentKind }), history);
     book.#following = book.#follow();
     return book;
   }
@@ -27,6 +34,10 @@ export class SegmentBook implements SegmentSource, AsyncDisposable {
   /** By name. */
   get current(): readonly Segment[] {
     return this.#current;
+  }
+
+  get moment(): Moment {
+    return { history: this.#history, revision: this.#revision };
   }
 
   get(name: string): Segment | undefined {
@@ -60,6 +71,7 @@ export class SegmentBook implements SegmentSource, AsyncDisposable {
 
   #refresh(): void {
     const found = this.#found();
+    this.#revision = this.#view.revision;
     if (found.length === this.#current.length && found.every((segment, at) => segment === this.#current[at])) return;
     this.#current = found;
     for (const listener of [...this.#listeners]) listener();

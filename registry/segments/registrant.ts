@@ -1,8 +1,10 @@
 import { z } from "zod";
 import type { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import { MeshError } from "../../core/error.js";
+import type { Log } from "../../core/log.js";
 import { labelsFor } from "../../core/match.js";
 import { membershipOf } from "../../core/segment/membership.js";
+import { stickyLabel } from "../../core/segment/stickyWord.js";
 import type { Hops } from "../hops.js";
 import type { Store } from "../store.js";
 import { blocksPrefix } from "./writing.js";
@@ -19,7 +21,12 @@ export function mustSayItself(
   const [registrant = ""] = ids;
   for (const service of endpoint.networkServiceNames) {
     if (!isSegment(service)) continue;
-    const { id = "" } = labelsFor(endpoint, service);
+    const { id = "", [stickyLabel]: sticky } = labelsFor(endpoint, service);
+    if (sticky !== undefined)
+      throw new MeshError(
+        "denied",
+        `${service} is a segment, and who has its sticky names says the registry of its home; register ${endpoint.name} without the label ${stickyLabel}`,
+      );
     if (proven && registrant !== "" && id === registrant) continue;
     if (id === "")
       throw new MeshError(
@@ -37,13 +44,13 @@ export function mustSayItself(
 const given = z.object({ holder: z.string() });
 
 /**
- * Others send to a node what is for its address blocks. Throws "denied" where it says that it has one that this registry did not give to it.
- * `before`: as it was registered last, which was asked about then.
+ * Others send to a node what is for its address blocks. Throws "moved" where it says that it has one that this registry did not give to it, or
+ * gave to another since. `before`: as it was registered last, which was asked about then.
  */
 export async function mustHaveBlocks(
   endpoint: NetworkServiceEndpoint,
   before: NetworkServiceEndpoint | undefined,
-  { store, isSegment }: { readonly store: Pick<Store, "get">; readonly isSegment: (service: string) => boolean },
+  { store, isSegment, log }: { readonly store: Pick<Store, "get">; readonly isSegment: (service: string) => boolean; readonly log: Log },
 ): Promise<void> {
   for (const service of endpoint.networkServiceNames.filter(isSegment)) {
     const known = before && blocksIn(before, service);
@@ -52,7 +59,8 @@ export async function mustHaveBlocks(
       const { id = "" } = labelsFor(endpoint, service);
       const entry = await store.get(blocksPrefix(service) + block);
       if (entry !== undefined && given.safeParse(jsonIn(entry.value)).data?.holder === id) continue;
-      throw new MeshError("denied", `${endpoint.name} says that ${id} has ${block} of the segment ${service}, which was not given to it`);
+      log.warn("node says that it has a block of addresses which was not given to it", { segment: service, block, node: id });
+      throw new MeshError("moved", `${endpoint.name} says that ${id} has ${block} of the segment ${service}, which was not given to it`);
     }
   }
 }

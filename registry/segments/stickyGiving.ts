@@ -7,17 +7,20 @@ import type { Condition, Entry, Store, Write } from "../store.js";
 import { givenIn, giving } from "./given.js";
 import { addressOf, hostsFor } from "./stickyHosts.js";
 import { type StickyHolder, type StickyRecord, stickyIn, stickyWrite } from "./stickyRecord.js";
+import { saying, sayingNoMore } from "./stickyWords.js";
 import { blocksPrefix, fenceKey, givenUpKey, namesPrefix } from "./writing.js";
 
 /** A name that nobody has had for so long may be given up where there is no room without. */
 const keptMs = 7 * 86_400_000;
 /** So many are given up for one at the most. */
-const mostGivenUp = 32;
+const mostGivenUp = 24;
 
 export interface StickyNamesParts {
   readonly store: Store;
   /** Whose registry this is. */
   readonly site: string;
+  /** Its own SPIFFE id. */
+  readonly registryId: string;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -48,7 +51,7 @@ interface Room {
  * name, or what is given of the segment, meanwhile.
  */
 export async function giveName(claim: Claim, made: Condition, parts: StickyNamesParts): Promise<StickyLease | undefined> {
-  const { store, clock, log } = parts;
+  const { store, registryId, clock, log } = parts;
   const { name: segment } = claim.segment;
   const fence = await store.get(fenceKey(segment));
   // Only now: what somebody is given from here on changes the fence, and then this is not written.
@@ -58,12 +61,15 @@ export async function giveName(claim: Claim, made: Condition, parts: StickyNames
   const { hosts, old } = room;
   const before = highest(mark, old);
   const addresses = hosts.map(({ prefix }) => addressOf(prefix));
-  const record = { addresses, sequence: before + 1, sinceMs: clock.now(), holder: claim.holder, takenFrom: [] };
+  const [sequence, { holder }] = [before + 1, claim];
+  const claims = [{ id: holder.forwarder, sequence }];
+  const record = { addresses, sequence, sinceMs: clock.now(), holder, claims, takenFrom: [] };
   const key = namesPrefix(segment) + claim.name;
   const conditions = [made, { key: fenceKey(segment), revision: fence?.revision ?? 0 }, { key, revision: 0 }, ...old];
   const writes = [
     ...(old.length > 0 ? [putText(givenUpKey(segment), String(before)), ...old.flatMap((one) => givingUp(segment, one))] : []),
-    ...[...hosts.map((host) => giving(segment, host, clock.now())), putText(fenceKey(segment), claim.name), stickyWrite(key, record)],
+    ...[...hosts.map((host) => giving(segment, host, clock.now())), putText(fenceKey(segment), claim.name)],
+    ...[stickyWrite(key, record), saying(segment, claim.name, record, registryId)],
   ];
   const { ok } = await store.commit({
     conditions: conditions.map(({ key, revision }): Condition => ({ key, revision })),
@@ -108,7 +114,8 @@ function highest(mark: Entry | undefined, old: readonly Old[]): number {
 
 function givingUp(segment: string, { key, record }: Old): Write[] {
   const hosts = record.addresses.map((address) => `${blocksPrefix(segment)}${address}/${address.includes(":") ? 128 : 32}`);
-  return [key, ...hosts].map((one) => ({ op: "delete", key: one }));
+  const gone = [key, ...hosts].map((one): Write => ({ op: "delete", key: one }));
+  return [...gone, sayingNoMore(segment, key.slice(namesPrefix(segment).length))];
 }
 
 /** What is given up may be what is given. */

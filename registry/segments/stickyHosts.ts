@@ -5,6 +5,14 @@ import { contains, formatPrefix, isHost, type Prefix, parsePrefix } from "../../
 import { choose, type Given } from "../../core/segment/choose.js";
 import { freeHost, isEdge } from "../../core/segment/host.js";
 
+/** Before the name, as the owner of its addresses. */
+const stickyOwner = "sticky/";
+
+/** Whether who owns an address is a name, and no node. */
+export function isStickyOwner(owner: string): boolean {
+  return owner.startsWith(stickyOwner);
+}
+
 interface Asked {
   readonly segment: Segment;
   /** The segment's home, whose part names have their addresses from. */
@@ -20,7 +28,7 @@ export function hostsFor(asked: Asked): Given[] {
   const { segment, site, name, given } = asked;
   const wishes = wishesIn(asked);
   const parts = segment.siteBlocks.find((blocks) => blocks.site === site)?.prefixes ?? [];
-  const whose = { owner: `sticky/${name}`, holder: `the sticky name ${name}` };
+  const whose = { owner: stickyOwner + name, holder: `the sticky name ${name}` };
   return segment.prefixes.map((text, at) => {
     const [whole, from] = [parsePrefix(text), { site, prefix: parsePrefix(parts[at] ?? "") }];
     const wish = wishes.find((one) => contains(whole, one));

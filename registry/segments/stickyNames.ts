@@ -8,6 +8,7 @@ import { segmentKind } from "./document.js";
 import { type Claim, giveName, type StickyNamesParts } from "./stickyGiving.js";
 import { mustHave } from "./stickyHosts.js";
 import { holderKey, type StickyRecord, stickyIn, stickyWrite } from "./stickyRecord.js";
+import { claimedBy, saying } from "./stickyWords.js";
 import { namesPrefix } from "./writing.js";
 
 /** Registries with one store that write at once meet once or twice. */
@@ -68,14 +69,15 @@ export class StickyNames {
 
   /** Undefined where somebody else changed it meanwhile. */
   async #handOver(claim: Claim, made: Condition, known: Entry): Promise<StickyLease | undefined> {
-    const { store, clock, log } = this.#parts;
+    const { store, registryId, clock, log } = this.#parts;
     const record = stickyIn(known);
     const { addresses, sequence, holder: before } = record;
     mustHave(claim, addresses);
     if (before !== undefined && holderKey(before) === holderKey(claim.holder)) return { addresses, sequence };
     const next = { ...inHandsOf(claim, record), sinceMs: clock.now() };
     const conditions = [made, known].map(({ key, revision }): Condition => ({ key, revision }));
-    const { ok } = await store.commit({ conditions, writes: [stickyWrite(known.key, next)] });
+    const said = saying(claim.segment.name, claim.name, next, registryId);
+    const { ok } = await store.commit({ conditions, writes: [stickyWrite(known.key, next), said] });
     if (!ok) return undefined;
     const [from, to] = [before?.forwarder, claim.holder.forwarder];
     log.info("sticky name taken over", { segment: claim.segment.name, name: claim.name, from, to, sequence: next.sequence });
@@ -85,13 +87,14 @@ export class StickyNames {
 
 /** Two that heal would otherwise take it from one another without end. */
 function inHandsOf({ segment, name, holder }: Claim, record: StickyRecord): StickyRecord {
-  const { takenFrom, holder: before, sequence } = record;
-  if (before === undefined) return { ...record, holder, sequence: sequence + 1 };
+  const { takenFrom, holder: before } = record;
+  const sequence = record.sequence + 1;
+  const next = { ...record, holder, sequence, claims: claimedBy(record.claims, { id: holder.forwarder, sequence }) };
+  if (before === undefined) return next;
   if (takenFrom.includes(holderKey(holder)))
     throw new MeshError(
       "moved",
       `the sticky name ${name} of the segment ${segment.name} was taken over by a member at ${before.forwarder}; join anew to have it back`,
     );
-  const others = [...takenFrom, holderKey(before)].slice(-mostTakenFrom);
-  return { ...record, holder, sequence: sequence + 1, takenFrom: others };
+  return { ...next, takenFrom: [...takenFrom, holderKey(before)].slice(-mostTakenFrom) };
 }

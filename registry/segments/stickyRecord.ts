@@ -12,6 +12,8 @@ const form = z.object({
   /** Since when its holder has it, or nobody. */
   sinceMs: z.number(),
   holder: holder.optional(),
+  /** Which nodes claimed it last, the latest first: what others are told. */
+  claims: z.array(z.object({ id: z.string(), sequence: z.number().int() })),
   /** From which connections it was taken, the last one at the end. */
   takenFrom: z.array(z.string()),
 });

@@ -4,6 +4,7 @@ import { MeshError } from "../../core/error.js";
 import { serviceKind } from "../kind.js";
 import { type Condition, type Entry, type Revision, type Store, transactionLimit, type Write } from "../store.js";
 import { segmentKind, serviceOf } from "./document.js";
+import { sayingNoMore } from "./stickyWords.js";
 
 /** Two who write at once meet once or twice. */
 const mostAttempts = 16;
@@ -73,7 +74,9 @@ const everyName = "segment-sticky/";
 export async function dropBlocks(name: string, store: Store): Promise<void> {
   const gone: Condition = { key: segmentKind.prefix + name, revision: 0 };
   const lists = await Promise.all([blocksPrefix(name), namesPrefix(name)].map((prefix) => store.list(prefix)));
-  const keys = [...lists.flatMap(({ entries }) => entries.map(({ key }) => key)), fenceKey(name), givenUpKey(name)];
+  const [blocks = [], names = []] = lists.map(({ entries }) => entries.map(({ key }) => key));
+  const said = names.map((key) => sayingNoMore(name, key.slice(namesPrefix(name).length)).key);
+  const keys = [...blocks, ...said, ...names, fenceKey(name), givenUpKey(name)];
   for (let from = 0; from < keys.length; from += transactionLimit) {
     const writes = keys.slice(from, from + transactionLimit).map((key): Write => ({ op: "delete", key }));
     if (!(await store.commit({ conditions: [gone], writes })).ok) return;

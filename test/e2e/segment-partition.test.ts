@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
+import { cpSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { nodeFiles } from "../../cli/lab/files.js";
 import { check } from "../lib/command.js";
 import { Crowd, type Member } from "../lib/crowd.js";
 import { cutLine, mendLine } from "../lib/cut.js";
 import { inParallel } from "../lib/inParallel.js";
 import { Lab } from "../lib/lab.js";
+import { bare } from "../lib/ping.js";
 import { type Random, randomOf, seedOf } from "../lib/random.js";
 import { until } from "../lib/until.js";
 
@@ -42,10 +46,34 @@ describe("a segment of two sites that are cut from each other", function () {
     return sites.find(({ name }) => name === of)?.state;
   };
 
+  /** What the registry of paris keeps; its authority lies beside it. */
+  const store = () => join(nodeFiles(lab.prefix, "paris-1").state("registry"), "store");
+  const exchangeStore = async (exchange: () => void) => {
+    await lab.ctl("lab", "kill", "paris-1/registry");
+    exchange();
+    await lab.ctl("lab", "start", "paris-1/registry");
+  };
+  /** `10.62.1.0/26 paris-1`, for what nodes of paris have; those that are registered. */
+  const blocks = async () => {
+    const found = await lab.json<{ prefix: string; node: string; registered: boolean }[]>("get", "blocks", "grid", "--registry", "paris");
+    return found.flatMap(({ prefix, node, registered }) => (registered ? [`${prefix} ${node.split("/")[4]}`] : [])).sort();
+  };
+  /** Nobody has ended, or has other addresses, and the newest members of all nodes reach each other. */
+  const mustBeAllThere = async () => {
+    const newest = crowds.map((crowd) => crowd.members.at(-1) as Member);
+    for (const crowd of crowds) {
+      const attachments = await crowd.client.listAttachments(new AbortController().signal);
+      const addresses = attachments.flatMap(({ connection }) => connection?.context?.ipContext?.srcIpAddrs.map(bare) ?? []);
+      assert.deepEqual(addresses.sort(), crowd.members.flatMap((member) => member.addresses).sort());
+    }
+    await until("the newest reach each other", 15_000, async () => (await unreached(lab, everyPair(newest))).length === 0);
+  };
+
   it("is one before", async () => {
     await Promise.all(crowds.map((crowd) => crowd.fill(early)));
     const first = all();
     await until("all reach each other", 10_000, async () => (await unreached(lab, everyPair(first))).length === 0);
+    await exchangeStore(() => cpSync(store(), `${store()}-early`, { recursive: true }));
   });
 
   it("lets 200 members join in each while the line is cut", async () => {
@@ -89,6 +117,36 @@ describe("a segment of two sites that are cut from each other", function () {
     assert.deepEqual(inPods.flat().sort(), given.toSorted());
     const routed = await Promise.all(nodes.map((node) => routedTo(lab, node)));
     assert.deepEqual(routed.flat().sort(), given.toSorted());
+  });
+
+  it("has the blocks again that an administrator took from a node which is there", async () => {
+    const before = await blocks();
+    assert.ok(before.length >= 6, before.join());
+    const refused = await lab.tryCtl("delete", "blocks", "grid", "paris-2", "--registry", "paris");
+    assert.match(refused.stderr, /paris-2\/forwarder is registered, so paris-2 gives addresses of the segment grid to members/);
+    await lab.ctl("delete", "blocks", "grid", "paris-2", "--registry", "paris", "--force");
+    await until("paris-2 has asked for them again", 10_000, async () => (await blocks()).join() === before.join());
+    await mustBeAllThere();
+  });
+
+  it("goes on when a registry comes back as it was before most members joined", async () => {
+    const before = await blocks();
+    await exchangeStore(() => {
+      rmSync(store(), { recursive: true });
+      renameSync(`${store()}-early`, store());
+    });
+    await until("all blocks are its nodes' again", 20_000, async () => (await blocks()).join() === before.join());
+    await mustBeAllThere();
+  });
+
+  it("goes on when a registry comes back with nothing", async () => {
+    await exchangeStore(() => rmSync(store(), { recursive: true }));
+    const log = nodeFiles(lab.prefix, "paris-2").log("forwarder");
+    await until("paris-2 has heard of it", 10_000, () =>
+      readFileSync(log, "utf8").includes("segments kept that the registry has forgotten"),
+    );
+    assert.deepEqual(await lab.json("get", "segments", "--registry", "paris"), []);
+    await mustBeAllThere();
   });
 });
 

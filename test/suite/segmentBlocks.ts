@@ -60,12 +60,15 @@ class World {
     await writeSegment(name, { store: this.test.store, registryId }, () => "nothing");
   }
 
-  allocate(number: number, prefix: string, exclude: readonly string[] = [], at = number): Promise<string> {
-    return this.registry(at).allocate({ segment: "plant", prefix, exclude, holder: holderId(number) }, forever, linkOf(nodeId(number)));
+  /** `asked`: in the node's count. */
+  allocate(number: number, prefix: string, exclude: readonly string[] = [], at = number, asked?: number): Promise<string> {
+    const ask = { segment: "plant", prefix, exclude, holder: holderId(number), at: asked };
+    return this.registry(at).allocate(ask, forever, linkOf(nodeId(number)));
   }
 
-  release(number: number, prefix: string): Promise<void> {
-    return this.registry(number).release({ segment: "plant", prefix, holder: holderId(number) }, forever, linkOf(nodeId(number)));
+  release(number: number, prefix: string, asked?: number): Promise<void> {
+    const ask = { segment: "plant", prefix, holder: holderId(number), at: asked };
+    return this.registry(number).release(ask, forever, linkOf(nodeId(number)));
   }
 
   async crash(): Promise<void> {
@@ -94,6 +97,8 @@ export function segmentBlocksSuite(name: string, create: () => Promise<BlocksUnd
     afterEach(() => world.test[Symbol.asyncDispose]());
     const get = () => world;
     givingCases(get);
+    lateCases(get);
+    shareCases(get);
     refusalCases(get);
     endCases(get);
 
@@ -136,6 +141,62 @@ function givingCases(world: () => World): void {
     await world().release(1, "10.60.0.0/29");
     await world().release(1, "10.60.0.0/29");
     assert.equal(await world().allocate(2, "0.0.0.0/0"), "10.60.0.0/29");
+  });
+}
+
+function lateCases(world: () => World): void {
+  const blocks = async () => (await world().stored()).map(({ block }) => block);
+
+  it("keeps a block that a node asked for again when what it gave back before comes late", async () => {
+    assert.equal(await world().allocate(1, "0.0.0.0/0", [], 1, 10), "10.60.0.0/29");
+    // Sent at 11, on its way until now.
+    assert.equal(await world().allocate(1, "0.0.0.0/0", [], 1, 12), "10.60.0.0/29");
+    await world().release(1, "10.60.0.0/29", 11);
+    await world().crash();
+    await world().release(1, "10.60.0.0/29", 11);
+    assert.deepEqual(await blocks(), ["10.60.0.0/29"]);
+    await world().release(1, "10.60.0.0/29", 13);
+    assert.deepEqual(await blocks(), []);
+    await world().allocate(1, "0.0.0.0/0", [], 1, 14);
+    await world().release(1, "10.60.0.0/29");
+    assert.deepEqual(await blocks(), [], "who does not count is not late");
+  });
+
+  it("keeps a block in which a node asked for one address since", async () => {
+    await world().allocate(1, "0.0.0.0/0", [], 1, 10);
+    assert.equal(await world().allocate(1, "10.60.0.4", [], 1, 12), "10.60.0.4/32");
+    await world().release(1, "10.60.0.0/29", 11);
+    assert.deepEqual(await blocks(), ["10.60.0.0/29"]);
+  });
+}
+
+function shareCases(world: () => World): void {
+  it("leaves to others the last block, or the last eighth of many, also where a node asks for each by itself", async () => {
+    for (const block of ["10.60.0.0/29", "10.60.0.8/29"]) await world().allocate(1, block);
+    assert.equal(await world().allocate(1, "10.60.0.17"), "10.60.0.17/32");
+    assert.equal(await world().allocate(1, "10.60.0.18"), "10.60.0.18/32", "it is in a block that nobody else gets");
+    const message =
+      /^\S+paris-1\/nsmgr has addresses in 3 of the 4 blocks of 10\.60\.0\.0\/27, what paris gives out of the segment plant, and one node gets no more: 2 to \S+paris-1\/nsmgr; make/;
+    for (const ask of ["10.60.0.24", "10.60.0.24/29"]) await assert.rejects(world().allocate(1, ask), { code: "exhausted", message });
+    await world().allocate(1, "10.60.0.16/29");
+    await assert.rejects(world().allocate(1, "0.0.0.0/0", ["10.60.0.0/29", "10.60.0.8/29", "10.60.0.16/29"]), { code: "exhausted" });
+    assert.equal(await world().allocate(2, "0.0.0.0/0"), "10.60.0.24/29");
+    await world().end("plant");
+    await world().make("plant", { prefixes: ["10.60.0.0/16"] });
+    const had: string[] = [];
+    for (;;)
+      try {
+        had.push(await world().allocate(1, "0.0.0.0/0", had));
+      } catch (error) {
+        mustBeExpected(error);
+        break;
+      }
+    assert.equal(had.length, 56);
+  });
+
+  it("gives a node the only block that there is", async () => {
+    await world().make("plant", { prefixes: ["10.60.0.0/29"], siteBlocks: [{ site: "paris", prefixes: ["10.60.0.0/29"] }] });
+    assert.equal(await world().allocate(1, "0.0.0.0/0"), "10.60.0.0/29");
   });
 }
 

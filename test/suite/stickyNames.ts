@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Segment, type StickyLease } from "../../api/gen/isthmus/v1/segment.js";
+import { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js";
 import { MeshError } from "../../core/error.js";
 import { rangesMeet } from "../../core/ipam/address.js";
 import { parsePrefix } from "../../core/ipam/prefix.js";
 import { silent } from "../../core/log.js";
+import { membershipOf } from "../../core/segment/membership.js";
+import { type StickyWord, stickyLabels } from "../../core/segment/stickyWord.js";
 import { generateKey } from "../../identity/keys.js";
+import { endpointKind } from "../../registry/kind.js";
 import { SegmentBlocks } from "../../registry/segments/blocks.js";
+import { mustSayItself } from "../../registry/segments/registrant.js";
 import { StickyNames } from "../../registry/segments/stickyNames.js";
 import { type StickyHolder, type StickyRecord, stickyIn } from "../../registry/segments/stickyRecord.js";
 import { blocksPrefix, namesPrefix, sweepBlocks, writeSegment } from "../../registry/segments/writing.js";
@@ -66,6 +71,16 @@ class World {
     return new Map(entries.map((entry) => [entry.key.slice(namesPrefix("plant").length), stickyIn(entry)]));
   }
 
+  /** What others are told: `cam 10.60.0.9 fd60::f01: 2 at node 2, 1 at node 1`. */
+  async said(): Promise<string[]> {
+    const { entries } = await this.test.store.list("endpoints/");
+    return entries.map((entry) => {
+      const { word } = membershipOf(endpointKind.decode(entry), "plant") as { readonly word: StickyWord };
+      const claims = word.claims.map(({ id, sequence }) => `${sequence} at node ${id.split("/")[4]}`);
+      return `${[word.name, ...word.addresses].join(" ")}: ${claims.join(", ")}`;
+    });
+  }
+
   /** `10.60.0.9/32 the sticky name cam`, for all that is given. */
   async given(): Promise<string[]> {
     const { entries } = await this.test.store.list(blocksPrefix("plant"));
@@ -84,7 +99,7 @@ class World {
   }
 
   #open() {
-    const parts = { store: this.test.store, site: "paris", clock: this.clock, log: silent };
+    const parts = { store: this.test.store, site: "paris", registryId: "spiffe://paris/registry", clock: this.clock, log: silent };
     return [1, 2].map(() => ({ names: new StickyNames(parts), blocks: new SegmentBlocks(parts) }));
   }
 }
@@ -132,6 +147,30 @@ function keepingCases(world: () => World): void {
     const record = (await world().names()).get("cam");
     assert.deepEqual([record?.holder, record?.sinceMs], [holderOf(3), world().clock.now()]);
     assert.deepEqual(await world().given(), ["10.60.0.9/32 the sticky name cam", "fd60::f01/128 the sticky name cam"]);
+  });
+
+  it("are told to others with who claimed them last, and who did before", async () => {
+    await world().claim(1, "cam");
+    assert.deepEqual(await world().said(), ["cam 10.60.0.9 fd60::f01: 1 at node 1"]);
+    await world().claim(2, "cam");
+    await world().release(2, "cam");
+    await world().claim(3, "cam");
+    assert.deepEqual(await world().said(), ["cam 10.60.0.9 fd60::f01: 3 at node 3, 2 at node 2"]);
+    // As when a join has failed, and is tried again.
+    await world().release(3, "cam");
+    await world().claim(3, "cam");
+    assert.deepEqual(await world().said(), ["cam 10.60.0.9 fd60::f01: 4 at node 3, 2 at node 2"]);
+    const sentence =
+      /^plant is a segment, and who has its sticky names says the registry of its home; register x without the label sticky$/;
+    const labels = stickyLabels("spiffe://paris/registry", { name: "cam", addresses: [], claims: [] });
+    const forged = NetworkServiceEndpoint.fromPartial({
+      name: "x",
+      networkServiceNames: ["plant"],
+      networkServiceLabels: { plant: { labels } },
+    });
+    const registry = { ids: ["spiffe://paris/registry"], proven: true };
+    assert.throws(() => mustSayItself(forged, registry, () => true), { code: "denied", message: sentence });
+    mustSayItself(forged, registry, () => false);
   });
 
   it("are released by nobody but who has them", async () => {
@@ -265,6 +304,7 @@ function givingUpCases(world: () => World): void {
     await world().claim(4, "n-4");
     assert.equal((await world().claim(9, "newer")).sequence, 2);
     assert.equal((await world().names()).has("n-5"), false);
+    assert.deepEqual((await world().said()).map((text) => text.split(" ")[0]).sort(), [...(await world().names()).keys()].sort());
     assert.equal((await world().given()).length, 17);
   });
 
@@ -288,7 +328,7 @@ function endCases(world: () => World): void {
   it("end with their segment", async () => {
     await world().claim(1, "cam");
     await world().end();
-    assert.deepEqual(await leftOf(), []);
+    assert.deepEqual([await leftOf(), await world().said()], [[], []]);
     await assert.rejects(world().claim(1, "cam"), { code: "not-found", message: /^no segment plant was made in paris; make it with/ });
     await world().release(1, "cam");
     await world().make();
@@ -300,7 +340,7 @@ function endCases(world: () => World): void {
     await world().test.store.commit({ writes: [{ op: "delete", key: "segment/plant" }] });
     await world().crash();
     await sweepBlocks(world().test.store);
-    assert.deepEqual(await leftOf(), []);
+    assert.deepEqual([await leftOf(), await world().said()], [[], []]);
   });
 
   it("are kept where the segment was made, and nowhere else", async () => {

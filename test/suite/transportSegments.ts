@@ -32,6 +32,13 @@ export function segmentCases(world: () => TransportWorld): void {
       apply: async (segment) => ({ ...segment, home: "paris", siteBlocks: [{ site: "paris", prefixes: ["10.60.0.0/18"] }], version: 3 }),
       list: async () => [plant, { ...plant, name: "office" }],
       delete: async ({ name, force }) => void asked.push(`delete ${name} ${force}`),
+      listBlocks: async ({ segment }) => [
+        { prefix: "10.60.0.0/24", node: "n", holder: segment, registered: true, sinceMs: 1_700_000_000_000 },
+      ],
+      releaseBlocks: async ({ segment, node, force }) => {
+        asked.push(`release ${segment} ${node} ${force}`);
+        return [];
+      },
     };
     const { url } = await world().listen({ segments });
     const client = world().peers.segments(url);
@@ -43,7 +50,10 @@ export function segmentCases(world: () => TransportWorld): void {
       ["plant", "office"],
     );
     await client.delete({ name: "plant", force: true }, forever);
-    assert.deepEqual(asked, ["delete plant true"]);
+    const [block] = await client.listBlocks({ segment: "plant" }, forever);
+    assert.deepEqual([block?.prefix, block?.holder, block?.registered, block?.sinceMs], ["10.60.0.0/24", "plant", true, 1_700_000_000_000]);
+    assert.deepEqual(await client.releaseBlocks({ segment: "plant", node: "paris-2", force: false }, forever), []);
+    assert.deepEqual(asked, ["delete plant true", "release plant paris-2 false"]);
   });
 
   const bad: [string, Segment, RegExp][] = [
@@ -54,7 +64,9 @@ export function segmentCases(world: () => TransportWorld): void {
   for (const [what, segment, message] of bad)
     it(`refuses a segment with ${what} at its edge`, async () => {
       const unasked = () => assert.fail("it was asked");
-      const { url } = await world().listen({ segments: { apply: unasked, list: unasked, delete: unasked } });
+      const { url } = await world().listen({
+        segments: { apply: unasked, list: unasked, delete: unasked, listBlocks: unasked, releaseBlocks: unasked },
+      });
       await assert.rejects(world().peers.segments(url).apply(segment, forever), { code: "invalid", message });
     });
 
@@ -64,14 +76,15 @@ export function segmentCases(world: () => TransportWorld): void {
       segmentFeed: {
         async *watch(_, link) {
           asking = link?.peer.id;
-          yield [];
-          yield [plant];
+          yield { segments: [], history: "h", revision: 1 };
+          yield { segments: [plant], history: "h", revision: 2 };
         },
       },
     });
     const told: string[] = [];
-    for await (const segments of world().peers.segmentFeed(url).watch(forever)) told.push(segments.map(({ name }) => name).join());
-    assert.deepEqual([told, asking], [["", "plant"], world().secured ? clientId : undefined]);
+    for await (const { segments, history, revision } of world().peers.segmentFeed(url).watch(forever))
+      told.push(`${segments.map(({ name }) => name).join()} ${history} ${revision}`);
+    assert.deepEqual([told, asking], [[" h 1", "plant h 2"], world().secured ? clientId : undefined]);
   });
 
   it("tells another site's registry the segments that it takes part in", async () => {
@@ -82,12 +95,15 @@ export function segmentCases(world: () => TransportWorld): void {
         join: unasked,
         follow: unasked,
         async *segments({ id }) {
-          yield [{ ...plant, home: id }];
+          yield { segments: [{ ...plant, home: id }], history: "h", revision: 1 };
         },
       },
     });
     const homes: unknown[] = [];
-    for await (const [segment] of world().peers.segmentsOfSite(url, forever)) homes.push(segment?.home);
+    for await (const {
+      segments: [segment],
+    } of world().peers.segmentsOfSite(url, forever))
+      homes.push(segment?.home);
     assert.deepEqual(homes, [clientId]);
   });
 

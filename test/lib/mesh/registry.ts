@@ -44,7 +44,15 @@ export class MeshRegistry implements AsyncDisposable {
       siteNodes({ store: this.#store, trustDomain: "test", endpoints: registries.endpoints, forwarderService: "forwarder" });
     const { audit } = this.#world;
     const policy = await SitePolicy.open({ store: this.#store, trustDomain: "test", nodes, audit, clock, log });
-    const addressing = { store: this.#store, site: "test", book: registries.segments, federation: undefined, clock, log };
+    const addressing = {
+      store: this.#store,
+      site: "test",
+      registryId: identity.id,
+      book: registries.segments,
+      federation: undefined,
+      clock,
+      log,
+    };
     mortal.listen(
       [registryUrl],
       offered({ ...registries, ...segmentAddresses(addressing), policy, site: "test", audit, prover, clock }),

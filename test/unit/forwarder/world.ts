@@ -41,7 +41,17 @@ class StaticRegistry<T extends { name: string }> implements Registry<T> {
     this.#matches = matches;
   }
 
+  /** Calls that are made before it resolves are not answered until then. */
+  held = Promise.resolve();
+  holds = 0;
+
+  /** Throws where it does not take something. */
+  check: (value: T) => void = () => {};
+
   async register(value: T): Promise<T> {
+    this.holds++;
+    await this.held;
+    this.check(value);
     this.#values.set(value.name, value);
     for (const tell of this.#watchers) tell(value);
     return value;
@@ -52,6 +62,7 @@ class StaticRegistry<T extends { name: string }> implements Registry<T> {
   }
 
   async unregister(value: T): Promise<void> {
+    await this.held;
     this.#values.delete(value.name);
   }
 
@@ -435,6 +446,23 @@ export class World<M extends Machine> implements AsyncDisposable {
   /** A node's registry has this endpoint from now on. */
   async register(on: number, endpoint: NetworkServiceEndpoint): Promise<void> {
     await this.#endpoints[on - 1]?.register(endpoint);
+  }
+
+  /** A node's registry does not take what this throws for. */
+  checks(on: number, check: (endpoint: NetworkServiceEndpoint) => void): void {
+    const registry = this.#endpoints[on - 1];
+    if (registry !== undefined) registry.check = check;
+  }
+
+  /** A node's registry does not answer what `call` brings about. Resolves when it was asked, and answers everybody else from then on. */
+  async hold(on: number, call: () => void): Promise<void> {
+    const registry = this.#endpoints[on - 1];
+    if (registry === undefined) throw new Error(`there is no node ${on}`);
+    const before = registry.holds;
+    registry.held = new Promise(() => {});
+    call();
+    while (registry.holds === before) await new Promise((resolve) => setImmediate(resolve));
+    registry.held = Promise.resolve();
   }
 
   /** What a node's registry has of that name. */

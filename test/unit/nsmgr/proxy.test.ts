@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { NetworkService, NetworkServiceEndpoint } from "../../../api/gen/registry/registry.js";
 import { MeshError } from "../../../core/error.js";
 import { silent } from "../../../core/log.js";
+import { Keeper, type KeeperParts } from "../../../nsmgr/proxy/keeper.js";
 import { Upstream } from "../../../nsmgr/proxy/upstream.js";
 import type { Registry } from "../../../rpc/registry.js";
 import { FakeClock } from "../../lib/fakeClock.js";
@@ -186,6 +187,38 @@ describe("a registry that comes back empty", () => {
     assert.deepEqual(services.sort(), ["forwarder IP", "mail IP", "web ETHERNET"]);
     assert.equal((await mesh.node(1).client.info(patience)).registryReachable, true);
     await one.register(endpoint("web-1"), context);
+  });
+
+  it("is told again what it has otherwise, as where it was restored from an older copy", async () => {
+    const { mesh, one } = await start({ nodes: 1 });
+    await using _ = mesh;
+    const labelled = (color: string) => ({ ...endpoint("web-1"), networkServiceLabels: { web: { labels: { color } } } });
+    await one.register(labelled("red"), context);
+    const { store } = mesh.registry;
+    const older = await store.get("endpoints/web-1");
+    await one.register(labelled("green"), context);
+    await mesh.registry.kill();
+    await store.commit({ writes: [{ op: "put", key: "endpoints/web-1", value: older?.value ?? assert.fail() }] });
+    await mesh.registry.start();
+    const color = () => mesh.registry.inside.endpoints.find(named("web-1"), { watch: false }, context);
+    await mesh.until("it is green again", 3_000, async () => {
+      for await (const { value } of color()) return value.networkServiceLabels.web?.labels.color === "green";
+      return false;
+    });
+  });
+
+  it("lets an endpoint go of which it says that something is another's: its registrant can say what is true", async () => {
+    const gone: string[] = [];
+    const entry = { endpoint: endpoint("web-1"), expires: 60_000 };
+    const stub = {
+      local: { all: () => [entry], get: () => entry, remove: async (name: string) => void gone.push(name) },
+      upstream: { registry: { find: async function* () {} } },
+      endpoints: { publish: () => Promise.reject(new MeshError("moved", "10.60.1.0/24 was not given to it")) },
+      services: { restore: async () => [] },
+    } as unknown as Pick<KeeperParts, "local" | "upstream" | "endpoints" | "services">;
+    await using _ = new Keeper({ ...stub, ownUrl: "tcp://one:5001", clock: new FakeClock(0), log: silent });
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(gone, ["web-1"]);
   });
 
   it("is not told of what has expired", async () => {

@@ -32,7 +32,7 @@ describe("segments in a mesh", () => {
     const heard: string[] = [];
     const stop = new AbortController();
     const read = async () => {
-      for await (const segments of peers.segmentFeed(mesh.node(node).urls.unix).watch(stop.signal))
+      for await (const { segments } of peers.segmentFeed(mesh.node(node).urls.unix).watch(stop.signal))
         heard.push(segments.map(({ name, version }) => `${name} ${version}`).join());
     };
     const reading = read();

@@ -23,7 +23,7 @@ describe("segments that are followed", () => {
         const names = await new Promise<readonly string[]>((resolve) => {
           tell = resolve;
         });
-        yield lists(...names);
+        yield { segments: lists(...names), history: "h", revision: asked };
         throw new MeshError("unreachable", "the registry is gone");
       },
       ...{ from: "the registry", clock, log: silent },
@@ -38,7 +38,7 @@ describe("segments that are followed", () => {
     assert.equal(asked, 1);
     await clock.advance(1);
     await until("it asks again", 2_000, () => asked === 2);
-    assert.deepEqual([names(), heard], ["plant", 1]);
+    assert.deepEqual([names(), heard, followed.moment], ["plant", 1, { history: "h", revision: 1 }]);
     tell([]);
     await until("it is heard that there are none", 2_000, () => names() === "");
     assert.equal(heard, 2);
@@ -51,7 +51,7 @@ describe("segments that are followed", () => {
       async *watch(signal: AbortSignal) {
         asked.push(url);
         if (url === "a") throw new MeshError("unreachable", "it is away");
-        yield lists("plant");
+        yield { segments: lists("plant"), history: "h", revision: 1 };
         await once(signal, "abort");
       },
     });
@@ -65,7 +65,7 @@ describe("segments that are followed", () => {
 
 describe("segments that are told", () => {
   const current = lists("plant");
-  const source = { current, listen: () => ({ [Symbol.dispose]: () => {} }) };
+  const source = { current, moment: { history: "h", revision: 7 }, listen: () => ({ [Symbol.dispose]: () => {} }) };
   const linkOf = (id: string): Link => ({
     ...{ peer: { id, publicKey: generateKey().publicKey }, self: "spiffe://paris/registry" },
     tokens: () => assert.fail("nobody signs here"),
@@ -74,7 +74,7 @@ describe("segments that are told", () => {
   it("are told to programs of the own site, and to nobody else", async () => {
     const stop = new AbortController();
     const first = segmentFeed(source).watch(stop.signal, linkOf("spiffe://paris/node/a/forwarder"))[Symbol.asyncIterator]();
-    assert.equal((await first.next()).value, current);
+    assert.deepEqual((await first.next()).value, { segments: current, history: "h", revision: 7 });
     stop.abort();
     assert.equal((await first.next()).done, true);
     const stranger = segmentFeed(source).watch(stop.signal, linkOf("spiffe://tokyo/registry"))[Symbol.asyncIterator]();

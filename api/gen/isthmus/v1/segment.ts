@@ -62,6 +62,12 @@ export interface SiteBlocks {
 
 export interface SegmentList {
   segments: Segment[];
+  /**
+   * Of streams: in which history of which store it was so, and when in that. A store that was lost and made anew has another history, one that
+   * was restored from a copy an earlier revision: what is missing there was not deleted.
+   */
+  history: string;
+  revision: number;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -69,6 +75,39 @@ export interface DeleteSegmentRequest {
   name: string;
   /** Also when it has members, which are cut off. */
   force: boolean;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+export interface ListBlocksRequest {
+  segment: string;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+export interface ReleaseBlocksRequest {
+  segment: string;
+  /** Its name, or the SPIFFE id of its nsmgr or forwarder. */
+  node: string;
+  /** Also when it still registers. */
+  force: boolean;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+/** A block of addresses, or one address, that a node has. */
+export interface SegmentBlock {
+  /** As 10.60.0.0/24. */
+  prefix: string;
+  /** SPIFFE ids of the node's nsmgr, and of the forwarder that gives its addresses to members. */
+  node: string;
+  holder: string;
+  /** Whether the forwarder is registered here now. */
+  registered: boolean;
+  /** Since when it has it, milliseconds since 1970. */
+  sinceMs: number;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+export interface SegmentBlockList {
+  blocks: SegmentBlock[];
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -704,13 +743,19 @@ export const SiteBlocks: MessageFns<SiteBlocks> = {
 };
 
 function createBaseSegmentList(): SegmentList {
-  return { segments: [], _unknownFields: {} };
+  return { segments: [], history: "", revision: 0, _unknownFields: {} };
 }
 
 export const SegmentList: MessageFns<SegmentList> = {
   encode(message: SegmentList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.segments) {
       Segment.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.history !== "") {
+      writer.uint32(18).string(message.history);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(25).double(message.revision);
     }
     if (message._unknownFields !== undefined) {
       for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
@@ -744,6 +789,22 @@ export const SegmentList: MessageFns<SegmentList> = {
             message.segments.push(Segment.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.history = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.revision = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -767,6 +828,8 @@ export const SegmentList: MessageFns<SegmentList> = {
   fromJSON(object: any): SegmentList {
     return {
       segments: globalThis.Array.isArray(object?.segments) ? object.segments.map((e: any) => Segment.fromJSON(e)) : [],
+      history: isSet(object.history) ? globalThis.String(object.history) : "",
+      revision: isSet(object.revision) ? globalThis.Number(object.revision) : 0,
     };
   },
 
@@ -774,6 +837,12 @@ export const SegmentList: MessageFns<SegmentList> = {
     const obj: any = {};
     if (message.segments?.length) {
       obj.segments = message.segments.map((e) => Segment.toJSON(e));
+    }
+    if (message.history !== "") {
+      obj.history = message.history;
+    }
+    if (message.revision !== 0) {
+      obj.revision = floatToJson(message.revision);
     }
     return obj;
   },
@@ -784,6 +853,8 @@ export const SegmentList: MessageFns<SegmentList> = {
   fromPartial(object: DeepPartial<SegmentList>): SegmentList {
     const message = createBaseSegmentList();
     message.segments = object.segments?.map((e) => Segment.fromPartial(e)) || [];
+    message.history = object.history ?? "";
+    message.revision = object.revision ?? 0;
     return message;
   },
 };
@@ -885,6 +956,444 @@ export const DeleteSegmentRequest: MessageFns<DeleteSegmentRequest> = {
     const message = createBaseDeleteSegmentRequest();
     message.name = object.name ?? "";
     message.force = object.force ?? false;
+    return message;
+  },
+};
+
+function createBaseListBlocksRequest(): ListBlocksRequest {
+  return { segment: "", _unknownFields: {} };
+}
+
+export const ListBlocksRequest: MessageFns<ListBlocksRequest> = {
+  encode(message: ListBlocksRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.segment !== "") {
+      writer.uint32(10).string(message.segment);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListBlocksRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListBlocksRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.segment = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListBlocksRequest {
+    return { segment: isSet(object.segment) ? globalThis.String(object.segment) : "" };
+  },
+
+  toJSON(message: ListBlocksRequest): unknown {
+    const obj: any = {};
+    if (message.segment !== "") {
+      obj.segment = message.segment;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListBlocksRequest>): ListBlocksRequest {
+    return ListBlocksRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListBlocksRequest>): ListBlocksRequest {
+    const message = createBaseListBlocksRequest();
+    message.segment = object.segment ?? "";
+    return message;
+  },
+};
+
+function createBaseReleaseBlocksRequest(): ReleaseBlocksRequest {
+  return { segment: "", node: "", force: false, _unknownFields: {} };
+}
+
+export const ReleaseBlocksRequest: MessageFns<ReleaseBlocksRequest> = {
+  encode(message: ReleaseBlocksRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.segment !== "") {
+      writer.uint32(10).string(message.segment);
+    }
+    if (message.node !== "") {
+      writer.uint32(18).string(message.node);
+    }
+    if (message.force !== false) {
+      writer.uint32(24).bool(message.force);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseBlocksRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReleaseBlocksRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.segment = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReleaseBlocksRequest {
+    return {
+      segment: isSet(object.segment) ? globalThis.String(object.segment) : "",
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+      force: isSet(object.force) ? globalThis.Boolean(object.force) : false,
+    };
+  },
+
+  toJSON(message: ReleaseBlocksRequest): unknown {
+    const obj: any = {};
+    if (message.segment !== "") {
+      obj.segment = message.segment;
+    }
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.force !== false) {
+      obj.force = message.force;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReleaseBlocksRequest>): ReleaseBlocksRequest {
+    return ReleaseBlocksRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReleaseBlocksRequest>): ReleaseBlocksRequest {
+    const message = createBaseReleaseBlocksRequest();
+    message.segment = object.segment ?? "";
+    message.node = object.node ?? "";
+    message.force = object.force ?? false;
+    return message;
+  },
+};
+
+function createBaseSegmentBlock(): SegmentBlock {
+  return { prefix: "", node: "", holder: "", registered: false, sinceMs: 0, _unknownFields: {} };
+}
+
+export const SegmentBlock: MessageFns<SegmentBlock> = {
+  encode(message: SegmentBlock, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.prefix !== "") {
+      writer.uint32(10).string(message.prefix);
+    }
+    if (message.node !== "") {
+      writer.uint32(18).string(message.node);
+    }
+    if (message.holder !== "") {
+      writer.uint32(26).string(message.holder);
+    }
+    if (message.registered !== false) {
+      writer.uint32(32).bool(message.registered);
+    }
+    if (message.sinceMs !== 0) {
+      writer.uint32(41).double(message.sinceMs);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SegmentBlock {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSegmentBlock();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.prefix = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.holder = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.registered = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.sinceMs = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SegmentBlock {
+    return {
+      prefix: isSet(object.prefix) ? globalThis.String(object.prefix) : "",
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+      holder: isSet(object.holder) ? globalThis.String(object.holder) : "",
+      registered: isSet(object.registered) ? globalThis.Boolean(object.registered) : false,
+      sinceMs: isSet(object.sinceMs)
+        ? globalThis.Number(object.sinceMs)
+        : isSet(object.since_ms)
+        ? globalThis.Number(object.since_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: SegmentBlock): unknown {
+    const obj: any = {};
+    if (message.prefix !== "") {
+      obj.prefix = message.prefix;
+    }
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.holder !== "") {
+      obj.holder = message.holder;
+    }
+    if (message.registered !== false) {
+      obj.registered = message.registered;
+    }
+    if (message.sinceMs !== 0) {
+      obj.sinceMs = floatToJson(message.sinceMs);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SegmentBlock>): SegmentBlock {
+    return SegmentBlock.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SegmentBlock>): SegmentBlock {
+    const message = createBaseSegmentBlock();
+    message.prefix = object.prefix ?? "";
+    message.node = object.node ?? "";
+    message.holder = object.holder ?? "";
+    message.registered = object.registered ?? false;
+    message.sinceMs = object.sinceMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseSegmentBlockList(): SegmentBlockList {
+  return { blocks: [], _unknownFields: {} };
+}
+
+export const SegmentBlockList: MessageFns<SegmentBlockList> = {
+  encode(message: SegmentBlockList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.blocks) {
+      SegmentBlock.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SegmentBlockList {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSegmentBlockList();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.blocks.push(SegmentBlock.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SegmentBlockList {
+    return {
+      blocks: globalThis.Array.isArray(object?.blocks) ? object.blocks.map((e: any) => SegmentBlock.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: SegmentBlockList): unknown {
+    const obj: any = {};
+    if (message.blocks?.length) {
+      obj.blocks = message.blocks.map((e) => SegmentBlock.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SegmentBlockList>): SegmentBlockList {
+    return SegmentBlockList.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SegmentBlockList>): SegmentBlockList {
+    const message = createBaseSegmentBlockList();
+    message.blocks = object.blocks?.map((e) => SegmentBlock.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1677,6 +2186,26 @@ export const SegmentsService = {
     responseSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
     responseDeserialize: (value: Buffer): Empty => Empty.decode(value),
   },
+  /** The address blocks that this site has given to nodes. */
+  listBlocks: {
+    path: "/isthmus.v1.Segments/ListBlocks" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListBlocksRequest): Buffer => Buffer.from(ListBlocksRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListBlocksRequest => ListBlocksRequest.decode(value),
+    responseSerialize: (value: SegmentBlockList): Buffer => Buffer.from(SegmentBlockList.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SegmentBlockList => SegmentBlockList.decode(value),
+  },
+  /** Takes those of a node back that is gone, and answers them. */
+  releaseBlocks: {
+    path: "/isthmus.v1.Segments/ReleaseBlocks" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReleaseBlocksRequest): Buffer => Buffer.from(ReleaseBlocksRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReleaseBlocksRequest => ReleaseBlocksRequest.decode(value),
+    responseSerialize: (value: SegmentBlockList): Buffer => Buffer.from(SegmentBlockList.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SegmentBlockList => SegmentBlockList.decode(value),
+  },
 } as const;
 
 export interface SegmentsServer extends UntypedServiceImplementation {
@@ -1685,6 +2214,10 @@ export interface SegmentsServer extends UntypedServiceImplementation {
   /** All that this site knows. */
   list: handleUnaryCall<Empty, SegmentList>;
   delete: handleUnaryCall<DeleteSegmentRequest, Empty>;
+  /** The address blocks that this site has given to nodes. */
+  listBlocks: handleUnaryCall<ListBlocksRequest, SegmentBlockList>;
+  /** Takes those of a node back that is gone, and answers them. */
+  releaseBlocks: handleUnaryCall<ReleaseBlocksRequest, SegmentBlockList>;
 }
 
 /** Served by the registry, and by each nsmgr to its forwarder, at the same address as NSM's API. */

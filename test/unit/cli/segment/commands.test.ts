@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CountedNode, type Segment } from "../../../../api/gen/isthmus/v1/segment.js";
+import { CountedNode, type ReleaseBlocksRequest, type Segment, type SegmentBlock } from "../../../../api/gen/isthmus/v1/segment.js";
 import { NetworkService } from "../../../../api/gen/registry/registry.js";
 import { run } from "../../../../cli/program.js";
 import { MeshError } from "../../../../core/error.js";
@@ -34,6 +34,16 @@ class Segments implements SegmentsApi {
   async delete({ name, force }: { readonly name: string; readonly force: boolean }): Promise<void> {
     if (!force) throw new MeshError("conflict", `the segment ${name} has 1 member: camera; delete it with --force`);
     this.known.delete(name);
+  }
+
+  async listBlocks(): Promise<readonly SegmentBlock[]> {
+    const node = "spiffe://paris/node/paris-2";
+    return [{ prefix: "10.60.1.0/24", node: `${node}/nsmgr`, holder: `${node}/forwarder`, registered: false, sinceMs: 1_700_000_000_000 }];
+  }
+
+  async releaseBlocks({ segment, node, force }: ReleaseBlocksRequest): Promise<readonly SegmentBlock[]> {
+    if (node === "paris-1" && !force) throw new MeshError("conflict", `paris-1 is registered, so it gives addresses of ${segment}`);
+    return await this.listBlocks();
   }
 }
 
@@ -112,6 +122,19 @@ describe("nsmctl and segments", () => {
     writeFileSync(path, "kind: Segment\nname: three\nlayer: l2\n---\nkind: Segment\nname: four\n");
     assert.equal((await nsmctl("apply -f", path, ...at)).code, 2);
     assert.equal(segments.known.has("three"), false, "a file with a mistake changes nothing");
+  });
+
+  it("shows what nodes have of one, and takes it back from one that is gone", async () => {
+    assert.equal(
+      (await nsmctl("get blocks plant", ...at)).out,
+      "PREFIX        NODE                               REGISTERED  SINCE\n10.60.1.0/24  spiffe://paris/node/paris-2/nsmgr  no          2023-11-14T22:13:20.000Z\n",
+    );
+    const { code, out } = await nsmctl("delete blocks plant paris-2", ...at);
+    assert.deepEqual([code, out], [0, "10.60.1.0/24 of the segment plant can be given to others\n"]);
+    const refused = await nsmctl("delete blocks plant paris-1", ...at);
+    assert.deepEqual([refused.code, /^nsmctl: paris-1 is registered, so/.test(refused.err)], [1, true]);
+    assert.equal((await nsmctl("delete blocks plant paris-1 --force", ...at)).code, 0);
+    assert.equal((await nsmctl("get blocks", ...at)).code, 2);
   });
 
   it("lists and describes them", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { SegmentMember } from "../../../../core/segment/membership.js";
+import type { StickyWord } from "../../../../core/segment/stickyWord.js";
 import { bridgeMac, gatewayMac, memberMac, trunkMac } from "../../../../forwarder/segments/addressing.js";
 import { credible, type Hearing } from "../../../../forwarder/segments/credible.js";
 import type { Remote } from "../../../../forwarder/segments/part.js";
@@ -25,7 +26,12 @@ function remote(site: string, blocks: readonly string[], members: readonly Segme
 
 /** What counts of each node, and what does not. */
 function heard(segment: Hearing["segment"], ...remotes: readonly Remote[]) {
-  const { remotes: believed, doubts } = credible({ segment, own, remotes });
+  return heardWith([], segment, ...remotes);
+}
+
+/** The same where the segment's home has said something of sticky names. */
+function heardWith(sticky: readonly StickyWord[], segment: Hearing["segment"], ...remotes: readonly Remote[]) {
+  const { remotes: believed, doubts } = credible({ segment, own, remotes, sticky });
   return { ...believed[0], believed, doubts: doubts.map(({ what, example }) => `${what} ${example}`) };
 }
 
@@ -82,6 +88,7 @@ describe("what counts of other nodes' words", () => {
     ["in another node's block", "10.60.68.7"],
     ["outside of the segment", "192.168.1.1"],
     ["of every node's gateway", "169.254.1.1"],
+    ["of another site's part that is nobody's", "10.60.5.5"],
   ];
   for (const [what, address] of addresses)
     it(`is not that a member has an address ${what}`, () => {
@@ -128,8 +135,65 @@ describe("what counts of other nodes' words", () => {
     }
   });
 
-  it("is that a member which has moved keeps the MAC address that follows from its own", () => {
-    const moved = remote("tokyo", block, [member("10.60.127.9")]);
-    assert.deepEqual(heard(l2, moved, remote("paris", ["10.60.4.0/24"], [member("10.60.127.9")], "y")).doubts, []);
+  const idOf = (site: string) => `spiffe://${site}/node/x/forwarder`;
+  const cam = (sequence: number, part: Partial<SegmentMember> = {}) => member("10.60.63.9", { name: "cam", sequence, ...part });
+  const wordOf = (...claims: readonly string[]): StickyWord => ({
+    ...{ name: "cam", addresses: ["10.60.63.9"] },
+    claims: claims.map((text) => ({ id: idOf(text.split(" ")[0] ?? ""), sequence: Number(text.split(" ")[1]) })),
+  });
+  /** `tokyo 2`, for who has cam as far as is believed. */
+  const having = (sticky: readonly StickyWord[], segment: Hearing["segment"], ...remotes: readonly Remote[]) =>
+    heardWith(sticky, segment, ...remotes).believed.flatMap(({ site, members }) =>
+      members.flatMap(({ addresses, sequence }) => (addresses.length > 0 ? `${site} ${sequence}` : [])),
+    );
+
+  for (const segment of [l2, l3]) {
+    it(`is, in an ${segment.layer} segment, that a node has a sticky name which it claimed, as the segment's home says`, () => {
+      const [tokyo, osaka] = [remote("tokyo", block, [cam(2)]), remote("osaka", [], [cam(1)])];
+      assert.deepEqual(having([wordOf("tokyo 2")], segment, tokyo, osaka), ["tokyo 2"]);
+      // That osaka's has moved may not have been heard there.
+      assert.deepEqual(having([wordOf("tokyo 2", "osaka 1")], segment, tokyo, osaka), ["tokyo 2", "osaka 1"]);
+      assert.equal(heardWith([wordOf("tokyo 2")], segment, tokyo, osaka).doubts.length, 0);
+    });
+
+    it(`is not, in an ${segment.layer} segment, that a node has a sticky name which nobody said to be its, or claimed it later`, () => {
+      assert.deepEqual(having([], segment, remote("tokyo", block, [cam(9)])), []);
+      assert.deepEqual(having([wordOf("osaka 1")], segment, remote("tokyo", block, [cam(9)]), remote("osaka", [], [cam(1)])), ["osaka 1"]);
+      const own = cam(9, { addresses: ["10.60.64.5", "10.60.63.9"] });
+      assert.deepEqual(having([wordOf("osaka 1")], segment, remote("tokyo", block, [own])), [], "nor together with its own");
+      assert.deepEqual(having([wordOf("tokyo 2")], segment, remote("tokyo", block, [cam(9)])), ["tokyo 2"]);
+    });
+  }
+
+  it("counts the later of two names that had one address", () => {
+    const [before, now] = [wordOf("osaka 3"), { ...wordOf("tokyo 4"), name: "door" }];
+    for (const words of [
+      [before, now],
+      [now, before],
+    ])
+      assert.deepEqual(having(words, l3, remote("tokyo", block, [cam(4)]), remote("osaka", [], [cam(3)])), ["tokyo 4"]);
+  });
+
+  it("does not mistake an address in a node's block for that of a name that was given up", () => {
+    assert.deepEqual(having([wordOf("osaka 3")], l3, remote("paris", ["10.60.63.0/24"], [cam(1)])), ["paris 1"]);
+  });
+
+  it("is not that a member which has no sticky name has come later than others", () => {
+    assert.deepEqual(having([], l2, remote("tokyo", block, [member("10.60.64.5", { sequence: 1e15 })])), ["tokyo 1"]);
+  });
+
+  it("is not, in an L2 segment, that somebody has the MAC address of a sticky name but who claimed it", () => {
+    const nameless: StickyWord = { name: "door", addresses: [], claims: wordOf("osaka 1").claims };
+    for (const [word, from] of [
+      [wordOf("osaka 1"), "10.60.63.9"],
+      [nameless, "door"],
+    ] as const) {
+      const mac = memberMac("plant", from);
+      const [thief, honest] = [member("10.60.64.5", { mac }), member("", { mac, addresses: word.addresses })];
+      const { believed, doubts } = heardWith([word], l2, remote("tokyo", block, [thief]), remote("osaka", [], [honest]));
+      assert.deepEqual([believed[0]?.members, believed[1]?.members, doubts], [[], [honest], [`mac ${mac}`]]);
+      const bare = { ...thief, addresses: [], sequence: 9 };
+      assert.deepEqual(heardWith([word], l2, remote("tokyo", block, [bare])).members, []);
+    }
   });
 });

@@ -1,5 +1,7 @@
 import { Segment, type StickyLease } from "../../../../api/gen/isthmus/v1/segment.js";
 import { MeshError } from "../../../../core/error.js";
+import { contains, isHost, parsePrefix } from "../../../../core/ipam/prefix.js";
+import type { Moment } from "../../../../core/segment/moment.js";
 import type { Space, Spaces } from "../../../../forwarder/segments/space.js";
 import { FakeMachine } from "../../../../kernel/fake/machine.js";
 import { FakeKernel } from "../../../../kernel/fake.js";
@@ -16,8 +18,12 @@ export class FakeSegments implements SegmentSource {
     return this.#current;
   }
 
+  /** Goes on with each that is told. */
+  moment: Moment = { history: "h", revision: 0 };
+
   tell(...segments: readonly Partial<Segment>[]): void {
-    this.#current = segments.map((segment) => Segment.fromPartial({ layer: "l3", version: 1, ...segment }));
+    this.moment = { ...this.moment, revision: this.moment.revision + 1 };
+    this.#current = segments.map((segment) => Segment.fromPartial({ layer: "l3", version: 1, home: "test", ...segment }));
     for (const listener of [...this.#listeners]) listener();
   }
 
@@ -33,8 +39,14 @@ export class FakeBlocks implements BlocksApi {
   readonly back: string[] = [];
   /** Instead of the next one, where it is set. */
   next: string | undefined;
+  /** What another node has. */
+  readonly others: string[] = [];
 
   async allocate({ prefix }: BlockAsk): Promise<string> {
+    const other = this.others.find(
+      (one) => prefix === one || (isHost(parsePrefix(prefix)) && contains(parsePrefix(one), parsePrefix(prefix))),
+    );
+    if (other !== undefined) throw new MeshError("exists", `${prefix} cannot be given: ${other} is another node's`);
     const next = this.given.length + 1;
     const block = this.next ?? (prefix === "0.0.0.0/0" ? `10.60.${next}.0/24` : prefix === "::/0" ? `fd60:0:0:${next}::/64` : prefix);
     this.given.push(block);

@@ -91,6 +91,32 @@ describe("forwarder: a segment while things happen", () => {
     leavesNothing(world);
   });
 
+  it("keeps its members where its registry has forgotten it, also after a restart, until it is told and deleted", async () => {
+    await using world = await World.pretend();
+    world.segments.tell(plant, floor);
+    await join(world, "camera");
+    for (const moment of [
+      { history: "another", revision: 0 },
+      { history: "another", revision: -1 },
+    ]) {
+      world.segments.moment = moment;
+      world.segments.tell();
+      await heard();
+      world.segments.tell(floor);
+      await heard();
+      assert.ok(plantMembers(world).includes("camera"));
+      await world.node(1).stop();
+      await world.node(1).start();
+      await heard();
+      await join(world, `door-${moment.revision}`);
+    }
+    assert.equal(plantMembers(world).length, 3);
+    world.segments.tell(plant);
+    await heard();
+    world.segments.tell();
+    await until("the members are gone", 2_000, () => plantMembers(world).length === 0);
+  });
+
   it("that was begun and never joined is taken back after a restart", async () => {
     await using world = await World.pretend();
     world.segments.tell(plant);

@@ -46,8 +46,23 @@ describe("forwarder: joining a segment", () => {
     assert.deepEqual(spaces.list(), []);
     assert.deepEqual(world.blocks.back.sort(), world.blocks.given.sort());
     assert.deepEqual(world.node(1).disk.keys("member/"), []);
-    assert.deepEqual(world.node(1).disk.keys("segment"), ["segments"]);
+    assert.deepEqual(world.node(1).disk.keys("segment"), ["segments", "segments-heard"]);
     assert.deepEqual(pods.interfaces(pods.resolve("file:///run/netns/a")), ["lo", "eth0"]);
+  });
+
+  it("does not wait for a registry that does not answer what the last member who left has to say", async () => {
+    await using world = await World.pretend();
+    world.segments.tell(plant);
+    const conn = await join(world, 1, "a");
+    let left: Promise<void> = Promise.resolve();
+    await world.hold(1, () => {
+      left = world.close(1, conn);
+    });
+    const start = performance.now();
+    await join(world, 1, "b");
+    assert.ok(performance.now() - start < 2_000);
+    await left;
+    assert.deepEqual(world.node(1).machine.spaces.list(), ["plant"]);
   });
 
   it("adopts members without a step after a restart, with the same addresses", async () => {

@@ -87,6 +87,38 @@ describe("what a node says of its part in segments", () => {
     assert.equal(notes.clock.pending, 0);
   });
 
+  it("is said again where the registry has something else, unless it is being said just now", async () => {
+    const notes = new Notes();
+    using publications = notes.publications;
+    await publications.say("plant.a", "plant", { n: "1" });
+    publications.heard("plant.a", { n: "1" });
+    publications.heard("plant.other", undefined);
+    await notes.clock.advance(10);
+    assert.deepEqual(notes.said.splice(0), ['plant.a {"n":"1"}']);
+    publications.heard("plant.a", { farewell: "true" });
+    publications.heard("plant.a", { farewell: "true" });
+    await notes.clock.advance(10);
+    assert.deepEqual(notes.said.splice(0), ['plant.a {"n":"1"}']);
+    publications.heard("plant.a", undefined);
+    await notes.clock.advance(10);
+    assert.deepEqual(notes.said, ['plant.a {"n":"1"}']);
+  });
+
+  it("is said at once by who speaks again while a last word is on its way", async () => {
+    const notes = new Notes();
+    using publications = notes.publications;
+    await publications.say("plant.a", "plant", { n: "1" });
+    notes.arrived = new Promise(() => {});
+    const ended = publications.end("plant.a", { farewell: "true" });
+    await notes.clock.advance(1);
+    notes.arrived = Promise.resolve();
+    const start = performance.now();
+    await publications.say("plant.a", "plant", { n: "2" });
+    await ended;
+    assert.ok(performance.now() - start < 2_000);
+    assert.deepEqual(notes.said, ['plant.a {"n":"1"}', 'plant.a {"farewell":"true"}', 'plant.a {"n":"2"}']);
+  });
+
   it("is said again when it was lost, and only what was said here", async () => {
     const notes = new Notes();
     using publications = notes.publications;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { NetworkServiceEndpoint } from "../../../../api/gen/registry/registry.js";
 import { silent } from "../../../../core/log.js";
 import { farewellLabels, memberLabels, nodeLabels, type SegmentMember, type SegmentNode } from "../../../../core/segment/membership.js";
+import { stickyLabels } from "../../../../core/segment/stickyWord.js";
 import type { Remote } from "../../../../forwarder/segments/part.js";
 import { Remotes } from "../../../../forwarder/segments/remotes.js";
 import { tunnelAddress } from "../../../../forwarder/tunnel/address.js";
@@ -37,12 +38,21 @@ class Watching implements AsyncDisposable {
   );
   readonly silent = new Set<string>();
   readonly told: (readonly Remote[])[] = [];
-  readonly lost: string[] = [];
+  readonly own: string[] = [];
   readonly remotes = new Remotes({
-    ...{ segment: "plant", own: idOf("a"), site: "paris", endpoints: this.registry, clock: this.clock, log: silent, restored: new Map() },
+    ...{
+      segment: "plant",
+      own: idOf("a"),
+      site: "paris",
+      home: "paris",
+      endpoints: this.registry,
+      clock: this.clock,
+      log: silent,
+      restored: new Map(),
+    },
     answers: (tunnel) => !this.silent.has(tunnel),
     onChange: (remotes) => void this.told.push(remotes),
-    onLost: (name) => void this.lost.push(name),
+    onOwn: (name, labels) => void this.own.push(`${name} ${labels?.vni}`),
   });
 
   async say(name: string, labels: Record<string, string>): Promise<void> {
@@ -151,11 +161,25 @@ describe("the other nodes of a segment", () => {
     assert.deepEqual(watching.nodes, ["b", "c"]);
   });
 
-  it("tells when a registration of the own node has vanished", async () => {
+  it("are told apart from what their segment's home says of sticky names, which holds until it says otherwise", async () => {
+    await using watching = new Watching();
+    const word = { name: "cam", addresses: ["10.60.9.1"], claims: [{ id: idOf("b"), sequence: 2 }] };
+    const labels = stickyLabels("spiffe://paris/registry", word);
+    await watching.say("plant.cam.sticky@tokyo", labels);
+    assert.deepEqual(watching.remotes.sticky, [], "tokyo is not its home");
+    await watching.say("plant.cam.sticky", labels);
+    assert.deepEqual([watching.remotes.sticky, watching.nodes], [[word], []]);
+    await watching.end("plant.cam.sticky");
+    await watching.clock.advance(3_600_000);
+    assert.deepEqual(watching.remotes.sticky, [word]);
+    assert.ok(watching.remotes.words.has("plant.cam.sticky"), "also after a restart");
+  });
+
+  it("tells what the registry has of the own node, and when that has vanished", async () => {
     await using watching = new Watching();
     await watching.say("plant.a", nodeLabels(nodeOf("a")));
     await watching.end("plant.a");
-    assert.deepEqual(watching.lost, ["plant.a"]);
+    assert.deepEqual(watching.own, ["plant.a 9000001", "plant.a undefined"]);
   });
 
   it("tells changes that come together together", async () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Connection } from "../../../../api/gen/connection/connection.js";
 import { NetworkServiceEndpoint } from "../../../../api/gen/registry/registry.js";
 import { memberLabels, membershipOf, nodeLabels, type SegmentMember } from "../../../../core/segment/membership.js";
+import { stickyLabels } from "../../../../core/segment/stickyWord.js";
 import { noWishes, wishContext } from "../../../../core/segment/wishes.js";
 import { memberMac } from "../../../../forwarder/segments/addressing.js";
 import { until } from "../../../lib/until.js";
@@ -18,8 +19,8 @@ async function join(world: World<Pretended>, on: number, name: string, pod = wor
   return await world.request(on, Connection.fromPartial({ ...first, context: { ...first.context, extraContext } }));
 }
 
-/** Another node says that it has cam. */
-async function tellOf(world: World<Pretended>, on: number, sequence: number): Promise<void> {
+/** Another node says that it has cam, as the segment's home does. */
+async function tellOf(world: World<Pretended>, on: number, sequence: number, claimed = sequence): Promise<void> {
   const node = { segment: "plant", id: elsewhere, node: "tokyo-1", site: "tokyo", publicKey: `${"T".repeat(42)}A=`, vni: 9_000_001 };
   const ends = { at: "192.0.2.99:51820", abroad: "192.0.2.99:51820", blocks: ["10.60.99.0/24"], mtu: 0 };
   const member: SegmentMember = {
@@ -33,6 +34,10 @@ async function tellOf(world: World<Pretended>, on: number, sequence: number): Pr
   for (const [name, labels] of [
     ["plant.tokyo", nodeLabels({ ...node, ...ends })],
     ["plant.tokyo.0", memberLabels(elsewhere, [member])],
+    [
+      "plant.cam.sticky",
+      stickyLabels("spiffe://test/registry", { name: "cam", addresses, claims: [{ id: elsewhere, sequence: claimed }] }),
+    ],
   ] as const)
     await world.register(
       on,
@@ -173,6 +178,17 @@ describe("forwarder: a member with a sticky name", () => {
     assert.deepEqual(await clients(world, 1), ["client-camera", "client-stays"]);
     await world.close(1, conn);
     await until("the way leads there again", 2_000, async () => ways(world, 1).join() === "isthmus-trunk,isthmus-trunk");
+  });
+
+  it("stays where another node says to have come later, and the segment's home does not", async () => {
+    await using world = await World.pretend();
+    world.segments.tell(plant);
+    await join(world, 1, "camera");
+    await tellOf(world, 1, 9, 0);
+    await tellOf(world, 1, 9, 1);
+    await world.known(1, "plant.tokyo.0");
+    assert.deepEqual(await clients(world, 1), ["client-camera"]);
+    assert.ok(ways(world, 1).every((device) => device.startsWith("ism-")));
   });
 
   it("has one MAC address on all nodes, also where it has no other address", async () => {

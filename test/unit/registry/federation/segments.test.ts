@@ -212,6 +212,22 @@ describe("a segment of several sites", () => {
     assert.deepEqual(await site(tokyo).find("plant"), ["db-1"]);
   });
 
+  it("is one of so many of its home as a site takes, which are those that it has, as long as they are", async () => {
+    await site(tokyo).stop();
+    site(tokyo).segmentsPerSite = 2;
+    await site(tokyo).start();
+    await sites.until("they have found each other", 10_000, () => site(tokyo).states().includes("paris up"));
+    for (const [at, name] of ["b", "c", "a", "d"].entries()) await apply(site(paris), { name, prefixes: [`10.6${at}.0.0/16`] });
+    await apply(site(lima), { name: "e", prefixes: ["10.70.0.0/16"], sites: ["lima", "tokyo"] });
+    await until("the first are there", site(tokyo), "b paris 1", "c paris 1", "e lima 1");
+    const counts = () =>
+      [...site(tokyo).federated.copies.counts].map(([home, { copied, leftOut }]) => `${home} ${copied} ${leftOut}`).sort();
+    await sites.until("it is counted", 2_000, () => counts().join() === "lima 1 0,paris 2 2");
+    await remove(site(paris), "c");
+    await until("there is room for another", site(tokyo), "a paris 1", "b paris 1", "e lima 1");
+    await sites.until("it is counted", 2_000, () => counts().join() === "lima 1 0,paris 2 1");
+  });
+
   it("hears nothing from a site that lies", async () => {
     const lies: [string, Partial<Segment>][] = [
       ["whose it is", { home: "lima" }],
@@ -222,12 +238,41 @@ describe("a segment of several sites", () => {
     ];
     const good = { home: "paris", siteBlocks: [{ site: "tokyo", prefixes: ["10.60.0.0/24"] }], version: 1, createdMs: 1 };
     site(paris).federated.api.segments = async function* () {
-      yield [...lies.map(([, lie], at) => plant({ ...good, name: `lie-${at}`, ...lie })), plant({ ...good, name: "true" })];
+      const segments = [...lies.map(([, lie], at) => plant({ ...good, name: `lie-${at}`, ...lie })), plant({ ...good, name: "true" })];
+      yield { segments, history: "h", revision: 1 };
       await new Promise(() => {});
     };
     site(paris).cut();
     site(paris).answer();
     await until("the true one is there, and no other", site(tokyo), "true paris 1");
+  });
+
+  it("stays where its home has forgotten it, until it is made and deleted there again", async () => {
+    await apply(site(paris));
+    await until("it is in tokyo", site(tokyo), "plant paris 1");
+    await allocate(site(tokyo), "node/tokyo-1/nsmgr");
+    await site(paris).stop();
+    const { entries } = await site(paris).store.list("");
+    // As of a store that was made anew, or restored from before the segment was made: all but the sites that are joined.
+    for (const { key } of entries.filter((entry) => /^(history|segment|services)/.test(entry.key)))
+      await site(paris).store.commit({ writes: [{ op: "delete", key }] });
+    await site(paris).start();
+    await sites.until("they have found each other", 10_000, () => site(tokyo).states().includes("paris up"));
+    await apply(site(paris), { name: "office", prefixes: ["10.61.0.0/16"] });
+    await until("tokyo has heard of paris", site(tokyo), "office paris 1", "plant paris 1");
+    await remove(site(paris), "office");
+    await until("what is deleted now goes", site(tokyo), "plant paris 1");
+    assert.equal((await site(tokyo).store.list("segment-block/plant/")).entries.length, 1);
+    await apply(site(paris), { mtu: 1300 });
+    await sites.until("the new one is there", 5_000, () => site(tokyo).segments.get("plant")?.mtu === 1300);
+    await remove(site(paris));
+    await until("it is gone in tokyo", site(tokyo));
+    site(paris).cut();
+    await site(tokyo).leave("paris");
+    await sites.until("nothing is left of it", 1_000, async () => {
+      const { entries } = await site(tokyo).store.list("segment-");
+      return entries.map(({ key }) => key).join() === "segment-home/lima";
+    });
   });
 
   it("has nodes in its own sites only", async () => {

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { Segment } from "../../../../api/gen/isthmus/v1/segment.js";
 import { silent } from "../../../../core/log.js";
+import { membershipOf } from "../../../../core/segment/membership.js";
 import { SegmentsAdmin } from "../../../../registry/segments/admin.js";
 import type { PeerSet } from "../../../../rpc/peers.js";
 import { refused } from "../site.js";
-import { forever, Sites, type TestSite } from "./world.js";
+import { forever, namesIn, Sites, type TestSite } from "./world.js";
 
 /** A sticky name and for which connection of which program of a site; the registry that is asked is that site's. */
 interface By {
@@ -83,6 +84,27 @@ describe("a sticky name of a segment of several sites", () => {
     assert.equal((await record()).holder, undefined);
     assert.equal(await claim({ at: tokyo, connection: "c-4" }), "10.60.63.1 fd60:0:0:3fff::1 4");
     assert.deepEqual((await tokyo.store.list("segment-sticky/")).entries, []);
+  });
+
+  it("is told to all sites of the segment by its home, with the nodes that claimed it last, and by nobody else", async () => {
+    await using watch = tokyo.watch("plant");
+    await claim({ at: paris });
+    await claim({ at: tokyo, connection: "c-2" });
+    const word = () => {
+      const endpoint = watch.shown.get("plant.cam.sticky@paris");
+      const membership = endpoint && membershipOf(endpoint, "plant");
+      return membership?.kind === "sticky" ? membership.word : undefined;
+    };
+    await sites.until("tokyo hears of it", 2_000, () => word()?.claims.length === 2);
+    const idOf = (site: string) => `spiffe://${site}.test/node/${site}-1/forwarder`;
+    assert.deepEqual(word(), {
+      ...{ name: "cam", addresses: ["10.60.63.1", "fd60:0:0:3fff::1"] },
+      claims: [
+        { id: idOf("tokyo"), sequence: 2 },
+        { id: idOf("paris"), sequence: 1 },
+      ],
+    });
+    assert.deepEqual(namesIn(watch), ["plant.cam.sticky@paris"]);
   });
 
   it("waits for its home while that is away, and says so", async () => {

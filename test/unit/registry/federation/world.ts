@@ -93,6 +93,8 @@ export class TestSite implements AsyncDisposable {
   readonly audit: MemoryAudit;
   /** How many watches run on its own registries, by other sites. */
   watches = 0;
+  /** How many segments of each other it takes part in. */
+  segmentsPerSite = 64;
   /** What it says of its authorities. */
   bundle: Site["bundle"];
   readonly #world: Sites;
@@ -148,7 +150,13 @@ export class TestSite implements AsyncDisposable {
     const parts = { clock, log: silent, store: this.store, trustDomain: this.trustDomain };
     this.policy = await SitePolicy.open({ ...parts, nodes: async () => [], audit: this.audit });
     this.federated = await openFederatedSite({
-      ...{ name: this.name, trustDomain: this.trustDomain, exports: this.#exports, home: ["forwarder"] },
+      ...{
+        name: this.name,
+        trustDomain: this.trustDomain,
+        exports: this.#exports,
+        segmentsPerSite: this.segmentsPerSite,
+        home: ["forwarder"],
+      },
       ...{ clock, log: silent, store: this.store, random: () => 0.5 },
       policySettled: (revision) => this.policy.settled(revision),
       ...{ registryId: this.registryId, segments: this.#registries.segments },
@@ -189,7 +197,15 @@ export class TestSite implements AsyncDisposable {
     const { segments } = this.#registries;
     const { clock } = this.#world;
     const shown = offered({
-      ...segmentAddresses({ store, site: name, book: segments, federation: this.federated.federation, clock, log: silent }),
+      ...segmentAddresses({
+        store,
+        site: name,
+        registryId: this.registryId,
+        book: segments,
+        federation: this.federated.federation,
+        clock,
+        log: silent,
+      }),
       segments,
       services,
       endpoints,

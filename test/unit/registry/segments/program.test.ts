@@ -33,10 +33,10 @@ async function lives(folder: string, config: RegistryConfig, identityOf: () => P
   await using peers = new Peers({ identity: await identityOf(), expect: anybody, log: silent, clock: systemClock, dialTimeoutMs: 2_000 });
   const [segments, url] = [admin.segments(`unix://${folder}/admin.sock`), registry.urls[0] ?? ""];
   const told = peers.segmentFeed(url).watch(patience())[Symbol.asyncIterator]();
-  assert.deepEqual((await told.next()).value, []);
+  assert.deepEqual((await told.next()).value?.segments, []);
   const made = await segments.apply(plant, patience());
   assert.deepEqual([made.home, made.siteBlocks[0]?.prefixes], ["paris", ["10.60.0.0/18"]]);
-  assert.deepEqual((await told.next()).value, [made]);
+  assert.deepEqual((await told.next()).value?.segments, [made]);
   assert.deepEqual(await segments.list(patience()), [made]);
   const elsewhere = { ...plant, sites: ["paris", "tokyo"] };
   await refused(
@@ -52,7 +52,7 @@ async function lives(folder: string, config: RegistryConfig, identityOf: () => P
   assert.deepEqual((await peers.sticky(url).claim({ ...cam, wishes: [] }, patience())).addresses, ["10.60.63.1"]);
   await peers.sticky(url).release(cam, patience());
   await segments.delete({ name: "plant", force: false }, patience());
-  assert.deepEqual((await told.next()).value, []);
+  assert.deepEqual((await told.next()).value?.segments, []);
   await told.return?.();
 }
 
