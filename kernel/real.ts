@@ -90,7 +90,7 @@ class RealKernel implements Kernel {
       found.push(...this.#work((session) => readDevices(session, portion, ports, names)));
       await setImmediate();
     }
-    return found;
+    return this.#judged(found);
   }
 
   async find(devices: readonly string[], wanted: readonly KernelObject[]): Promise<KernelObject[]> {
@@ -98,7 +98,7 @@ class RealKernel implements Kernel {
     const others = links.filter(({ kind }) => kind !== "veth" && kind !== "vxlan");
     const found: KernelObject[] = await this.#wireguard.find(others.map(({ name }) => name));
     found.push(...this.#work((session) => links.flatMap((link) => findDevice(session, link, wanted))));
-    return [...found, ...this.#guards(devices, wanted), ...this.#sources(wanted)];
+    return [...this.#judged(found), ...this.#guards(devices, wanted), ...this.#sources(wanted)];
   }
 
   async overview(): Promise<Overview> {
@@ -150,7 +150,7 @@ class RealKernel implements Kernel {
   }
 
   #settle(session: Session, steps: readonly Step[]): StepFailure[] {
-    const means = { filter: this.#parts.filter, guards: this.#rules?.guards, mode: this.#mode };
+    const means = { filter: this.#parts.filter, guards: this.#rules?.guards, clamp: this.#rules?.clamp, mode: this.#mode };
     const failures: StepFailure[] = [];
     for (const step of steps) {
       try {
@@ -165,6 +165,11 @@ class RealKernel implements Kernel {
   #deleteDevices(steps: readonly Step[]): Promise<StepFailure[]> {
     const names = steps.map((step) => (step.op === "delete" && "name" in step.old ? step.old.name : ""));
     return attempt(steps, () => removeDevices(this.#home, names));
+  }
+
+  /** A bridge also shows what the rules say of its size. */
+  #judged(found: readonly KernelObject[]): KernelObject[] {
+    return found.map((object) => (object.kind === "bridge" ? (this.#rules?.clamp?.judged(object) ?? object) : object));
   }
 
   /** By name, whether the device is there or not. */

@@ -14,6 +14,7 @@ const discovery = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }";
  * raw bytes where they are compared with fields that nftables has no name for: in neighbour discovery the target, and the link-layer address
  * in the one option that is allowed. A VLAN tag would hide all that from the rules, VLAN 0 too.
  * What only routers and queriers say, members may not.
+ * TCP that opens through the bridge is told of segments that fit, for nobody else would tell it; what asks for smaller ones is left alone.
  * What other nodes send was checked there. The namespace's own addresses are the same on every node, so questions for them stay here.
  */
 export const switchedRules: RuleText = {
@@ -25,6 +26,7 @@ export const switchedRules: RuleText = {
   set macs { typeof iifname . @ll,48,48; }
   set addresses4 { type ifname . ipv4_addr; }
   set addresses6 { typeof iifname . @nh,64,128; }
+  map sizes { typeof meta protocol : tcp option maxseg size; }
   set rates { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
   set spoofed { type ifname; size 65535; flags dynamic,timeout; timeout 1d; }
   set flooded { type ifname; size 65535; flags dynamic,timeout; timeout 1d; }`,
@@ -70,6 +72,7 @@ export const switchedRules: RuleText = {
     ],
     forward: [
       "type filter hook forward priority 0; policy accept;",
+      "tcp flags syn tcp option maxseg size set meta protocol map @sizes",
       `${toAnotherNode} arp daddr ip 169.254.1.1 drop`,
       `${toAnotherNode} ${solicitation} @th,64,128 0xfe800000000000000000000000000001 drop`,
     ],

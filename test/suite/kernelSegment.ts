@@ -134,6 +134,18 @@ function changing(test: Test): void {
     }
   });
 
+  it("changes the MTU of a device in place, and keeps all that hangs on it", async () => {
+    const { kernel, wanted } = test();
+    await make(kernel, wanted);
+    let now = wanted;
+    for (const old of wanted.filter((object) => object.kind === "port" || object.kind === "vxlan" || object.kind === "bridge")) {
+      const value = { ...old, mtu: 1300 };
+      await replace(kernel, old, value);
+      now = now.map((object) => (object === old ? value : object));
+      assert.deepEqual(differences(now, await kernel.list(now)), []);
+    }
+  });
+
   it("sends a MAC address elsewhere in place, and one of several copies by leaving the others", async () => {
     const { kernel, wanted } = test();
     await make(kernel, wanted);
