@@ -14,6 +14,7 @@ import type {
   StepFailure,
   VxlanSource,
 } from "./model.js";
+import { dumpLearned } from "./netlink/fdb.js";
 import { dumpLinks, getLinks } from "./netlink/link.js";
 import { ownNetns } from "./netns.js";
 import type { VxlanFilter, WireguardDevices } from "./parts.js";
@@ -116,6 +117,12 @@ class RealKernel implements Kernel {
       else for (const step of run) failures.push(...(await attempt([step], () => this.#wireguard.apply(step))));
     }
     return failures;
+  }
+
+  async learned(ports: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
+    const socket = this.#home.meshSocket;
+    const links = getLinks(socket, ports).filter(({ master }) => master !== undefined);
+    return new Map(links.map(({ name, index }) => [name, dumpLearned(socket, index)]));
   }
 
   events(signal: AbortSignal): AsyncIterable<KernelEvent> {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Bridge, Guard, Kernel, Netns, Port, Vxlan } from "../../kernel/model.js";
 import { linkLocalOf, macBytes } from "../../kernel/netlink/ip.js";
-import { floodLimit } from "../../kernel/switchedRules.js";
+import { behindLimit, floodLimit } from "../../kernel/switchedRules.js";
 import { run } from "../lib/command.js";
 import { until } from "../lib/until.js";
 import { make, replace, settle } from "../suite/kernel.js";
@@ -208,6 +208,27 @@ describe("a switched segment over two nodes", () => {
     assert.ok(after.flooded > before.flooded);
     await replace(kernels[0], open, guard);
     await heldBack(b, ethernet(macOf(c), stranger, experimental, mark()));
+  });
+
+  it("lets a member that may spoof send from so many MAC addresses, and from those for good", async () => {
+    const guard = guardOf(b);
+    const open: Guard = { ...guard, spoofing: true };
+    await replace(kernels[0], guard, open);
+    const before = await counted(b);
+    const more = 30;
+    const sources = Array.from({ length: behindLimit.burst + more }, (_, at) => `02:00:00:00:02:${(at + 16).toString(16)}`);
+    for (const source of sources) wireOf(b).send(ethernet(macOf(c), source, experimental, Buffer.from(`from ${source}`)));
+    assert.deepEqual(await whoHears(b, ethernet(macOf(c), macOf(b), experimental, mark())), [c], "its own is not counted");
+    const heard = sources.filter((source) =>
+      wireOf(c)
+        .heard()
+        .some((frame) => frame.includes(`from ${source}`)),
+    );
+    // It has sent from another one before, and one is given back in 5 s.
+    assert.ok(heard.length <= behindLimit.burst + 2 && heard.length >= behindLimit.burst - 2, `${heard.length} came`);
+    assert.equal((await counted(b)).spoofed - before.spoofed, sources.length - heard.length);
+    assert.deepEqual(await whoHears(b, ethernet(macOf(c), sources[0] ?? "", experimental, mark())), [c]);
+    await replace(kernels[0], open, guard);
   });
 
   it("leads frames to members also after one that may spoof has sent from their MAC addresses", async () => {

@@ -10,6 +10,7 @@ import { vnisOnly } from "../../kernel/vnis.js";
 import { systemClock } from "../../program/clock.js";
 import { make } from "../suite/kernel.js";
 import type { SegmentWorld } from "../suite/kernelSegment.js";
+import { ethernet, everyone, experimental, Wire } from "./frames.js";
 import { indexOf, ip, nameOf, TestNode } from "./kernelWorld.js";
 
 /** A node's part of a segment: its mesh namespace, the segment's own beside it, and pods. All that it made are gone at the end. */
@@ -89,6 +90,10 @@ export async function realSegmentWorld(layer: SegmentLayer): Promise<SegmentWorl
     open: () => segment.open(),
     pod: (name) => segment.node.pod(name),
     index: (device) => indexOf(segment.netns, device),
+    speak(port, mac) {
+      using wire = new Wire(port.pod, port.podInterface);
+      wire.send(ethernet(everyone, mac, experimental, Buffer.alloc(46)));
+    },
     byHand: (step) => segment.byHand(step),
     [Symbol.asyncDispose]: () => segment[Symbol.asyncDispose](),
   };

@@ -10,6 +10,8 @@ export interface SegmentWorld extends AsyncDisposable {
   pod(name: string): Netns;
   /** The number of a device in the segment's namespace. */
   index(device: string): number | undefined;
+  /** Somebody behind the pod's end of a port sends from that MAC address. */
+  speak(port: Port, mac: string): void;
   /** Somebody else does it, with the commands that the step shows itself as. */
   byHand(step: Step): void;
 }
