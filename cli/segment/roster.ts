@@ -13,6 +13,8 @@ export interface MemberView {
   readonly mac: string;
   readonly announces: readonly string[];
   readonly services: readonly string[];
+  /** MAC addresses of hosts behind it. */
+  readonly behind: readonly string[];
 }
 
 /** A node that has a part of a segment. */
@@ -60,8 +62,11 @@ export function segmentsOf(endpoints: readonly NetworkServiceEndpoint[]): string
 }
 
 function memberView(segment: string, member: Told, node: SegmentNode | undefined): MemberView {
-  const { name, addresses, mac, announces, services } = member;
-  return { segment, name, node: node?.node ?? "", site: node?.site ?? member.site ?? "", addresses, mac, announces, services };
+  const { name, addresses, mac, announces, services, behind = [] } = member;
+  return {
+    ...{ segment, name, node: node?.node ?? "", site: node?.site ?? member.site ?? "", addresses, mac, announces, services },
+    behind: behind.map((host) => host.mac),
+  };
 }
 
 function compare(a: string, b: string): number {

@@ -20,7 +20,7 @@ import type { StickyClaims } from "./stickyClaims.js";
 import { Telling, type TellingParts } from "./telling.js";
 import type { Trunks } from "./trunks.js";
 
-export interface PresenceParts extends Omit<LocalParts, "kernel" | "allocate" | "onBlocks">, TellingParts {
+export interface PresenceParts extends Omit<LocalParts, "kernel" | "allocate" | "onBlocks" | "onBehind">, TellingParts {
   readonly trunks: Trunks;
   readonly pulse: Pick<Pulse, "answers">;
   readonly blocks: BlocksApi;
@@ -61,6 +61,9 @@ export class Presence implements AsyncDisposable {
       // One that was given and never heard of comes again before a new one does.
       allocate: (segment, prefix, signal) => blocks.allocate({ segment, prefix, exclude: this.local.part.blocks }, signal),
       onBlocks: () => this.#telling.again(),
+      onBehind: (ids) => {
+        for (const id of ids) this.#telling.renew(id);
+      },
     });
     this.#telling = new Telling(this.local, parts);
     this.#names = new Names({ ...parts, netns });
