@@ -118,8 +118,9 @@ export class Agenda implements Disposable {
     return work;
   }
 
-  /** Something happened in the kernel. */
+  /** Something happened in the kernel. What a bridge learns is not wanted of anybody. */
   heard(event: KernelEvent): void {
+    if (event.kind === "learned") return;
     if (event.kind === "resync") this.#quick.add(quietMs, [], true);
     else if (event.kind === "changed" && this.#isEcho(event.device)) this.#verify.add(verifyMs, this.#parts.together(event.device));
     else this.#quick.add(quietMs, this.#parts.together(event.device));

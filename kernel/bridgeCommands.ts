@@ -1,3 +1,4 @@
+import { clampText } from "./clamp.js";
 import type { Bridge, BridgePort } from "./model.js";
 
 /** How a bridge would be made by hand. */
@@ -7,13 +8,18 @@ export function bridgeMade(bridge: Bridge): string[] {
     `ip link add ${name} address ${mac} type ${settings(bridge)} vlan_default_pvid 0`,
     `ip link set ${name} alias ${alias} mtu ${mtu} up`,
     `sysctl -w net.ipv6.conf.${name}.disable_ipv6=0`,
+    ...clamped(mtu),
   ];
 }
 
 /** How one that is there would be set right. */
 export function bridgeChanged(bridge: Bridge): string[] {
   const { name, mac, alias, mtu } = bridge;
-  return [`ip link set ${name} type ${settings(bridge)}`, `ip link set ${name} alias ${alias} address ${mac} mtu ${mtu} up`];
+  return [
+    `ip link set ${name} type ${settings(bridge)}`,
+    `ip link set ${name} alias ${alias} address ${mac} mtu ${mtu} up`,
+    ...clamped(mtu),
+  ];
 }
 
 /** How a device would become a port. */
@@ -25,6 +31,10 @@ export function portJoined(name: string, port: BridgePort | undefined): string[]
     `ip link set ${name} master ${port.bridge}`,
     `bridge link set dev ${name} ${learns} isolated ${on(port.isolated)} mcast_router ${port.multicastRouter ? 2 : 1}`,
   ];
+}
+
+function clamped(mtu: number): string[] {
+  return ["nft flush map bridge isthmus sizes", `nft add element bridge isthmus sizes ${clampText(mtu)}`];
 }
 
 function settings({ multicastSnooping, querier }: Bridge): string {

@@ -50,7 +50,9 @@ export function additions(value: KernelObject): string[] {
     case "vxlan-fdb":
       return [fdbCommand(value.mac === anyMac ? "append" : "replace", value)];
     case "bridge-fdb":
-      return [`bridge fdb replace ${value.mac} dev ${value.device} master static sticky`];
+      return [
+        `bridge fdb replace ${value.mac} dev ${value.device} master ${value.yields === true ? "dynamic extern_learn" : "static sticky"}`,
+      ];
     case "guard":
       return guardText(value).map((element) => `nft add element bridge isthmus ${element}`);
     case "wireguard": {

@@ -128,8 +128,9 @@ function traits(object: KernelObject, pair: Pair): Traits {
       const { mac, addresses, spoofing } = object;
       return { mac: mac.toLowerCase(), addresses: guarded(addresses, wanted), spoofing: String(spoofing) };
     }
-    case "address":
     case "bridge-fdb":
+      return { yields: String(object.yields ?? false) };
+    case "address":
     case "vxlan-source":
       return {};
     default:

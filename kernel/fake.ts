@@ -69,6 +69,11 @@ export class FakeKernel implements Kernel {
     return failures;
   }
 
+  async learned(ports: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
+    const there = ports.filter((port) => this.machine.indexOf(port) !== undefined);
+    return new Map(there.map((port) => [port, this.machine.learnedAt(port)]));
+  }
+
   async *events(signal: AbortSignal): AsyncIterable<KernelEvent> {
     const queue = new EventQueue();
     using _ = this.machine.hear((event) => queue.push(event));

@@ -115,6 +115,8 @@ export interface BridgeFdb {
   /** The port, or the VXLAN device. */
   readonly device: string;
   readonly mac: string;
+  /** Whether it gives way to whoever sends from that MAC address at a port that learns. Not said: it stays whoever sends. */
+  readonly yields?: boolean;
 }
 
 /**
@@ -268,10 +270,14 @@ export interface Counters {
   readonly flooded?: number;
 }
 
-/** Something happened to a device of ours, or to a pod's end of one; look again. "resync" means that events were lost. */
+/**
+ * Something happened to a device of ours, or to a pod's end of one; look again. "learned": at that port of a bridge somebody was learned, or
+ * is not known any more. "resync" means that events were lost.
+ */
 export type KernelEvent =
   | { readonly kind: "changed"; readonly device: string }
   | { readonly kind: "gone"; readonly device: string }
+  | { readonly kind: "learned"; readonly device: string }
   | { readonly kind: "resync" };
 
 /** What the mesh namespace has at a glance. */
@@ -292,6 +298,8 @@ export interface Kernel extends AsyncDisposable {
   overview(): Promise<Overview>;
   /** Does the steps in the given order and goes on after a failure. Safe to repeat. */
   apply(steps: readonly Step[]): Promise<StepFailure[]>;
+  /** The MAC addresses that a bridge has learned at these of its ports by itself; a device that is gone is left out. */
+  learned(ports: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>>;
   /** Hears of changes until the signal ends it. */
   events(signal: AbortSignal): AsyncIterable<KernelEvent>;
   /** By device name; a device that is gone is left out. */

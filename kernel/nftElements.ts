@@ -64,6 +64,13 @@ export interface NftChain extends NftTable {
   readonly chain: string;
 }
 
+/** One message of a transaction. */
+interface Change {
+  readonly message: number;
+  readonly flags: number;
+  readonly body: Uint8Array;
+}
+
 /** Changes and reads sets of the network namespace in which it was made. Keys are as nftables packs them: each part padded to four bytes. */
 export class NftElements implements Disposable {
   readonly #fd: number;
@@ -83,15 +90,19 @@ export class NftElements implements Disposable {
   /** Puts them all in at once, or none; there already, with the same data, is fine. */
   addAll(elements: readonly NftElement[]): void {
     const names = [...new Set(elements.map(({ set }) => set.set))];
-    const bodies = elements.map(({ set, key, data }) => encodeElement(set, key, data));
-    this.#change(`add elements to nftables set ${names.join(", ")}`, { message: NFT_MSG_NEWSETELEM, flags: NLM_F_CREATE, bodies });
+    this.#change(`add elements to nftables set ${names.join(", ")}`, elements.map(addition));
+  }
+
+  /** Takes keys that are there out of the set and puts others in, which may be the same with other data: all at once, or none. */
+  exchange(where: NftSet, old: readonly Uint8Array[], fresh: readonly NftElement[]): void {
+    const changes = [...old.map((key) => deletion(where, key)), ...fresh.map(addition)];
+    if (changes.length > 0) this.#change(`exchange elements of nftables set ${where.set}`, changes);
   }
 
   /** Takes a key out of the set; not there is fine. */
   remove(where: NftSet, key: Uint8Array): void {
     try {
-      const bodies = [encodeElement(where, key)];
-      this.#change(`remove an element from nftables set ${where.set}`, { message: NFT_MSG_DELSETELEM, flags: 0, bodies });
+      this.#change(`remove an element from nftables set ${where.set}`, [deletion(where, key)]);
     } catch (error) {
       if (errnoOf(error) !== "ENOENT") throw error;
     }
@@ -157,16 +168,18 @@ export class NftElements implements Disposable {
   }
 
   /** One transaction. Its begin and end are not asked for an acknowledgement: only new kernels give one there. */
-  #change(what: string, { message, flags, bodies }: { message: number; flags: number; bodies: readonly Uint8Array[] }): void {
+  #change(what: string, changes: readonly Change[]): void {
     const first = this.#sequence + 1;
-    this.#sequence += bodies.length;
+    this.#sequence += changes.length;
     const batch = header(0, NFNL_SUBSYS_NFTABLES);
-    const changes = bodies.map((body, n) => encodeMessage(messageType(message), NLM_F_REQUEST | NLM_F_ACK | flags, first + n, body));
+    const messages = changes.map(({ message, flags, body }, n) =>
+      encodeMessage(messageType(message), NLM_F_REQUEST | NLM_F_ACK | flags, first + n, body),
+    );
     send(
       this.#fd,
       Buffer.concat([
         encodeMessage(NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, first, batch),
-        ...changes,
+        ...messages,
         encodeMessage(NFNL_MSG_BATCH_END, NLM_F_REQUEST, this.#sequence, batch),
       ]),
     );
@@ -193,6 +206,14 @@ function openNetfilter(): number {
   bind(fd, netlinkAddress(0));
   setOption(fd, SOL_SOCKET, SO_RCVTIMEO, timeval(answerTimeoutMs));
   return fd;
+}
+
+function addition({ set, key, data }: NftElement): Change {
+  return { message: NFT_MSG_NEWSETELEM, flags: NLM_F_CREATE, body: encodeElement(set, key, data) };
+}
+
+function deletion(where: NftSet, key: Uint8Array): Change {
+  return { message: NFT_MSG_DELSETELEM, flags: 0, body: encodeElement(where, key) };
 }
 
 function encodeElement(where: NftSet, key: Uint8Array, data?: Uint8Array): Buffer {

@@ -1,6 +1,6 @@
 import type { KernelEvent } from "./model.js";
 
-/** Keeps events until they are taken: of one device the latest, and one "resync" in place of all. So it stays as small as the node is. */
+/** Keeps events until they are taken: of one device the latest (and beside it that somebody was learned), and one "resync" in place of all. So it stays as small as the node is. */
 export class EventQueue {
   readonly #pending = new Map<string, KernelEvent>();
   #wake: (() => void) | undefined;
@@ -10,7 +10,7 @@ export class EventQueue {
       this.#pending.clear();
       this.#pending.set("", event);
     } else if (!this.#pending.has("")) {
-      this.#pending.set(event.device, event);
+      this.#pending.set(event.kind === "learned" ? `learned ${event.device}` : event.device, event);
     }
     this.#wake?.();
   }

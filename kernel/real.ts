@@ -14,6 +14,7 @@ import type {
   StepFailure,
   VxlanSource,
 } from "./model.js";
+import { dumpLearned } from "./netlink/fdb.js";
 import { dumpLinks, getLinks, type Link } from "./netlink/link.js";
 import { ownNetns } from "./netns.js";
 import type { VxlanFilter, WireguardDevices } from "./parts.js";
@@ -90,7 +91,7 @@ class RealKernel implements Kernel {
       found.push(...this.#work((session) => readDevices(session, portion, ports, names)));
       await setImmediate();
     }
-    return found;
+    return this.#judged(found);
   }
 
   async find(devices: readonly string[], wanted: readonly KernelObject[]): Promise<KernelObject[]> {
@@ -98,7 +99,7 @@ class RealKernel implements Kernel {
     const others = links.filter(({ kind }) => kind !== "veth" && kind !== "vxlan");
     const found: KernelObject[] = await this.#wireguard.find(others.map(({ name }) => name));
     found.push(...this.#work((session) => links.flatMap((link) => findDevice(session, link, wanted))));
-    return [...found, ...this.#guards(devices, wanted), ...this.#sources(wanted)];
+    return [...this.#judged(found), ...this.#guards(devices, wanted), ...this.#sources(wanted)];
   }
 
   async overview(): Promise<Overview> {
@@ -116,6 +117,12 @@ class RealKernel implements Kernel {
       else for (const step of run) failures.push(...(await attempt([step], () => this.#wireguard.apply(step))));
     }
     return failures;
+  }
+
+  async learned(ports: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
+    const socket = this.#home.meshSocket;
+    const links = getLinks(socket, ports).filter(({ master }) => master !== undefined);
+    return new Map(links.map(({ name, index }) => [name, dumpLearned(socket, index)]));
   }
 
   events(signal: AbortSignal): AsyncIterable<KernelEvent> {
@@ -157,7 +164,7 @@ class RealKernel implements Kernel {
   }
 
   #settle(session: Session, steps: readonly Step[]): StepFailure[] {
-    const means = { filter: this.#parts.filter, guards: this.#rules?.guards, mode: this.#mode };
+    const means = { filter: this.#parts.filter, guards: this.#rules?.guards, clamp: this.#rules?.clamp, mode: this.#mode };
     const failures: StepFailure[] = [];
     for (const step of steps) {
       try {
@@ -172,6 +179,11 @@ class RealKernel implements Kernel {
   #deleteDevices(steps: readonly Step[]): Promise<StepFailure[]> {
     const names = steps.map((step) => (step.op === "delete" && "name" in step.old ? step.old.name : ""));
     return attempt(steps, () => removeDevices(this.#home, names));
+  }
+
+  /** A bridge also shows what the rules say of its size. */
+  #judged(found: readonly KernelObject[]): KernelObject[] {
+    return found.map((object) => (object.kind === "bridge" ? (this.#rules?.clamp?.judged(object) ?? object) : object));
   }
 
   /** By name, whether the device is there or not. */

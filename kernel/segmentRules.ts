@@ -1,3 +1,4 @@
+import { Clamp } from "./clamp.js";
 import { deviceIn, Guards } from "./guards.js";
 import type { Netns, SegmentLayer } from "./model.js";
 import { within } from "./netns.js";
@@ -21,7 +22,9 @@ export interface Refused {
 export interface SegmentRules extends Disposable {
   /** What each port may send; only where frames are switched. */
   readonly guards: Guards | undefined;
-  /** Makes the rules anew where somebody took them away or changed them. What each port may send stays away until it is set again. */
+  /** How large TCP's segments may be; only where frames are switched: what is routed goes by its route. */
+  readonly clamp: Clamp | undefined;
+  /** Makes the rules anew where somebody took them away or changed them. What the sets had in them stays away until it is set again. */
   mend(): void;
   refused(): Refused;
 }
@@ -43,6 +46,7 @@ export function openSegmentRules(netns: Netns, layer: SegmentLayer): SegmentRule
   const counted = (set: string) => new Map(elements.counts({ family, table, set }).map(([key, packets]) => [deviceIn(key), packets]));
   return {
     guards: layer === "l2" ? new Guards(elements, { family, table }) : undefined,
+    clamp: layer === "l2" ? new Clamp(elements, { family, table }) : undefined,
     mend: () => {
       if (!now().equals(right)) write(nft, rules);
     },

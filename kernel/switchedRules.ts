@@ -3,6 +3,12 @@ import type { RuleText } from "./ruleText.js";
 /** More broadcast and multicast than this a port may not send: so many packets a second, after so many at once. */
 export const floodLimit = { perSecond: 1000, burst: 2000 } as const;
 
+/**
+ * From so many MAC addresses a port may send that bridges for others: at first, and so many more each minute. The bridge forgets one that is
+ * silent for five minutes. So nobody fills a node's table.
+ */
+export const behindLimit = { burst: 64, perMinute: 12 } as const;
+
 const toOne = "ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00";
 const toMany = "ether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00";
 const toAnotherNode = 'meta oifkind "vxlan"';
@@ -14,6 +20,7 @@ const discovery = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }";
  * raw bytes where they are compared with fields that nftables has no name for: in neighbour discovery the target, and the link-layer address
  * in the one option that is allowed. A VLAN tag would hide all that from the rules, VLAN 0 too.
  * What only routers and queriers say, members may not.
+ * TCP that opens through the bridge is told of segments that fit, for nobody else would tell it; what asks for smaller ones is left alone.
  * What other nodes send was checked there. The namespace's own addresses are the same on every node, so questions for them stay here.
  */
 export const switchedRules: RuleText = {
@@ -25,6 +32,9 @@ export const switchedRules: RuleText = {
   set macs { typeof iifname . @ll,48,48; }
   set addresses4 { type ifname . ipv4_addr; }
   set addresses6 { typeof iifname . @nh,64,128; }
+  map sizes { typeof meta protocol : tcp option maxseg size; }
+  set behind { type ifname . ether_addr; size 65535; flags dynamic,timeout; timeout 5m; }
+  set newcomers { type ifname; size 65535; flags dynamic,timeout; timeout 1h; }
   set rates { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
   set spoofed { type ifname; size 65535; flags dynamic,timeout; timeout 1d; }
   set flooded { type ifname; size 65535; flags dynamic,timeout; timeout 1d; }`,
@@ -35,6 +45,13 @@ export const switchedRules: RuleText = {
       `${toOne} accept`,
       `update @rates { iifname limit rate over ${floodLimit.perSecond}/second burst ${floodLimit.burst} packets } goto flooded`,
       "accept",
+    ],
+    others: [
+      "iifname . @ll,48,48 @macs goto limited",
+      "iifname . ether saddr @behind update @behind { iifname . ether saddr } goto limited",
+      `update @newcomers { iifname limit rate over ${behindLimit.perMinute}/minute burst ${behindLimit.burst} packets } goto spoofed`,
+      "update @behind { iifname . ether saddr } goto limited",
+      "goto spoofed",
     ],
     ofarp: [
       "iifname . @nh,64,48 != @macs goto spoofed",
@@ -60,7 +77,7 @@ export const switchedRules: RuleText = {
     prerouting: [
       "type filter hook prerouting priority -300; policy accept;",
       'meta iifkind "vxlan" accept',
-      "iifname @open goto limited",
+      "iifname @open goto others",
       "ether type { 8021q, 8021ad } goto spoofed",
       "iifname . @ll,48,48 != @macs goto spoofed",
       "ether type arp goto ofarp",
@@ -70,6 +87,7 @@ export const switchedRules: RuleText = {
     ],
     forward: [
       "type filter hook forward priority 0; policy accept;",
+      "tcp flags syn tcp option maxseg size set meta protocol map @sizes",
       `${toAnotherNode} arp daddr ip 169.254.1.1 drop`,
       `${toAnotherNode} ${solicitation} @th,64,128 0xfe800000000000000000000000000001 drop`,
     ],

@@ -16,6 +16,8 @@ export interface MemberView {
   readonly services: readonly string[];
   /** What it sends that its node drops. */
   readonly misdeeds: readonly MisdeedView[];
+  /** MAC addresses of hosts behind it. */
+  readonly behind: readonly string[];
 }
 
 export interface MisdeedView {
@@ -79,9 +81,12 @@ export function segmentsOf(endpoints: readonly NetworkServiceEndpoint[]): string
 }
 
 function memberView(segment: string, member: Told, node: SegmentNode | undefined, ofNode: readonly Misdeed[] = []): MemberView {
-  const { name, addresses, mac, announces, services } = member;
-  const misdeeds = ofNode.filter((misdeed) => misdeed.member === name).map(misdeedView);
-  return { segment, name, node: node?.node ?? "", site: node?.site ?? member.site ?? "", addresses, mac, announces, services, misdeeds };
+  const { name, addresses, mac, announces, services, behind = [] } = member;
+  return {
+    ...{ segment, name, node: node?.node ?? "", site: node?.site ?? member.site ?? "", addresses, mac, announces, services },
+    behind: behind.map((host) => host.mac),
+    misdeeds: ofNode.filter((misdeed) => misdeed.member === name).map(misdeedView),
+  };
 }
 
 function misdeedView({ kind, sinceMs, dropped }: Misdeed): MisdeedView {

@@ -44,6 +44,15 @@ export interface SegmentMember {
   readonly services: readonly string[];
   /** Of two who say that they are one member, or have one address, the one with the higher number does. */
   readonly sequence: number;
+  /** Who else is behind it on L2, where it bridges for others; not said: nobody. */
+  readonly behind?: readonly BehindHost[];
+}
+
+/** A host behind a member. */
+export interface BehindHost {
+  readonly mac: string;
+  /** Of two nodes that say that they have it, the one with the higher number does. */
+  readonly sequence: number;
 }
 
 /** What an endpoint of a segment tells: a node itself, some of its members, or a sticky name. */
@@ -67,6 +76,9 @@ export const membersPerEndpoint = 32;
 export function membershipName(segment: string, forwarder: string, shard?: number): string {
   return shard === undefined ? `${segment}.${forwarder}` : `${segment}.${forwarder}.${shard}`;
 }
+
+/** So many hosts behind one member are told of, and taken in. */
+export const mostBehind = 64;
 
 const memberPrefix = "member.";
 /** What has less is no network (RFC 791): whoever said so would end everybody's. */
@@ -145,9 +157,10 @@ function nodeOf(segment: string, id: string, labels: Readonly<Record<string, str
   };
 }
 
-/** `MAC SEQUENCE ADDRESS,ADDRESS PREFIX,PREFIX SERVICE,SERVICE` */
-function memberText({ mac, sequence, addresses, announces, services }: SegmentMember): string {
-  return [mac, sequence, addresses.join(","), announces.join(","), services.join(",")].join(" ").trimEnd();
+/** `MAC SEQUENCE ADDRESS,ADDRESS PREFIX,PREFIX SERVICE,SERVICE MAC/SEQUENCE,MAC/SEQUENCE` */
+function memberText({ mac, sequence, addresses, announces, services, behind = [] }: SegmentMember): string {
+  const hosts = behind.map((host) => `${host.mac}/${host.sequence}`);
+  return [mac, sequence, ...[addresses, announces, services, hosts].map((list) => list.join(","))].join(" ").trimEnd();
 }
 
 /**
@@ -160,16 +173,27 @@ function parseMember(name: string, text: string): SegmentMember | undefined {
   const key = `${name} ${text}`;
   const known = read.get(key);
   if (known !== undefined) return known;
-  const [mac = "", sequence = "", addresses = "", announces = "", services = ""] = text.split(" ");
-  if (!label.test(name) || !isHostMac(mac) || !/^\d{1,15}$/.test(sequence)) return undefined;
+  const [mac = "", sequence = "", addresses = "", announces = "", services = "", hosts = ""] = text.split(" ");
+  if (!label.test(name) || !isHostMac(mac) || !isSequence(sequence)) return undefined;
+  const behind = words(hosts).flatMap(parseBehind).slice(0, mostBehind);
   const member = {
     ...{ name, mac, sequence: Number(sequence) },
     addresses: words(addresses).filter(isAddress).slice(0, mostWishes.addresses),
     announces: words(announces).filter(isAnnounceable).slice(0, mostWishes.announces),
     services: words(services).slice(0, mostWishes.services),
+    ...(behind.length === 0 ? {} : { behind }),
   };
   read.set(key, member);
   return member;
+}
+
+function parseBehind(text: string): BehindHost[] {
+  const [mac = "", sequence = ""] = text.split("/");
+  return isHostMac(mac) && isSequence(sequence) ? [{ mac, sequence: Number(sequence) }] : [];
+}
+
+function isSequence(text: string): boolean {
+  return /^\d{1,15}$/.test(text);
 }
 
 /** Others may say anything: what is no address in its shortest form is left out. */

@@ -26,12 +26,22 @@ export function bridgedTrunk(part: Part, remotes: readonly Remote[], view: Segme
   ];
 }
 
-/** L2: what is said to a member of another node goes to its node alone, and who has its address is answered here. */
-export function bridgedRemote({ tunnel, vni }: Pick<Remote, "tunnel" | "vni">, { mac, addresses }: SegmentMember): KernelObject[] {
+/**
+ * L2: what is said to a member of another node goes to its node alone, and who has its address is answered here. Who is behind it may come to
+ * a member of this node, and is believed there at once.
+ */
+export function bridgedRemote(
+  { tunnel, vni }: Pick<Remote, "tunnel" | "vni">,
+  { mac, addresses, behind = [] }: SegmentMember,
+): KernelObject[] {
   return [
     { kind: "vxlan-fdb", device: trunkDevice, mac, address: tunnel, vni },
     { kind: "bridge-fdb", device: trunkDevice, mac },
     ...addresses.map((address) => neighbour(address, mac)),
+    ...behind.flatMap((host): KernelObject[] => [
+      { kind: "vxlan-fdb", device: trunkDevice, mac: host.mac, address: tunnel, vni },
+      { kind: "bridge-fdb", device: trunkDevice, mac: host.mac, yields: true },
+    ]),
   ];
 }
 

@@ -6,17 +6,18 @@ import { contains, isHost, parsePrefix } from "../../core/ipam/prefix.js";
 import { Ranges } from "../../core/ipam/ranges.js";
 import { RecentMap } from "../../core/recentMap.js";
 import { nodeLength } from "../../core/segment/cut.js";
-import type { SegmentMember, SegmentNode } from "../../core/segment/membership.js";
+import type { BehindHost, SegmentMember, SegmentNode } from "../../core/segment/membership.js";
 import type { StickyWord } from "../../core/segment/stickyWord.js";
 import { firstOfSegments } from "../claims.js";
 import { bridgeMac, gatewayMac, memberMac, trunkMac } from "./addressing.js";
+import { withBehind } from "./behindContest.js";
 import { isL2 } from "./devices.js";
 import type { Remote } from "./part.js";
 import { StickyWords } from "./stickyWords.js";
 
 /** All that is told of a segment, and what this node knows by itself. */
 export interface Hearing {
-  readonly segment: Pick<Segment, "name" | "layer" | "prefixes" | "siteBlocks">;
+  readonly segment: Pick<Segment, "name" | "layer" | "prefixes" | "siteBlocks" | "allowSpoofing">;
   readonly own: {
     readonly site: string;
     readonly tunnel: string;
@@ -32,18 +33,18 @@ export interface Hearing {
 export interface Doubt {
   /** The SPIFFE id of its forwarder. */
   readonly id: string;
-  readonly what: "block" | "address" | "mac" | "prefix" | "member";
+  readonly what: "block" | "address" | "mac" | "prefix" | "member" | "host";
   readonly example: string;
 }
 
-/** So many members of a node, and prefixes behind them, are taken in: each costs every node of the segment something. */
-const most = { members: 4_096, prefixes: 256 };
+/** So many members of a node, and prefixes and hosts behind them, are taken in: each costs every node of the segment something. */
+const most = { members: 4_096, prefixes: 256, hosts: 1_024 };
 
 /**
  * What other nodes tell, without what is not theirs to say. A node has blocks out of its site's part and of nobody else's; the addresses of its
  * members lie in its blocks, or are single ones in nobody's block: of its site's part, or of a sticky name that it has claimed, as the segment's
- * home says; its members' MAC addresses are none that follow from another's address; and what it announces lies outside the segment. So a node
- * of another site that lies harms its own members alone.
+ * home says; its members' MAC addresses are none that follow from another's address; and what it announces lies outside the segment. Hosts are behind
+ * its members only where members may bridge for others. So a node of another site that lies harms its own members alone.
  */
 export function credible({ segment, own, remotes, sticky }: Hearing): {
   readonly remotes: readonly Remote[];
@@ -67,6 +68,12 @@ export function credible({ segment, own, remotes, sticky }: Hearing): {
     remotes: having.map(({ remote, blocks, places }) => {
       const doubt = (what: Doubt["what"], example: string) => void doubts.push({ id: remote.id, what, example });
       let prefixes = 0;
+      let hosts = 0;
+      const isBehind = ({ mac }: BehindHost) => {
+        const isRight = segment.allowSpoofing && macs?.isAnothers(mac, remote.id) !== true && ++hosts <= most.hosts;
+        if (!isRight) doubt("host", mac);
+        return isRight;
+      };
       const part = new Places(partOf(segment, own.site, remote.site));
       const isSingle = (address: string) => !taken.meets(address) && (part.meets(address) || words.has(address));
       const isIn = (address: string) => places.meets(address) || (inside.meets(address) && isSingle(address));
@@ -81,7 +88,8 @@ export function credible({ segment, own, remotes, sticky }: Hearing): {
         const addresses = kept(member.addresses, isIn, (address) => doubt("address", address));
         const outside = (prefix: string) => !inside.meets(prefix) && ++prefixes <= most.prefixes;
         const announces = kept(member.announces, outside, (prefix) => doubt("prefix", prefix));
-        return addresses === member.addresses && announces === member.announces ? [member] : [{ ...member, addresses, announces }];
+        const bridging = withBehind(member, isBehind);
+        return addresses === member.addresses && announces === member.announces ? [bridging] : [{ ...bridging, addresses, announces }];
       });
       const rest = remote.members[most.members];
       if (rest !== undefined) doubt("member", rest.name);

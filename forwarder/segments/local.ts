@@ -5,6 +5,7 @@ import { sameMessage } from "../../core/equal.js";
 import { MeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import { RecentIds } from "../../core/recentIds.js";
+import type { BehindHost } from "../../core/segment/membership.js";
 import type { StickyWord } from "../../core/segment/stickyWord.js";
 import type { Counters, Kernel, KernelObject } from "../../kernel/model.js";
 import type { StateStore } from "../../program/state.js";
@@ -14,9 +15,11 @@ import { leastV6, vxlanInTunnel } from "../mtu.js";
 import type { Pods } from "../pods.js";
 import type { NodeTunnel } from "../tunnel/tunnel.js";
 import { bridgeMac, gatewayMac, trunkMac } from "./addressing.js";
+import { Behind } from "./behind.js";
+import { contestBehind, numberTold } from "./behindContest.js";
 import { contest } from "./contest.js";
 import { credible, type Doubt } from "./credible.js";
-import { portName, type SegmentView, trunkDevice } from "./devices.js";
+import { isL2, portName, type SegmentView, trunkDevice } from "./devices.js";
 import { Leases } from "./leases.js";
 import { memberUnits, trunkObjects } from "./objects.js";
 import { type Member, memberKey, type OwnNode, type Part, partKey, type Remote } from "./part.js";
@@ -33,6 +36,8 @@ export interface LocalParts {
   readonly onBlocks: (part: Part) => void;
   /** What the segment's home has said of sticky names. */
   readonly stickyWords: () => readonly StickyWord[];
+  /** Others are behind these members than before. */
+  readonly onBehind: (ids: readonly string[]) => void;
   /** A member's pod is gone: whoever holds the connection lets go of it. */
   readonly onPodGone: (id: string) => void;
   /** What a member has is another's by now: whoever holds the connection lets go of it. */
@@ -70,6 +75,7 @@ export class LocalSegment implements AsyncDisposable {
   readonly #parts: LocalParts;
   readonly #dataplane: Dataplane;
   readonly #remoteMembers: RemoteMembers;
+  readonly #behind: Behind | undefined;
   readonly #members = new Map<string, KeptMember>();
   /** Members of this node that do not count any more. */
   readonly #lost = new Set<string>();
@@ -94,6 +100,7 @@ export class LocalSegment implements AsyncDisposable {
       onPodGone: (unit) => parts.onPodGone(unit.slice(memberKey("").length)),
     });
     this.#remoteMembers = new RemoteMembers(this.#dataplane);
+    this.#behind = isL2(part.segment) ? this.#watchBehind(part.segment.name) : undefined;
     this.leases = new Leases({
       ...{ segment: () => this.#part.segment, blocks: part.blocks, keep: (blocks) => this.#keepBlocks(blocks) },
       allocate: (prefix, signal) => parts.allocate(part.segment.name, prefix, signal),
@@ -119,6 +126,11 @@ export class LocalSegment implements AsyncDisposable {
     return devices.includes(mac) || this.members.some(({ member }) => member.mac === mac && member.id !== id);
   }
 
+  /** Who is behind a member of this node that bridges for others. */
+  behind(id: string): readonly BehindHost[] {
+    return this.#behind?.of(id) ?? [];
+  }
+
   /** All that anybody has in the segment, as far as is known. */
   get addresses(): string[] {
     const members = [...this.members.map(({ member }) => member), ...this.#remotes.flatMap((remote) => remote.members)];
@@ -137,6 +149,7 @@ export class LocalSegment implements AsyncDisposable {
       this.leases.adopt(one.member.addresses);
     }
     this.#heard = remotes;
+    await this.#behind?.start();
     this.#setAll();
     await this.#dataplane.start();
   }
@@ -179,11 +192,14 @@ export class LocalSegment implements AsyncDisposable {
     const before = this.#members.get(id);
     this.#members.set(id, kept);
     // It has the place of another one somewhere, somebody may have its place by now, or what was said of it before counts no more.
-    const isSaid = () => this.#heard.some(({ members }) => members.some(({ mac }) => mac === kept.member.mac));
+    const { mac } = kept.member;
+    const isSaid = () =>
+      this.#heard.some(({ members }) => members.some((member) => member.mac === mac)) || numberTold(this.#heard, mac) > 0;
     if (before === undefined && (kept.member.sticky !== "" || isSaid())) this.again();
     if (this.#lost.has(id)) throw moved(kept.member);
     this.#setMember(kept.member);
     await this.#dataplane.settled(memberKey(id), signal);
+    this.#behind?.again();
   }
 
   /** Resolves when nothing of it is left, with the blocks that are of no more use. Fine for an id that is not known. */
@@ -194,6 +210,7 @@ export class LocalSegment implements AsyncDisposable {
     this.#lost.delete(id);
     await this.#parts.store.remove(memberKey(id));
     this.#drop(id);
+    this.#behind?.again();
     if (kept.member.sticky !== "") this.again();
     let idle: string[] = [];
     try {
@@ -253,8 +270,22 @@ export class LocalSegment implements AsyncDisposable {
 
   /** Stops looking. What is in the kernel stays. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#behind?.[Symbol.asyncDispose]();
     await this.#dataplane[Symbol.asyncDispose]();
     await this.#parts.kernel[Symbol.asyncDispose]();
+  }
+
+  #watchBehind(segment: string): Behind {
+    const { kernel, clock, log, onBehind } = this.#parts;
+    return new Behind({
+      ...{ kernel, clock, log, segment },
+      ports: () => new Map(this.members.flatMap(({ member }) => (member.spoofing ? [[portName(member.id), member.id]] : []))),
+      told: (mac) => numberTold(this.#heard, mac),
+      onChange: (ids) => {
+        this.again();
+        onBehind(ids);
+      },
+    });
   }
 
   #setAll(): void {
@@ -305,7 +336,9 @@ export class LocalSegment implements AsyncDisposable {
   #contest(): void {
     const members = this.members.map(({ member }) => member);
     const { remotes, lost } = contest({ segment: this.#part.segment, own: this.#parts.own.id, members, remotes: this.#believed() });
-    this.#remotes = remotes;
+    const macs = members.map(({ mac }) => mac);
+    const behind = members.flatMap(({ id }) => this.behind(id));
+    this.#remotes = contestBehind({ own: this.#parts.own.id, macs, behind, remotes });
     for (const id of lost) if (!this.#lost.has(id)) this.#lose(id, "its sticky name is elsewhere");
   }
 

@@ -21,7 +21,7 @@ import type { StickyClaims } from "./stickyClaims.js";
 import { Telling, type TellingParts } from "./telling.js";
 import type { Trunks } from "./trunks.js";
 
-export interface PresenceParts extends Omit<LocalParts, "kernel" | "allocate" | "onBlocks" | "stickyWords">, TellingParts {
+export interface PresenceParts extends Omit<LocalParts, "kernel" | "allocate" | "onBlocks" | "onBehind" | "stickyWords">, TellingParts {
   readonly trunks: Trunks;
   readonly pulse: Pick<Pulse, "answers">;
   readonly blocks: BlocksApi;
@@ -66,6 +66,9 @@ export class Presence implements AsyncDisposable {
       allocate: (segment, prefix, signal) => blocks.allocate({ segment, prefix, exclude: this.local.part.blocks }, signal),
       onBlocks: () => this.#telling.again(),
       stickyWords: () => this.#remotes.sticky,
+      onBehind: (ids) => {
+        for (const id of ids) this.#telling.renew(id);
+      },
     });
     this.#telling = new Telling(this.local, parts);
     this.#names = new Names({ ...parts, netns });

@@ -13,6 +13,10 @@ export class Shards {
     return [...(this.#shards[shard] ?? [])];
   }
 
+  has(id: string): boolean {
+    return this.#of.has(id);
+  }
+
   /** Answers in which it is. */
   add(id: string): number {
     const known = this.#of.get(id);

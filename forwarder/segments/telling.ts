@@ -48,6 +48,11 @@ export class Telling {
     this.#say(this.#shards.add(id));
   }
 
+  /** What is told of it has changed. Nothing is said of one that was not told of yet. */
+  renew(id: string): void {
+    if (this.#shards.has(id)) this.add(id);
+  }
+
   remove(id: string): void {
     const shard = this.#shards.remove(id);
     if (shard !== undefined) this.#say(shard);
@@ -63,7 +68,10 @@ export class Telling {
 
   #say(shard: number): void {
     const { publications, own } = this.#parts;
-    const members = this.#shards.ids(shard).flatMap((id) => this.#local.member(id)?.member ?? []);
+    const members = this.#shards.ids(shard).flatMap((id) => {
+      const member = this.#local.member(id)?.member;
+      return member === undefined ? [] : [{ ...member, behind: this.#local.behind(id) }];
+    });
     const name = this.#endpoint(shard);
     const said =
       members.length === 0 ? publications.end(name) : publications.say(name, this.#local.part.segment.name, memberLabels(own.id, members));

@@ -13,6 +13,8 @@ export class FakeMachine {
   // Ports as they were wanted last: what is on a pod's end goes by that name, whatever the pod calls its end now.
   readonly #settled = new Map<string, Port>();
   readonly #pods: Map<string, { readonly netns: Netns; readonly foreign: Set<string> }>;
+  /** The port at which a bridge has learned each MAC address. */
+  readonly #learned = new Map<string, string>();
   readonly #listeners = new Set<(event: KernelEvent) => void>();
   #next = 1;
 
@@ -66,11 +68,34 @@ export class FakeMachine {
     return port !== undefined && object.where.cookie === port.pod.cookie && object.device === port.podInterface;
   }
 
+  learnedAt(port: string): string[] {
+    return [...this.#learned].flatMap(([mac, at]) => (at === port ? [mac] : []));
+  }
+
+  /** Somebody sends from that MAC address at a port, which learns it if it does that. What stays elsewhere stays, what yields is gone. */
+  speak(port: string, mac: string): void {
+    const device = this.#device(port);
+    const entries = [...this.#objects.values()].filter((object) => object.kind === "bridge-fdb").filter((entry) => entry.mac === mac);
+    if (device === undefined || !("bridge" in device) || device.bridge?.learning !== true) return;
+    if (this.#learned.get(mac) === port || entries.some(({ yields }) => yields !== true)) return;
+    this.#drop((object) => object.kind === "bridge-fdb" && object.mac === mac);
+    this.#learned.set(mac, port);
+    this.tell({ kind: "learned", device: port });
+  }
+
+  /** It was silent for too long. */
+  forget(mac: string): void {
+    const port = this.#learned.get(mac);
+    this.#learned.delete(mac);
+    if (port !== undefined) this.tell({ kind: "learned", device: port });
+  }
+
   /** Makes or changes it, by the kernel's rules. */
   settle(value: KernelObject): void {
     if ("name" in value) this.#settleDevice(value);
     else this.#checkPlace(value);
     if (value.kind === "route" && value.where === "mesh") this.#checkRoute(value);
+    if (value.kind === "bridge-fdb") this.forget(value.mac);
     this.#objects.set(keyOf(value), value);
     this.#tellOf(value);
   }
@@ -87,6 +112,7 @@ export class FakeMachine {
     if (device === undefined) return;
     this.#drop((object) => object === device || this.hangsOn(object, name));
     if (device.kind === "bridge") this.#dropPorts(name);
+    for (const mac of this.learnedAt(name)) this.forget(mac);
     this.#indexes.delete(name);
     this.#settled.delete(name);
     this.tell({ kind: "gone", device: name });

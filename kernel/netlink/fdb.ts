@@ -8,10 +8,14 @@ import { NDA_DST, NDA_LLADDR, NUD_PERMANENT, ndmsg, neighbourHeader, RTM_DELNEIG
 import type { NetlinkSocket } from "./socket.js";
 
 const NDA_VNI = 7;
+const NUD_REACHABLE = 0x02;
+const NUD_STALE = 0x04;
 const NUD_NOARP = 0x40;
 const NDA_MASTER = 9;
 const NTF_SELF = 0x02;
 const NTF_MASTER = 0x04;
+/** Whoever sends from that MAC address at a port that learns draws it there; it does not age. */
+const NTF_EXT_LEARNED = 0x10;
 /** Whoever sends from that MAC address at another port does not draw it there. */
 const NTF_STICKY = 0x40;
 
@@ -34,6 +38,7 @@ export interface FoundFdb extends FdbValue {
 export interface FoundBridgeFdb {
   readonly index: number;
   readonly mac: string;
+  readonly yields: boolean;
 }
 
 /** Takes the place of another entry for that MAC address; of entries for any, there may be several. */
@@ -67,13 +72,25 @@ export function dumpFdb(socket: NetlinkSocket, index: number): (FoundFdb | Found
     .filter((entry) => entry !== undefined);
 }
 
-/** Leads a bridge's frames for that MAC address to the port, wherever they went before. */
-export function addBridgeFdb(what: string, port: number, mac: string): Request {
-  return { what, type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE, body: bridgeEntry(port, mac) };
+/** Leads a bridge's frames for that MAC address to the port, wherever they went before. One that yields takes no other's place at its port. */
+export function addBridgeFdb(what: string, port: number, { mac, yields }: Omit<FoundBridgeFdb, "index">): Request {
+  return { what, type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE, body: bridgeEntry(port, mac, yields) };
 }
 
 export function deleteBridgeFdb(what: string, port: number, mac: string): Request {
-  return { what, type: RTM_DELNEIGH, body: bridgeEntry(port, mac) };
+  return { what, type: RTM_DELNEIGH, body: bridgeEntry(port, mac, false) };
+}
+
+/** What a bridge has learned at one of its ports. */
+export function dumpLearned(socket: NetlinkSocket, port: number): string[] {
+  return socket
+    .dump({ what: "list what a port has learned", type: RTM_GETNEIGH, body: ndmsg(AF_BRIDGE, port, 0, 0) })
+    .flatMap((body) => decodeLearned(body, port) ?? []);
+}
+
+/** Whether a neighbour message is about an entry of a bridge. */
+export function isBridgeEntry(body: Buffer): boolean {
+  return body[0] === AF_BRIDGE && parseAttributes(body.subarray(neighbourHeader)).has(NDA_MASTER);
 }
 
 /** The body of a bridge RTM_NEWNEIGH; undefined for one that leads to no remote: a bridge's, or one of a device's own addresses. */
@@ -88,12 +105,29 @@ export function decodeFdb(body: Buffer): FoundFdb | undefined {
 export function decodeBridgeFdb(body: Buffer): FoundBridgeFdb | undefined {
   const attributes = parseAttributes(body.subarray(neighbourHeader));
   const mac = attributes.get(NDA_LLADDR);
-  if (body.readUInt16LE(8) !== NUD_NOARP || !attributes.has(NDA_MASTER) || mac?.length !== 6) return undefined;
-  return { index: body.readInt32LE(4), mac: macText(mac) };
+  const stays = body.readUInt16LE(8) === NUD_NOARP;
+  if (!(stays || isTold(body)) || !attributes.has(NDA_MASTER) || mac?.length !== 6) return undefined;
+  return { index: body.readInt32LE(4), mac: macText(mac), yields: !stays };
 }
 
-function bridgeEntry(port: number, mac: string): Buffer {
-  return Buffer.concat([ndmsg(AF_BRIDGE, port, NUD_NOARP, NTF_MASTER | NTF_STICKY), attribute(NDA_LLADDR, macBytes(mac))]);
+/** The MAC address of an entry that the bridge has learned at that port by itself, also of one that is about to be forgotten. */
+function decodeLearned(body: Buffer, port: number): string | undefined {
+  const attributes = parseAttributes(body.subarray(neighbourHeader));
+  const mac = attributes.get(NDA_LLADDR);
+  if (body.readInt32LE(4) !== port || !attributes.has(NDA_MASTER) || mac?.length !== 6 || isTold(body)) return undefined;
+  return [NUD_REACHABLE, NUD_STALE].includes(body.readUInt16LE(8)) ? macText(mac) : undefined;
+}
+
+/** Whether somebody made the entry, as if it had been learned. */
+function isTold(body: Buffer): boolean {
+  return ((body[10] ?? 0) & NTF_EXT_LEARNED) !== 0;
+}
+
+function bridgeEntry(port: number, mac: string, yields: boolean): Buffer {
+  const header = yields
+    ? ndmsg(AF_BRIDGE, port, NUD_REACHABLE, NTF_MASTER | NTF_EXT_LEARNED)
+    : ndmsg(AF_BRIDGE, port, NUD_NOARP, NTF_MASTER | NTF_STICKY);
+  return Buffer.concat([header, attribute(NDA_LLADDR, macBytes(mac))]);
 }
 
 function entry(index: number, mac: string): Buffer {

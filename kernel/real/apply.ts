@@ -1,4 +1,5 @@
 import { MeshError } from "../../core/error.js";
+import type { Clamp } from "../clamp.js";
 import type { Guards } from "../guards.js";
 import type { Guard, KernelObject, Step } from "../model.js";
 import type { VxlanFilter } from "../parts.js";
@@ -29,6 +30,7 @@ export interface Means {
   readonly filter: VxlanFilter;
   /** Only in the namespace of a switched segment. */
   readonly guards: Guards | undefined;
+  readonly clamp: Clamp | undefined;
   readonly mode: RedirectMode;
 }
 
@@ -56,6 +58,7 @@ function settle(session: Session, value: Exclude<Settled, Guard>, means: Means):
   switch (value.kind) {
     case "bridge":
       settleBridge(session, value);
+      means.clamp?.settle(value);
       break;
     case "port":
       settlePort(session, value);

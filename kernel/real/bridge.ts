@@ -4,6 +4,7 @@ import type { Bridge, BridgePort } from "../model.js";
 import { checkDeviceName } from "../names.js";
 import { bridgeData, bridgePortData, changeBridge, changeBridgePort, createBridge } from "../netlink/bridge.js";
 import { changeLink, getLink, type Link } from "../netlink/link.js";
+import { change } from "./change.js";
 import { isOurs, ourGroup } from "./owner.js";
 import { removeLink } from "./remove.js";
 import type { Session } from "./session.js";
@@ -20,7 +21,7 @@ export function settleBridge(session: Session, bridge: Bridge): void {
   else socket.request(createBridge({ name, mac, group: ourGroup }, bridge));
   const made = getLink(socket, name);
   if (made === undefined) throw new MeshError("kernel", `the bridge ${name} vanished while it was made`);
-  socket.request(changeLink(`set up the bridge ${name}`, made.index, { alias, mac, mtu, group: ourGroup, up: true }));
+  change(socket, `the bridge ${name}`, made, { alias, mac, mtu, group: ourGroup, up: true });
   // Without it the bridge could know no IPv6 neighbours, whom it answers for.
   if (!made.ipv6) session.within("mesh", () => fs.writeFileSync(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`, "0"));
   session.learnIndex("mesh", name, made.index);

@@ -47,6 +47,9 @@ export class Events implements Disposable {
       this.#tell({ kind: "resync" });
     } else if (notice.kind === "on-device") {
       this.#tellOf(notice.netnsId, notice.index);
+    } else if (notice.kind === "learned") {
+      const device = this.#names.get(notice.index);
+      if (device !== undefined) this.#tell({ kind: "learned", device });
     } else if (notice.kind === "rules") {
       this.#tellOfPod(notice.netnsId);
     } else if (notice.netnsId !== undefined) {

@@ -48,8 +48,11 @@ export function removeFdb(session: Session, entry: VxlanRemote | VxlanFdb): void
 }
 
 /** Leads the bridge's frames for that MAC address to its port. */
-export function settleBridgeFdb(session: Session, { device, mac }: BridgeFdb): void {
-  session.home.meshSocket.request(addBridgeFdb(`lead ${mac} to ${device}`, session.index("mesh", device), mac));
+export function settleBridgeFdb(session: Session, entry: BridgeFdb): void {
+  const { device, mac, yields = false } = entry;
+  // One that stays would go on staying.
+  if (yields) removeBridgeFdb(session, entry);
+  session.home.meshSocket.request(addBridgeFdb(`lead ${mac} to ${device}`, session.index("mesh", device), { mac, yields }));
 }
 
 /** Not there, or led to another port by now: nothing to do. */
@@ -88,7 +91,10 @@ export function foundFdb(
   if (entries.length === 0) return [];
   const device = link.name;
   const remotes = entries.filter(isRemote);
-  const bridged = entries.filter((entry) => !isRemote(entry)).map(({ mac }): BridgeFdb => ({ kind: "bridge-fdb", device, mac }));
+  const bridged = entries.flatMap((entry): BridgeFdb[] => {
+    if (isRemote(entry)) return [];
+    return [{ kind: "bridge-fdb", device, mac: entry.mac, ...(entry.yields ? { yields: true } : {}) }];
+  });
   if (!isSwitching(session, link, devices)) {
     const toAll = remotes.filter(({ mac }) => mac === anyMac);
     return [...readRemotes(link, toAll, wanted), ...bridged];

@@ -2,9 +2,10 @@ import { MeshError } from "../../core/error.js";
 import { errnoOf } from "../ffi/system.js";
 import type { Port } from "../model.js";
 import { checkDeviceName } from "../names.js";
-import { changeLink, createVeth, getLink, type Link, type LinkSettings } from "../netlink/link.js";
+import { changeLink, createVeth, getLink, type Link } from "../netlink/link.js";
 import type { NetlinkSocket } from "../netlink/socket.js";
 import { settleBridgePort } from "./bridge.js";
+import { change } from "./change.js";
 import { isOurs, ourGroup } from "./owner.js";
 import { removeLink } from "./remove.js";
 import type { Session } from "./session.js";
@@ -61,14 +62,6 @@ function repair(session: Session, port: Port, link: Link, end: Link): void {
   change(socket, what, end, { mac: port.podMac, mtu, up: true, ...(routeLocalnet === undefined ? {} : { routeLocalnet }) });
   session.learnIndex("mesh", port.name, link.index);
   session.learnIndex(port.pod, port.podInterface, end.index);
-}
-
-/** Sends only what differs, in one message. */
-function change(socket: NetlinkSocket, what: string, link: Link, wanted: LinkSettings): void {
-  const keys = (Object.keys(wanted) as (keyof LinkSettings & keyof Link)[]).filter((key) => wanted[key] !== link[key]);
-  if (keys.length === 0) return;
-  const settings = Object.fromEntries(keys.map((key) => [key, wanted[key]])) as LinkSettings;
-  socket.request(changeLink(`set ${keys.join(", ")} of ${what}`, link.index, settings));
 }
 
 /** Kernels before 6.2 rename only what is down. */

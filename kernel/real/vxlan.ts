@@ -3,8 +3,9 @@ import { errnoOf } from "../ffi/system.js";
 import type { Vxlan } from "../model.js";
 import { checkDeviceName } from "../names.js";
 import { canonicalIp } from "../netlink/ip.js";
-import { changeLink, createVxlan, getLink, type Link, vxlanData } from "../netlink/link.js";
+import { createVxlan, getLink, type Link, vxlanData } from "../netlink/link.js";
 import { settleBridgePort } from "./bridge.js";
+import { change } from "./change.js";
 import { isOurs, ourGroup } from "./owner.js";
 import { removeLink } from "./remove.js";
 import type { Session } from "./session.js";
@@ -26,7 +27,7 @@ export function settleVxlan(session: Session, vxlan: Vxlan): void {
   settleBridgePort(session, made, vxlan.bridge);
   const { alias, mtu, mac } = vxlan;
   const right = { alias, mtu, group: ourGroup, up: true, ...(mac === undefined ? {} : { mac }) };
-  socket.request(changeLink(`set up the VXLAN device ${vxlan.name}`, made.index, right));
+  change(socket, `the VXLAN device ${vxlan.name}`, made, right);
   session.learnIndex("mesh", vxlan.name, made.index);
 }
 

@@ -14,10 +14,11 @@ import {
 } from "../ffi/socket.js";
 import { errnoOf } from "../ffi/system.js";
 import { RTM_DELADDR, RTM_NEWADDR } from "../netlink/address.js";
+import { isBridgeEntry } from "../netlink/fdb.js";
 import { RTM_DELQDISC, RTM_DELTFILTER } from "../netlink/filter.js";
 import { decodeLink, isBridgeMessage, type Link, RTM_DELLINK, RTM_NEWLINK } from "../netlink/link.js";
 import { decodeMessages, type Message } from "../netlink/message.js";
-import { RTM_DELNEIGH } from "../netlink/neighbour.js";
+import { RTM_DELNEIGH, RTM_NEWNEIGH } from "../netlink/neighbour.js";
 import { RTM_DELROUTE, RTM_NEWROUTE, routeDevices } from "../netlink/route.js";
 import { RTM_DELRULE, RTM_NEWRULE } from "../netlink/rule.js";
 import { NETLINK_ROUTE, netlinkAddress } from "../netlink/socket.js";
@@ -53,6 +54,8 @@ const patienceMs = 5;
 export type Notice =
   | { readonly kind: "link"; readonly netnsId: number | undefined; readonly link: Link; readonly gone: boolean }
   | { readonly kind: "on-device"; readonly netnsId: number | undefined; readonly index: number }
+  /** A bridge of the listener's own namespace knows somebody new at a port, or somebody less. */
+  | { readonly kind: "learned"; readonly index: number }
   /** Rules bear no device. */
   | { readonly kind: "rules"; readonly netnsId: number | undefined }
   | { readonly kind: "lost" };
@@ -147,10 +150,14 @@ function notice(message: Message, netnsId: number | undefined, hear: (notice: No
       if (isBridgeMessage(message.body)) hear({ kind: "on-device", netnsId, index: message.body.readInt32LE(4) });
       else hear({ kind: "link", netnsId, link: decodeLink(message.body), gone: message.type === RTM_DELLINK });
       break;
+    case RTM_NEWNEIGH:
+    case RTM_DELNEIGH:
+      if (netnsId === undefined && isBridgeEntry(message.body)) hear({ kind: "learned", index: message.body.readInt32LE(4) });
+      // Of what pods do all the time (neighbours that come and change) nothing is heard, only that something went.
+      if (message.type === RTM_DELNEIGH) hear({ kind: "on-device", netnsId, index: message.body.readInt32LE(4) });
+      break;
     case RTM_NEWADDR:
     case RTM_DELADDR:
-    // Of what pods do all the time (neighbours that come and change) nothing is heard, only that something went.
-    case RTM_DELNEIGH:
     case RTM_DELTFILTER:
     case RTM_DELQDISC:
       hear({ kind: "on-device", netnsId, index: message.body.readUInt32LE(4) });

@@ -222,6 +222,41 @@ describe("an L2 segment", function () {
     assert.match(client.stderr + client.stdout, /lease of 192\.168\.77\.\d+ obtained/);
   });
 
+  it("leads to a host on a LAN that a member bridges, from every node, until it is silent for too long", async () => {
+    await lab.pod("gate", "paris-1");
+    await lab.pod("host", "paris-1");
+    const gate = await lab.request("paris-1", "floor", "gate", "--allow-spoofing");
+    const [four, six, mac] = ["10.61.250.7", "fd61:0:0:fafa::7", "02:00:00:00:be:01"];
+    const end = ["peer", "name", "lan0", "netns", `${lab.prefix}-pod-gate`];
+    await lab.exec("pod-host", "ip", "link", "add", "eth1", "address", mac, "type", "veth", ...end);
+    await lab.exec("pod-gate", "ip", "link", "add", "name", "br-lan", "type", "bridge");
+    for (const port of ["nsm0", "lan0"]) await lab.exec("pod-gate", "ip", "link", "set", port, "master", "br-lan", "up");
+    await lab.exec("pod-gate", "ip", "link", "set", "br-lan", "up");
+    await lab.exec("pod-host", "ip", "address", "add", `${four}/16`, "dev", "eth1");
+    await lab.exec("pod-host", "ip", "address", "add", `${six}/48`, "dev", "eth1", "nodad");
+    await lab.exec("pod-host", "ip", "link", "set", "eth1", "mtu", "1500", "up");
+    const table = (node: string) => lab.exec(`${node}-seg-floor`, "bridge", "fdb", "show", "dev", "isthmus-trunk");
+    const answers = async (from: string, to: string) => {
+      const { stdout } = await lab.tryExec(`pod-${from}`, "ping", "-n", "-c", "1", "-W", "1", to);
+      return stdout.includes("packets transmitted") && parsePing(stdout).lost === 0;
+    };
+    await until("a pod of another site reaches it first", 5_000, () => answers("c", four));
+    for (const to of [four, six])
+      await until(`all reach ${to}`, 5_000, async () => (await Promise.all(names.map((pod) => answers(pod, to)))).every(Boolean));
+    await pingAll(lab, "host", names.flatMap(addresses));
+    for (const node of ["paris-2", "tokyo-1", "lima-1"])
+      assert.match(await table(node), new RegExp(`${mac} extern_learn master isthmus-bridge`), `${node} knows it, and floods nothing`);
+    const age = (hundredths: number) =>
+      lab.exec("paris-1-seg-floor", "ip", "link", "set", "isthmus-bridge", "type", "bridge", "ageing_time", String(hundredths));
+    await lab.exec("pod-host", "ip", "link", "set", "eth1", "down");
+    await age(100);
+    await until("nobody leads to it any more", 5_000, async () =>
+      (await Promise.all(["paris-2", "tokyo-1", "lima-1"].map(table))).every((text) => !text.includes(mac)),
+    );
+    await age(30_000);
+    await lab.close("paris-1", gate.id);
+  });
+
   it("loses no packet when all programs are killed and come back", async () => {
     await using stream = await PingStream.start(lab, "a", first("c"));
     await stream.answers(20);

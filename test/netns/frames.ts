@@ -96,6 +96,25 @@ export function icmp6(source: string, destination: string, message: Uint8Array):
   return Buffer.concat([Uint8Array.of(0x60, 0, 0, 0, 0, body.length, 58, 255), from, to, body]);
 }
 
+/** A packet that opens a TCP connection and asks for segments of that size at the most. `sequence` stands in it. */
+export function syn(source: string, destination: string, size: number, sequence: Uint8Array): Buffer {
+  const [from, to] = [ipBytes(source), ipBytes(destination)];
+  const ports = Uint8Array.of(0xf0, 0, 0, 9);
+  const flagsOn = Uint8Array.of(0x60, 0x02, 0xff, 0xff, 0, 0, 0, 0);
+  const message = Buffer.concat([ports, sequence.subarray(0, 4), Buffer.alloc(4), flagsOn, Uint8Array.of(2, 4, size >> 8, size & 0xff)]);
+  message.writeUInt16BE(checksum(Buffer.concat([from, to, Uint8Array.of(0, message.length, 0, 6), message])), 16);
+  if (from.length === 4) return ip4(source, destination, 6, message);
+  return Buffer.concat([Uint8Array.of(0x60, 0, 0, 0, 0, message.length, 6, 64), from, to, message]);
+}
+
+/** The size of segments that a frame with such a packet asks for; undefined where its checksum is wrong. */
+export function segmentSize(frame: Buffer): number | undefined {
+  const addresses = isType(frame, 0x0800) ? frame.subarray(26, 34) : frame.subarray(22, 54);
+  const message = frame.subarray(isType(frame, 0x0800) ? 34 : 54).subarray(0, 24);
+  const sum = checksum(Buffer.concat([addresses, Uint8Array.of(0, message.length, 0, 6), message]));
+  return sum === 0 ? message.readUInt16BE(22) : undefined;
+}
+
 /** A solicitation (135) or an advertisement (136), as an answer to one, about `target`, with options. */
 export function discovery(type: 135 | 136, target: string, ...options: readonly Uint8Array[]): Buffer {
   return Buffer.concat([Uint8Array.of(type, 0, 0, 0, type === 136 ? 0x60 : 0, 0, 0, 0), ipBytes(target), ...options]);

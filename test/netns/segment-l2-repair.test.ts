@@ -29,6 +29,11 @@ describe("a switched segment that somebody meddles with", () => {
       /spanning tree/,
     ],
     ["is down", () => ip(segment.netns, "link", "set", "br-1", "down"), /bridge br-1: it is down/],
+    [
+      "does not clamp the TCP of one family",
+      () => inside("nft", "delete", "element", "bridge", "isthmus", "sizes", "{", "ip6", ":", "1340", "}"),
+      /TCP is not clamped/,
+    ],
     ["has no IPv6", () => inside("sysctl", "-qw", "net.ipv6.conf.br-1.disable_ipv6=1"), /it has no IPv6/],
   ];
   for (const [what, meddle, words] of bridges) {
@@ -74,6 +79,16 @@ describe("a switched segment that somebody meddles with", () => {
       assert.deepEqual(differences([guardOf("a")], (await kernel.find(["p-a"], wanted)).filter(isGuard)), []);
     });
   }
+
+  it("takes over what a version without clamps left", async () => {
+    inside("nft", "flush", "chain", "bridge", "isthmus", "forward");
+    inside("nft", "delete", "map", "bridge", "isthmus", "sizes");
+    const next = await segment.open();
+    assert.equal(differences(wanted, await next.list(wanted)).join("\n"), "bridge br-1: TCP is not clamped to its MTU");
+    await settle(next, wanted);
+    assert.equal(await seen(), "");
+    assert.match(String(inside("nft", "list", "chain", "bridge", "isthmus", "forward")), /maxseg size set .* map @sizes/);
+  });
 
   it("removes what a killed process left of a guard that it was about to make", async () => {
     await make(kernel, [stray]);

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import type { Kernel, Netns } from "../../kernel/model.js";
-import { type Finished, run } from "../lib/command.js";
+import type { Kernel, Netns, Route } from "../../kernel/model.js";
+import { check, type Finished, run } from "../lib/command.js";
 import { until } from "../lib/until.js";
-import { make } from "../suite/kernel.js";
+import { make, replace } from "../suite/kernel.js";
+import { gatewayMac } from "../suite/kernelSegment.js";
+import { ethernet, segmentSize, syn, Wire } from "./frames.js";
 import { ip } from "./kernelWorld.js";
-import { addressesOf, full, joined, node, type Place, portMtu, tunnelMtu } from "./routedWorld.js";
+import { addressesOf, full, joined, node, type Place, podMacOf, portMtu, tunnelMtu } from "./routedWorld.js";
 import { joinMeshes, SegmentNode } from "./segmentWorld.js";
 
 const [first, second] = [0, 1] as const;
@@ -15,6 +17,7 @@ describe("a routed segment over two nodes", () => {
   let nodes: readonly [SegmentNode, SegmentNode];
   let kernels: readonly [Kernel, Kernel];
   const pods = new Map<Member, Netns>();
+  let opened = 0;
 
   before(async () => {
     nodes = [new SegmentNode("ka-r1-", "l3"), new SegmentNode("ka-r2-", "l3")];
@@ -56,6 +59,23 @@ describe("a routed segment over two nodes", () => {
     assert.equal((await ping("a", six, "-M", "do", "-s", String(tunnelMtu - 48))).code, 0);
   });
 
+  it("tells whoever opens a TCP connection of segments that fit the way, both ways, and raises none", async () => {
+    const told = async (from: Member, to: Member, ...sizes: number[]) => {
+      const found = [];
+      for (const [family, size] of sizes.entries()) found.push(await sizeAt(from, to, family, size));
+      return found;
+    };
+    assert.deepEqual(await told("a", "b", 1460, 1440), [portMtu - 40, portMtu - 60]);
+    assert.deepEqual(await told("a", "c", 1460, 1440), [tunnelMtu - 40, tunnelMtu - 60]);
+    assert.deepEqual(await told("a", "c", 536, 1220), [536, 1220]);
+    const routes = node(first, [second]).filter((object) => object.kind === "route");
+    const narrow = routes.map((route): Route => ({ ...route, mtu: 1280 }));
+    for (const [at, route] of routes.entries()) await replace(kernels[first], route, narrow[at] ?? route);
+    assert.deepEqual(await told("a", "c", 1460, 1440), [1240, 1220]);
+    assert.deepEqual(await told("c", "a", 1460, 1440), [1240, 1220], "the way back is the narrow one");
+    for (const [at, route] of routes.entries()) await replace(kernels[first], narrow[at] ?? route, route);
+  });
+
   it("tells a member of an address that nobody has", async () => {
     assert.match((await ping("a", "10.60.200.1")).stdout, /From 10.60.0.1 .*Destination Net Unreachable/);
     assert.match((await ping("a", "fd60:0:0:99::1")).stdout, /From fd60::1 .*Destination unreachable: No route/);
@@ -93,6 +113,13 @@ describe("a routed segment over two nodes", () => {
     });
   }
 
+  it("takes over what a version without clamps left", async () => {
+    const inside = (...command: string[]) => check("nsenter", [`--net=${nodes[first].netns.path}`, ...command]);
+    await inside("nft", "delete", "chain", "inet", "isthmus", "forward");
+    await nodes[first].open();
+    assert.match(await inside("nft", "list", "chain", "inet", "isthmus", "forward"), /maxseg size set rt mtu/);
+  });
+
   it("has its rules back after somebody took them away", async () => {
     assert.equal((await run("nsenter", [`--net=${nodes[first].netns.path}`, "nft", "delete", "table", "inet", "isthmus"])).code, 0);
     await kernels[first].overview();
@@ -102,6 +129,17 @@ describe("a routed segment over two nodes", () => {
     ip(podOf("a"), "address", "delete", "fd60::3/128", "dev", "nsm0");
     assert.equal(await spoofedBy("a"), 1);
   });
+
+  /** The size of segments that comes to a member where another one asks for that. */
+  async function sizeAt(from: Member, to: Member, family: number, size: number): Promise<number | undefined> {
+    using sender = new Wire(podOf(from), "nsm0");
+    using receiver = new Wire(podOf(to), "nsm0");
+    // The answer bears the next one.
+    const sequence = Buffer.from(`${String(++opened).padStart(3, "0")}z`);
+    const packet = syn(addressesAt(from)[family] ?? "", addressesAt(to)[family] ?? "", size, sequence);
+    sender.send(ethernet(gatewayMac, podMacOf(place(from)), family === 0 ? 0x0800 : 0x86dd, packet));
+    return segmentSize(await receiver.hears("the packet that opens a connection", (frame) => frame.includes(sequence)));
+  }
 
   function place(member: Member): Place {
     const [own, host] = members[member];

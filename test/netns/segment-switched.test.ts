@@ -1,11 +1,27 @@
 import assert from "node:assert/strict";
-import type { Guard, Kernel, Netns, Port, Vxlan } from "../../kernel/model.js";
+import type { Bridge, Guard, Kernel, Netns, Port, Vxlan } from "../../kernel/model.js";
 import { linkLocalOf, macBytes } from "../../kernel/netlink/ip.js";
-import { floodLimit } from "../../kernel/switchedRules.js";
+import { behindLimit, floodLimit } from "../../kernel/switchedRules.js";
 import { run } from "../lib/command.js";
 import { until } from "../lib/until.js";
 import { make, replace, settle } from "../suite/kernel.js";
-import { allNodes, arp, discovery, ethernet, everyone, experimental, icmp6, ip4, isType, linkLayer, tagged, udp4, Wire } from "./frames.js";
+import {
+  allNodes,
+  arp,
+  discovery,
+  ethernet,
+  everyone,
+  experimental,
+  icmp6,
+  ip4,
+  isType,
+  linkLayer,
+  segmentSize,
+  syn,
+  tagged,
+  udp4,
+  Wire,
+} from "./frames.js";
 import { ip } from "./kernelWorld.js";
 import { joinMeshes, SegmentNode } from "./segmentWorld.js";
 import { addressesOf, guardOf, joined, type Member, macOf, members, node } from "./switchedWorld.js";
@@ -41,6 +57,17 @@ describe("a switched segment over two nodes", () => {
   it("carries full frames between members of a node and of two, in both families", async () => {
     for (const to of [b, c])
       for (const address of addressesOf(to)) await reaches(a, address, String(1400 - (address.includes(":") ? 48 : 28)));
+  });
+
+  it("tells whoever opens a TCP connection of segments that fit, as its size changes, and raises none", async () => {
+    const wide = node(0).find((object) => object.kind === "bridge") as Bridge;
+    const narrow = { ...wide, mtu: 1280 };
+    const told = async (to: Member) => [await sizeAt(to, 0, 1460), await sizeAt(to, 1, 1440), await sizeAt(to, 0, 536)];
+    for (const to of [b, c]) assert.deepEqual(await told(to), [1360, 1340, 536]);
+    await replace(kernels[0], wide, narrow);
+    for (const to of [b, c]) assert.deepEqual(await told(to), [1240, 1220, 536]);
+    await replace(kernels[0], narrow, wide);
+    assert.deepEqual(await told(c), [1360, 1340, 536]);
   });
 
   it("answers a question for a known member of another node by itself, and keeps it from crossing", async () => {
@@ -183,6 +210,27 @@ describe("a switched segment over two nodes", () => {
     await heldBack(b, ethernet(macOf(c), stranger, experimental, mark()));
   });
 
+  it("lets a member that may spoof send from so many MAC addresses, and from those for good", async () => {
+    const guard = guardOf(b);
+    const open: Guard = { ...guard, spoofing: true };
+    await replace(kernels[0], guard, open);
+    const before = await counted(b);
+    const more = 30;
+    const sources = Array.from({ length: behindLimit.burst + more }, (_, at) => `02:00:00:00:02:${(at + 16).toString(16)}`);
+    for (const source of sources) wireOf(b).send(ethernet(macOf(c), source, experimental, Buffer.from(`from ${source}`)));
+    assert.deepEqual(await whoHears(b, ethernet(macOf(c), macOf(b), experimental, mark())), [c], "its own is not counted");
+    const heard = sources.filter((source) =>
+      wireOf(c)
+        .heard()
+        .some((frame) => frame.includes(`from ${source}`)),
+    );
+    // It has sent from another one before, and one is given back in 5 s.
+    assert.ok(heard.length <= behindLimit.burst + 2 && heard.length >= behindLimit.burst - 2, `${heard.length} came`);
+    assert.equal((await counted(b)).spoofed - before.spoofed, sources.length - heard.length);
+    assert.deepEqual(await whoHears(b, ethernet(macOf(c), sources[0] ?? "", experimental, mark())), [c]);
+    await replace(kernels[0], open, guard);
+  });
+
   it("leads frames to members also after one that may spoof has sent from their MAC addresses", async () => {
     const guard = guardOf(b);
     const open: Guard = { ...guard, spoofing: true };
@@ -224,6 +272,15 @@ describe("a switched segment over two nodes", () => {
     const solicits = nd(a6, discovery(135, "fe80::1", linkLayer(1, macOf(a))));
     assert.deepEqual(await whoHears(a, solicits), [b]);
   });
+
+  /** The size of segments that comes to a member where another one asks for that. */
+  async function sizeAt(to: Member, family: 0 | 1, size: number): Promise<number | undefined> {
+    // The answer bears the next one.
+    const sequence = Buffer.from(`${mark().toString().slice(-3)}z`);
+    const packet = syn(addressesOf(a)[family], addressesOf(to)[family], size, sequence);
+    wireOf(a).send(ethernet(macOf(to), macOf(a), family === 0 ? 0x0800 : 0x86dd, packet));
+    return segmentSize(await wireOf(to).hears("the packet that opens a connection", (frame) => frame.includes(sequence)));
+  }
 
   function podOf(member: Member): Netns {
     const pod = pods.get(member);

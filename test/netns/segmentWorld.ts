@@ -10,18 +10,22 @@ import { vnisOnly } from "../../kernel/vnis.js";
 import { systemClock } from "../../program/clock.js";
 import { make } from "../suite/kernel.js";
 import type { SegmentWorld } from "../suite/kernelSegment.js";
+import { ethernet, everyone, experimental, Wire } from "./frames.js";
 import { indexOf, ip, nameOf, TestNode } from "./kernelWorld.js";
 
-/** A node's part of a segment: its mesh namespace, the segment's own beside it, and pods. All are gone at the end. */
+/** A node's part of a segment: its mesh namespace, the segment's own beside it, and pods. All that it made are gone at the end. */
 export class SegmentNode implements AsyncDisposable {
   readonly node: TestNode;
   readonly netns: Netns;
+  readonly #hasNode: boolean;
   readonly #name: string;
   readonly #layer: SegmentLayer;
   readonly #open: (Kernel | CountingVxlanFilter)[] = [];
 
-  constructor(prefix: string, layer: SegmentLayer) {
-    this.node = new TestNode(prefix);
+  /** `on`: a node that has another segment already. */
+  constructor(prefix: string, layer: SegmentLayer, on?: SegmentNode) {
+    this.node = on?.node ?? new TestNode(prefix);
+    this.#hasNode = on === undefined;
     this.#name = `${prefix}seg-s1`;
     this.#layer = layer;
     removeSegmentNetns(this.#name); // what a killed run left
@@ -59,7 +63,7 @@ export class SegmentNode implements AsyncDisposable {
       else part[Symbol.dispose]();
     }
     removeSegmentNetns(this.#name);
-    await this.node[Symbol.asyncDispose]();
+    if (this.#hasNode) await this.node[Symbol.asyncDispose]();
   }
 }
 
@@ -86,6 +90,10 @@ export async function realSegmentWorld(layer: SegmentLayer): Promise<SegmentWorl
     open: () => segment.open(),
     pod: (name) => segment.node.pod(name),
     index: (device) => indexOf(segment.netns, device),
+    speak(port, mac) {
+      using wire = new Wire(port.pod, port.podInterface);
+      wire.send(ethernet(everyone, mac, experimental, Buffer.alloc(46)));
+    },
     byHand: (step) => segment.byHand(step),
     [Symbol.asyncDispose]: () => segment[Symbol.asyncDispose](),
   };

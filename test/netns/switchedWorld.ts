@@ -15,9 +15,13 @@ const member: BridgePort = {
   ...{ neighSuppress: false, isolated: false, multicastRouter: false },
 };
 
-/** What a node has of the segment without members of its own: what it knows of the other node and who is there. */
-export function node(own: 0 | 1): KernelObject[] {
+/**
+ * What a node has of the segment without members of its own: what it knows of the other node and who is there. Another segment has
+ * another number, and the same of all the rest.
+ */
+export function node(own: 0 | 1, segment = 0): KernelObject[] {
   const other = own === 0 ? 1 : 0;
+  const vniOf = (node: number) => 2 ** 23 + node + 2 * segment;
   const there = { device: "x-1", address: tunnelOf(other), vni: vniOf(other) };
   return [
     {
@@ -43,13 +47,13 @@ export function node(own: 0 | 1): KernelObject[] {
 }
 
 /** A member, in the segment's namespace and in its pod. */
-export function joined(name: Member, pod: Netns): KernelObject[] {
+export function joined(name: Member, pod: Netns, podInterface = "nsm0"): KernelObject[] {
   return [
     guardOf(name),
-    { ...port(`p-${name}`, pod), podMac: macOf(name), bridge: member },
+    { ...port(`p-${name}`, pod), podInterface, podMac: macOf(name), bridge: member },
     { kind: "bridge-fdb", device: `p-${name}`, mac: macOf(name) },
     ...addressesOf(name).map((address): KernelObject => {
-      return { kind: "address", where: pod, device: "nsm0", address: `${address}/${address.includes(":") ? 64 : 16}` };
+      return { kind: "address", where: pod, device: podInterface, address: `${address}/${address.includes(":") ? 64 : 16}` };
     }),
   ];
 }
@@ -69,8 +73,4 @@ export function addressesOf(name: Member): readonly [four: string, six: string] 
 
 function tunnelOf(own: 0 | 1): string {
   return `fd00:1::${own + 1}`;
-}
-
-function vniOf(own: 0 | 1): number {
-  return 2 ** 23 + own;
 }

@@ -10,6 +10,8 @@ export interface SegmentWorld extends AsyncDisposable {
   pod(name: string): Netns;
   /** The number of a device in the segment's namespace. */
   index(device: string): number | undefined;
+  /** Somebody behind the pod's end of a port sends from that MAC address. */
+  speak(port: Port, mac: string): void;
   /** Somebody else does it, with the commands that the step shows itself as. */
   byHand(step: Step): void;
 }
@@ -131,6 +133,18 @@ function changing(test: Test): void {
       assert.deepEqual(differences(changed, await kernel.list(changed)), []);
       assert.equal(world.index(old.name), index);
       await settle(kernel, wanted);
+    }
+  });
+
+  it("changes the MTU of a device in place, and keeps all that hangs on it", async () => {
+    const { kernel, wanted } = test();
+    await make(kernel, wanted);
+    let now = wanted;
+    for (const old of wanted.filter((object) => object.kind === "port" || object.kind === "vxlan" || object.kind === "bridge")) {
+      const value = { ...old, mtu: 1300 };
+      await replace(kernel, old, value);
+      now = now.map((object) => (object === old ? value : object));
+      assert.deepEqual(differences(now, await kernel.list(now)), []);
     }
   });
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { difference, keyOf } from "../../kernel/difference.js";
 import type { Bridge, BridgeFdb, BridgePort, Guard, KernelObject, Netns, Port, Vxlan } from "../../kernel/model.js";
-import { add, differences, make, port, replace, settle } from "./kernel.js";
+import { add, differences, make, next, port, replace, settle } from "./kernel.js";
 import { gatewayMac, isDevice, type SegmentWorld, segmentTests, segmentVxlan, type Test } from "./kernelSegment.js";
 
 /** The contract of every kernel for the namespace of a switched segment. */
@@ -88,6 +88,48 @@ function switching(test: Test): void {
     assert.deepEqual(await kernel.apply([{ op: "delete", key: keyOf(old), old }]), []);
     const changed = wanted.map((object) => (object === old ? moved : object));
     assert.deepEqual(differences(changed, await kernel.list(changed)), []);
+  });
+
+  it("tells who was learned at a port, and leads to whoever is elsewhere until he speaks there", async () => {
+    const { world, kernel, wanted } = test();
+    const [usual, guard] = wanted.filter((object) => object.kind === "port" || object.kind === "guard") as [Port, Guard];
+    const learning: Port = { ...usual, bridge: usual.bridge && { ...usual.bridge, learning: true } };
+    const open: Guard = { ...guard, spoofing: true };
+    const all = wanted.map((object) => (object === usual ? learning : object === guard ? open : object));
+    await make(kernel, all);
+    const learned = async () => [...(await kernel.learned(["p-a", "x-1", "p-none"]))];
+    const host = "02:00:00:00:00:77";
+    const elsewhere: BridgeFdb = { kind: "bridge-fdb", device: "x-1", mac: host, yields: true };
+    const speaks = async (mac: string) => {
+      const heard = next(kernel, "p-a", "learned");
+      world.speak(learning, mac);
+      await heard;
+    };
+    await speaks(host);
+    assert.deepEqual(await learned(), [
+      ["p-a", [host]],
+      ["x-1", []],
+    ]);
+    assert.deepEqual(differences(all, await kernel.list(all)), [], "what was learned is nobody's to want");
+    await make(kernel, [elsewhere]);
+    assert.deepEqual((await learned())[0], ["p-a", []]);
+    assert.deepEqual(differences([...all, elsewhere], await kernel.list([...all, elsewhere])), []);
+    await speaks(host);
+    assert.deepEqual((await learned())[0], ["p-a", [host]]);
+    assert.deepEqual(differences([...all, elsewhere], await kernel.list([...all, elsewhere])), [`missing: ${keyOf(elsewhere)}`]);
+    assert.deepEqual(await kernel.apply([{ op: "delete", key: keyOf(elsewhere), old: elsewhere }]), []);
+    assert.deepEqual((await learned())[0], ["p-a", [host]], "an entry that is not there any more is not missed");
+    const { yields: _, ...stays } = elsewhere;
+    await make(kernel, [stays]);
+    world.speak(learning, host);
+    await speaks("02:00:00:00:00:78");
+    assert.deepEqual((await learned())[0], ["p-a", ["02:00:00:00:00:78"]], "the other one stays where it is wanted");
+    await make(kernel, [elsewhere]);
+    assert.equal(difference(elsewhere, (await kernel.find(["x-1"], [])).find((found) => keyOf(found) === keyOf(elsewhere)) ?? stays), "");
+    const gone = next(kernel, "p-a", "gone");
+    await kernel.apply([{ op: "delete", key: keyOf(learning), old: learning }]);
+    await gone;
+    assert.deepEqual(await learned(), [["x-1", []]]);
   });
 
   it("changes what a port may send, also before the port is there and after it is gone", async () => {

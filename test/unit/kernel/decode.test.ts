@@ -98,11 +98,14 @@ describe("answers of netlink", () => {
   it("show a bridge's entries that somebody made, and leave out what it learned and its ports' own", () => {
     // bridge fdb show: the answer for an entry with NDA_MASTER, in each of its states
     const entry = bytes("0700000003000000400000000a00020002000000000a00000800090005000000");
-    assert.deepEqual(decodeBridgeFdb(entry), { index: 3, mac: "02:00:00:00:00:0a" });
+    assert.deepEqual(decodeBridgeFdb(entry), { index: 3, mac: "02:00:00:00:00:0a", yields: false });
     for (const state of [0x80, 0x02, 0x04]) {
       entry.writeUInt16LE(state, 8);
       assert.equal(decodeBridgeFdb(entry), undefined);
     }
+    entry.writeUInt16LE(0x02, 8);
+    entry.writeUInt8(0x10, 10); // learned elsewhere
+    assert.deepEqual(decodeBridgeFdb(entry), { index: 3, mac: "02:00:00:00:00:0a", yields: true });
     assert.equal(decodeBridgeFdb(bytes(golden.remote)), undefined);
   });
 

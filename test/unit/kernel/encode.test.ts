@@ -120,7 +120,13 @@ describe("requests to netlink", () => {
     theirs.writeUInt16LE(0x40, 8); // where they say that it does not age and is permanent, we say the first
     theirs.writeUInt8(0x44, 10); // and that it does not move
     assert.deepEqual(Buffer.from(ours), theirs);
-    assert.equal(addBridgeFdb("", 3, "02:00:00:00:00:0a").flags, 0x500);
+    const added = addBridgeFdb("", 3, { mac: "02:00:00:00:00:0a", yields: false });
+    assert.equal(added.flags, 0x500);
+    assert.deepEqual(added.body, ours);
+    const yielding = Buffer.from(addBridgeFdb("", 3, { mac: "02:00:00:00:00:0a", yields: true }).body);
+    theirs.writeUInt16LE(0x02, 8); // as one that was learned
+    theirs.writeUInt8(0x14, 10); // elsewhere
+    assert.deepEqual(yielding, theirs);
   });
 
   it("make bridges and set their ports as iproute2 does", () => {

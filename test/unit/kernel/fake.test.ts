@@ -62,6 +62,7 @@ function segmentWorld(): SegmentWorld {
     open: async () => new FakeKernel(machine),
     pod: (name) => machine.addPod(name),
     index: (device) => machine.indexOf(device),
+    speak: ({ name }, mac) => machine.speak(name, mac),
     byHand: (step) => (step.op === "delete" ? machine.remove(step.old) : machine.settle(step.value)),
     [Symbol.asyncDispose]: async () => {},
   };

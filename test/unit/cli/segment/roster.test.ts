@@ -33,6 +33,14 @@ describe("who is in a segment", () => {
     assert.deepEqual(segmentsOf(everybody), ["plant"]);
   });
 
+  it("is told with the hosts behind a member", () => {
+    const gate = member("gate", { behind: [{ mac: "02:00:00:00:01:01", sequence: 3 }] });
+    assert.deepEqual(
+      rosterOf(told(paris, [gate, member("web")]), "plant").members.map(({ behind }) => behind),
+      [["02:00:00:00:01:01"], []],
+    );
+  });
+
   it("is believed to the later of two who say that they are one member", () => {
     const moved = [
       ...told(paris, [member("web", { sequence: 1 })]),

@@ -53,6 +53,17 @@ describe("membership in a segment", () => {
     assert.deepEqual(said, { kind: "members", segment: "plant", id: node.id, members: [camera, gateway, web] });
   });
 
+  it("says who is behind a member, as many as are taken, and leaves out what is no host", () => {
+    const hosts = Array.from({ length: 70 }, (_, at) => ({ mac: `02:00:00:00:01:${(at + 16).toString(16)}`, sequence: at }));
+    const labels = memberLabels(node.id, [{ ...camera, behind: hosts.slice(0, 2) }, { ...web, behind: hosts }, gateway]);
+    const said = membershipOf(endpoint(labels), "plant");
+    assert.deepEqual(said?.kind === "members" && said.members.map(({ behind }) => behind?.length), [2, 64, undefined]);
+    assert.deepEqual(said?.kind === "members" && said.members[0], { ...camera, behind: hosts.slice(0, 2) });
+    const odd = `${camera.mac} 3 10.60.0.5   01:00:5e:00:00:01/1,02:00:00:00:01:10/x,02:00:00:00:01:11,02:00:00:00:01:12/7`;
+    const heard = membershipOf(endpoint({ id: node.id, "member.camera": odd }), "plant");
+    assert.deepEqual(heard?.kind === "members" && heard.members[0]?.behind, [{ mac: "02:00:00:00:01:12", sequence: 7 }]);
+  });
+
   it("says farewell", () => {
     const said = membershipOf(endpoint(farewellLabels(node.id)), "plant");
     assert.deepEqual(said, { kind: "farewell", segment: "plant", id: node.id });

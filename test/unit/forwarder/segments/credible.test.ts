@@ -9,7 +9,7 @@ const siteBlocks = [
   { site: "paris", prefixes: ["10.60.0.0/18", "fd60::/50"] },
   { site: "tokyo", prefixes: ["10.60.64.0/18", "fd60:0:0:4000::/50"] },
 ];
-const l3 = { name: "plant", layer: "l3", prefixes: ["10.60.0.0/16", "fd60::/48"], siteBlocks };
+const l3 = { name: "plant", layer: "l3", prefixes: ["10.60.0.0/16", "fd60::/48"], siteBlocks, allowSpoofing: false };
 const l2 = { ...l3, layer: "l2" };
 const own = { site: "paris", tunnel: "fd00::1", blocks: ["10.60.0.0/24", "fd60::/64"], members: [member("10.60.0.2")] };
 
@@ -195,5 +195,27 @@ describe("what counts of other nodes' words", () => {
       const bare = { ...thief, addresses: [], sequence: 9 };
       assert.deepEqual(heardWith([word], l2, remote("tokyo", block, [bare])).members, []);
     }
+  });
+
+  it("is that hosts are behind its members only where members may bridge for others, so many, and nobody's MAC for sure", () => {
+    const bridged = { ...l2, allowSpoofing: true };
+    const hosts = ["02:00:00:00:01:01", memberMac("plant", "10.60.0.2"), bridgeMac("fd00::1")].map((mac) => ({ mac, sequence: 1 }));
+    const told = remote("tokyo", block, [member("10.60.64.5", { behind: hosts })]);
+    assert.deepEqual(
+      heard(l2, told).members?.map(({ behind }) => behind),
+      [undefined],
+    );
+    const { members, doubts } = heard(bridged, told);
+    assert.deepEqual(members?.[0]?.behind, [hosts[0]]);
+    assert.deepEqual(doubts, [`host ${hosts[1]?.mac}`, `host ${hosts[2]?.mac}`]);
+    const honest = remote("tokyo", block, [member("10.60.64.5", { behind: hosts.slice(0, 1) })]);
+    assert.equal(heard(bridged, honest).members?.[0], honest.members[0], "the very same");
+    const many = Array.from({ length: 17 }, (_, at) =>
+      member(`10.60.64.${at}`, {
+        name: `m${at}`,
+        behind: Array.from({ length: 64 }, (_, host) => ({ mac: `02:00:00:00:${16 + at}:${16 + host}`, sequence: 1 })),
+      }),
+    );
+    assert.equal((heard(bridged, remote("tokyo", block, many)).members ?? []).flatMap(({ behind = [] }) => behind).length, 1_024);
   });
 });

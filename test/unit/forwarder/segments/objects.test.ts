@@ -104,6 +104,16 @@ describe("what a segment has in the kernel", () => {
       assert.ok(found.includes(line), `${line}\nis not in\n${found}`);
   });
 
+  it("L2: leads to hosts behind a member of another node, until they speak on this one", () => {
+    const behind = [{ mac: "02:00:00:00:01:01", sequence: 4 }];
+    const found = text(remoteObjects(partOf("l2").segment, remoteOf("fd00::2"), told("bridge", "10.60.1.9", { behind })));
+    for (const line of [
+      "bridge fdb replace 02:00:00:00:01:01 dev isthmus-trunk dst fd00::2 vni 8500000",
+      "bridge fdb replace 02:00:00:00:01:01 dev isthmus-trunk master dynamic extern_learn",
+    ])
+      assert.ok(found.includes(line), `${line}\nis not in\n${found}`);
+  });
+
   it("L2: lets a member send what is its own, on the link that its whole prefix is", () => {
     const found = memberUnits(partOf("l2").segment, memberOf(), view, []).own;
     const guard = found.find((object) => object.kind === "guard");
