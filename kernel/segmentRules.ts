@@ -3,6 +3,7 @@ import type { Netns, SegmentLayer } from "./model.js";
 import { within } from "./netns.js";
 import { Nft } from "./nft.js";
 import { NftElements } from "./nftElements.js";
+import { Policies } from "./policies.js";
 import { routedRules } from "./routedRules.js";
 import { nftText, type RuleText } from "./ruleText.js";
 import { switchedRules } from "./switchedRules.js";
@@ -21,6 +22,7 @@ export interface Refused {
 export interface SegmentRules extends Disposable {
   /** What each port may send; only where frames are switched. */
   readonly guards: Guards | undefined;
+  readonly policies: Policies;
   /** Makes the rules anew where somebody took them away or changed them. What each port may send stays away until it is set again. */
   mend(): void;
   refused(): Refused;
@@ -42,6 +44,7 @@ export function openSegmentRules(netns: Netns, layer: SegmentLayer): SegmentRule
   const right = now();
   const counted = (set: string) => new Map(elements.counts({ family, table, set }).map(([key, packets]) => [deviceIn(key), packets]));
   return {
+    policies: new Policies(layer, nft, elements),
     guards: layer === "l2" ? new Guards(elements, { family, table }) : undefined,
     mend: () => {
       if (!now().equals(right)) write(nft, rules);

@@ -3,6 +3,7 @@ import { formatAddress, parseAddress } from "../ipam/address.js";
 import { formatPrefix, parsePrefix } from "../ipam/prefix.js";
 import { labelsFor } from "../match.js";
 import { RecentMap } from "../recentMap.js";
+import { isLabel, mostKeys } from "./policy.js";
 import { isAnnounceable, mostWishes } from "./wishes.js";
 
 /**
@@ -41,6 +42,8 @@ export interface SegmentMember {
   readonly announces: readonly string[];
   /** What it serves, each `NAME` or `NAME:PORT/tcp` (see service.ts). */
   readonly services: readonly string[];
+  /** Those of its labels by which rules of the segment's policy know it. Not said: none. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** Of two who say that they are one member, or have one address, the one with the higher number does. */
   readonly sequence: number;
 }
@@ -140,9 +143,10 @@ function nodeOf(segment: string, id: string, labels: Readonly<Record<string, str
   };
 }
 
-/** `MAC SEQUENCE ADDRESS,ADDRESS PREFIX,PREFIX SERVICE,SERVICE` */
-function memberText({ mac, sequence, addresses, announces, services }: SegmentMember): string {
-  return [mac, sequence, addresses.join(","), announces.join(","), services.join(",")].join(" ").trimEnd();
+/** `MAC SEQUENCE ADDRESS,ADDRESS PREFIX,PREFIX SERVICE,SERVICE KEY=VALUE,KEY=VALUE` */
+function memberText({ mac, sequence, addresses, announces, services, labels = {} }: SegmentMember): string {
+  const pairs = Object.entries(labels).map((pair) => pair.join("="));
+  return [mac, sequence, ...[addresses, announces, services, pairs].map((list) => list.join(","))].join(" ").trimEnd();
 }
 
 /**
@@ -155,16 +159,22 @@ function parseMember(name: string, text: string): SegmentMember | undefined {
   const key = `${name} ${text}`;
   const known = read.get(key);
   if (known !== undefined) return known;
-  const [mac = "", sequence = "", addresses = "", announces = "", services = ""] = text.split(" ");
+  const [mac = "", sequence = "", addresses = "", announces = "", services = "", labels = ""] = text.split(" ");
   if (!label.test(name) || !isHostMac(mac) || !/^\d{1,15}$/.test(sequence)) return undefined;
   const member = {
     ...{ name, mac, sequence: Number(sequence) },
     addresses: words(addresses).filter(isAddress).slice(0, mostWishes.addresses),
     announces: words(announces).filter(isAnnounceable).slice(0, mostWishes.announces),
     services: words(services).slice(0, mostWishes.services),
+    ...(labels === "" ? {} : { labels: parseLabels(labels) }),
   };
   read.set(key, member);
   return member;
+}
+
+function parseLabels(text: string): Record<string, string> {
+  const pairs = words(text).map((pair) => pair.split("=", 2));
+  return Object.fromEntries(pairs.filter(([key = "", value = ""]) => isLabel(key, value)).slice(0, mostKeys));
 }
 
 /** Others may say anything: what is no address in its shortest form is left out. */

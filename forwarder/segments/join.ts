@@ -120,7 +120,8 @@ function memberOf(
   const isTaken = fixed.sticky === "" && local.hasMac(usual, fixed.id);
   const mac = fixed.mac || (isTaken ? memberMac(segment, fixed.id) : usual);
   const excludes = excluded(conn, local.part.segment);
-  return { ...fixed, segment, name: nameOf(conn, fixed, local), mac, announces, excludes, services, spoofing };
+  const { labels } = conn;
+  return { ...fixed, segment, name: nameOf(conn, fixed, local), mac, announces, excludes, services, labels, spoofing };
 }
 
 /**

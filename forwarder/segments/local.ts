@@ -19,6 +19,7 @@ import { portName, type SegmentView } from "./devices.js";
 import { Leases } from "./leases.js";
 import { memberUnits, trunkObjects } from "./objects.js";
 import { type Member, memberKey, type OwnNode, type Part, partKey, type Remote } from "./part.js";
+import { policyObjects } from "./policy.js";
 import { RemoteMembers } from "./remoteMembers.js";
 
 export interface LocalParts {
@@ -274,7 +275,9 @@ export class LocalSegment implements AsyncDisposable {
     this.#reached = [...new Set([...behind, ...this.members.flatMap(({ member }) => member.announces)])].sort();
     this.#shown = `${this.mtu} ${this.#reached}`;
     this.#remoteMembers.set(this.#part.segment, this.#remotes);
-    const objects = trunkObjects(this.#part, this.#remotes, this.#view());
+    const { segment } = this.#part;
+    const all = [...this.members.map(({ member }) => member), ...this.#remotes.flatMap(({ members }) => members)];
+    const objects = [...trunkObjects(this.#part, this.#remotes, this.#view()), ...policyObjects(segment, all)];
     // Most changes are of members that lie in their nodes' blocks.
     if (sameMessage(objects, this.#trunk)) return;
     this.#trunk = objects;
@@ -335,7 +338,8 @@ export function restoredMembers(store: StateStore, log: Log): Map<string, KeptMe
   const found = new Map<string, KeptMember[]>();
   for (const [key, stored] of store.entries<Stored>(memberKey(""))) {
     try {
-      const kept = { member: stored.member, connection: Connection.fromJSON(stored.connection) };
+      const connection = Connection.fromJSON(stored.connection);
+      const kept = { member: { ...stored.member, labels: connection.labels }, connection };
       found.set(kept.member.segment, [...(found.get(kept.member.segment) ?? []), kept]);
     } catch (error) {
       log.error("kept member of a segment not understood, left out", { key, error: (error as Error).message });

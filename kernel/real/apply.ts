@@ -2,6 +2,7 @@ import { MeshError } from "../../core/error.js";
 import type { Guards } from "../guards.js";
 import type { Guard, KernelObject, Step } from "../model.js";
 import type { VxlanFilter } from "../parts.js";
+import type { Policies } from "../policies.js";
 import type { RedirectMode } from "../tc.js";
 import { settleBridge } from "./bridge.js";
 import { removeBridgeFdb, removeFdb, replaceRemote, settleBridgeFdb, settleFdb } from "./fdb.js";
@@ -29,6 +30,8 @@ export interface Means {
   readonly filter: VxlanFilter;
   /** Only in the namespace of a switched segment. */
   readonly guards: Guards | undefined;
+  /** Only in the namespace of a segment. */
+  readonly policies: Policies | undefined;
   readonly mode: RedirectMode;
 }
 
@@ -50,6 +53,11 @@ export function applyStep(session: Session, step: Step, means: Means): void {
 function guardsOf({ guards }: Means, { device }: Guard): Guards {
   if (guards !== undefined) return guards;
   throw new MeshError("unsupported", `${device} cannot be guarded: only the namespace of a switched segment has guards`);
+}
+
+function policiesOf({ policies }: Means): Policies {
+  if (policies !== undefined) return policies;
+  throw new MeshError("unsupported", "only the namespace of a segment has a policy");
 }
 
 function settle(session: Session, value: Exclude<Settled, Guard>, means: Means): void {
@@ -85,6 +93,10 @@ function settle(session: Session, value: Exclude<Settled, Guard>, means: Means):
     case "redirect":
       settleRedirect(session, value, means.mode);
       break;
+    case "policy":
+    case "group-member":
+      policiesOf(means).settle(value);
+      break;
     case "vxlan-source":
       means.filter.add(value);
       break;
@@ -119,6 +131,10 @@ function remove(session: Session, value: Removed, means: Means): void {
       break;
     case "redirect":
       dropRedirect(session, value);
+      break;
+    case "policy":
+    case "group-member":
+      means.policies?.remove(value);
       break;
     case "vxlan-source":
       means.filter.remove(value);

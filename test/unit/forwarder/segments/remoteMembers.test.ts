@@ -23,7 +23,7 @@ class Notes {
 
 describe("the members of other nodes, in the kernel", () => {
   const [camera, motor] = [member("camera", 1), member("motor", 2)];
-  const l2 = { layer: "l2" };
+  const l2 = { layer: "l2", policy: [] };
 
   it("are revised one by one, those that come, change or go", () => {
     const notes = new Notes();
@@ -49,7 +49,7 @@ describe("the members of other nodes, in the kernel", () => {
 
   it("have nothing on L3, where their nodes' blocks say enough", () => {
     const notes = new Notes();
-    notes.members.set({ layer: "l3" }, [remote("b", "fd00::2", [camera])]);
+    notes.members.set({ layer: "l3", policy: [] }, [remote("b", "fd00::2", [camera])]);
     assert.deepEqual(notes.take(), ["remote/b camera: 0"]);
   });
 });
