@@ -25,4 +25,8 @@ export const limits = {
   cidrs: 16,
   sites: 256,
   segments: 4096,
+  /** Of a segment's policy, and ports of one of its rules. */
+  memberRules: 256,
+  memberPorts: 64,
+  portText: 16,
 } as const;

@@ -1,4 +1,5 @@
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import { ruleWords } from "../../core/segment/policy.js";
 import type { Roster } from "./roster.js";
 
 /** What was applied, and what the registry has added. */
@@ -14,6 +15,8 @@ export interface SegmentView {
   readonly exclude: readonly string[];
   readonly floodUnknown: boolean;
   readonly allowSpoofing: boolean;
+  /** Who may begin what to whom, a rule a line; without, all may. */
+  readonly policy: readonly string[];
   /** The site where it was made. */
   readonly home: string;
   readonly version: number;
@@ -23,11 +26,34 @@ export interface SegmentView {
 }
 
 export function segmentView(segment: Segment): SegmentView {
-  const { name, layer, prefixes, sites, mtu, dnsDomain, allowLabels, exclude, floodUnknown, allowSpoofing, home, version, createdMs } =
-    segment;
+  const {
+    name,
+    layer,
+    prefixes,
+    sites,
+    mtu,
+    dnsDomain,
+    allowLabels,
+    exclude,
+    floodUnknown,
+    allowSpoofing,
+    policy,
+    home,
+    version,
+    createdMs,
+  } = segment;
   return {
     ...{ name, layer, prefixes, sites: sites.length === 0 ? [home] : sites, mtu: mtu === 0 ? "auto" : mtu, dnsDomain },
-    ...{ allowLabels, exclude, floodUnknown, allowSpoofing, home, version, created: new Date(createdMs).toISOString() },
+    ...{
+      allowLabels,
+      exclude,
+      floodUnknown,
+      allowSpoofing,
+      policy: policy.map(ruleWords),
+      home,
+      version,
+      created: new Date(createdMs).toISOString(),
+    },
     siteBlocks: Object.fromEntries(segment.siteBlocks.map((blocks) => [blocks.site, blocks.prefixes])),
   };
 }
@@ -51,7 +77,8 @@ function leastOf(mtus: readonly number[]): number {
 }
 
 /** In a few words, for one line. */
-export function segmentWords({ name, layer, prefixes, sites, version }: SegmentView): string {
+export function segmentWords({ name, layer, prefixes, sites, policy, version }: SegmentView): string {
   const addresses = prefixes.length === 0 ? "without addresses" : prefixes.join(" and ");
-  return `${name}: version ${version}, ${layer}, ${addresses}, in ${sites.join(", ")}`;
+  const rules = policy.length === 0 ? "" : `, with ${policy.length} ${policy.length === 1 ? "rule" : "rules"} between members`;
+  return `${name}: version ${version}, ${layer}, ${addresses}, in ${sites.join(", ")}${rules}`;
 }
