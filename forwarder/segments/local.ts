@@ -339,7 +339,7 @@ export function restoredMembers(store: StateStore, log: Log): Map<string, KeptMe
   for (const [key, stored] of store.entries<Stored>(memberKey(""))) {
     try {
       const connection = Connection.fromJSON(stored.connection);
-      const kept = { member: { ...stored.member, labels: connection.labels }, connection };
+      const kept = { member: { labels: connection.labels, ...stored.member }, connection };
       found.set(kept.member.segment, [...(found.get(kept.member.segment) ?? []), kept]);
     } catch (error) {
       log.error("kept member of a segment not understood, left out", { key, error: (error as Error).message });

@@ -29,7 +29,7 @@ export interface Member {
   readonly excludes?: readonly string[];
   /** `NAME` or `NAME:PORT/tcp`. */
   readonly services: readonly string[];
-  /** Those of its request: what a policy knows it by. */
+  /** By which a policy knows it: those of its request, and before them those of its pod. */
   readonly labels?: Readonly<Record<string, string>>;
   /** Whether it may send with any source address: it bridges or routes for others. */
   readonly spoofing: boolean;
