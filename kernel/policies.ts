@@ -5,6 +5,7 @@ import type { NftElements, NftTable } from "./nftElements.js";
 import {
   elementOf,
   groupSet,
+  isGroupSet,
   memberIn,
   policyNft,
   policyRules,
@@ -62,10 +63,8 @@ export class Policies {
   }
 
   #members(): GroupMember[] {
-    return this.#elements
-      .sets(this.#table)
-      .filter((set) => memberIn(set, none) !== undefined)
-      .flatMap((set) => this.#elements.list({ ...this.#table, set }).flatMap((key) => memberIn(set, key) ?? []));
+    const members = (set: string) => this.#elements.list({ ...this.#table, set }).map((key) => memberIn(set, key));
+    return this.#elements.sets(this.#table).filter(isGroupSet).flatMap(members);
   }
 
   #other(fault: string): Policy {
@@ -74,7 +73,7 @@ export class Policies {
 
   #write(policy: Policy): void {
     const named = setsOfGroups(policy);
-    const stale = this.#elements.sets(this.#table).filter((set) => memberIn(set, none) !== undefined && !named.includes(set));
+    const stale = this.#elements.sets(this.#table).filter((set) => isGroupSet(set) && !named.includes(set));
     try {
       this.#nft.run(policyText(policy, stale));
     } catch (error) {
@@ -128,8 +127,6 @@ export class Policies {
     return Buffer.concat(names.map((chain) => this.#elements.chain({ ...this.#table, chain })));
   }
 }
-
-const none = Buffer.alloc(0);
 
 function sealKey(): Buffer {
   const key = Buffer.alloc(deviceLength);

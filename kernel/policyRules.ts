@@ -17,6 +17,8 @@ const by4: Ends = { suffix: "4", type: "ipv4_addr", source: "ip saddr", destinat
 const by6: Ends = { suffix: "6", type: "ipv6_addr", source: "ip6 saddr", destination: "ip6 daddr" };
 const ends: Readonly<Record<SegmentLayer, readonly Ends[]>> = { l2: [byMac], l3: [by4, by6] };
 
+const groupSetName = /^(g[0-9a-f]{12})_(4|6|mac)$/;
+
 interface NamedSet {
   readonly kind: "set" | "map";
   readonly name: string;
@@ -130,10 +132,14 @@ export function elementOf({ group, address }: GroupMember): NftElement {
   return { set: { ...policyNft(isMac ? "l2" : "l3"), set: `${group}_${suffix}` }, key: isMac ? macBytes(address) : ipBytes(address) };
 }
 
-/** The member that an element of a set is; undefined where the set is no group's. */
-export function memberIn(set: string, key: Buffer): GroupMember | undefined {
-  const [, group, suffix] = /^(g[0-9a-f]{12})_(4|6|mac)$/.exec(set) ?? [];
-  if (group === undefined) return undefined;
+/** Whether a set is one of a group's. */
+export function isGroupSet(set: string): boolean {
+  return groupSetName.test(set);
+}
+
+/** The member that an element of a group's set is. */
+export function memberIn(set: string, key: Buffer): GroupMember {
+  const [, group = "", suffix] = groupSetName.exec(set) ?? [];
   return { kind: "group-member", group, address: suffix === "mac" ? macText(key) : ipText(key) };
 }
 

@@ -39,6 +39,7 @@ export async function holdsMembersToPolicy(lab: Lab, layer: "l2" | "l3", prefix:
   const soon = (what: string, is: string, from: Pod, to: Pod, ...words: string[]) =>
     until(`${what}: ${from} to ${to}`, 10_000, async () => (await tries(from, to, ...words)) === is);
   try {
+    await Promise.all(listeners.map((listener) => listener.printed(/listening/)));
     assert.match(
       await apply("policy: [{ from: { role: hmi }, to: { role: plc }, ports: [502/tcp, 161/udp] }]"),
       /with 1 rule between members/,
@@ -49,7 +50,6 @@ export async function holdsMembersToPolicy(lab: Lab, layer: "l2" | "l3", prefix:
     await until("tokyo-1 knows the segment", 5_000, async () => (await lab.ctl("--node", "tokyo-1", "get", "services")).includes("cell"));
     const join = (pod: Pod) => lab.request(places[pod], "cell", pod, "--interface", device, ...labels[pod]);
     await Promise.all(names.map(async (pod) => void joined.set(pod, await join(pod))));
-    await Promise.all(listeners.map((listener) => listener.printed(/listening/)));
     const devices = await Promise.all(names.map((pod) => lab.ifindex(pod, device)));
 
     for (const to of ["b", "c"] as const) {

@@ -46,10 +46,10 @@ class World implements AsyncDisposable {
   }
 
   async open(): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.printed(/listening/)));
     await joinMeshes(...this.nodes);
     for (const each of this.nodes) this.#kernels.push(await each.open());
     await this.holds(undefined);
-    await Promise.all(this.#listeners.map((listener) => listener.printed(/listening/)));
   }
 
   /** The policy that holds from now on, on both nodes. */

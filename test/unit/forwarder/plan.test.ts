@@ -42,11 +42,13 @@ describe("the order of steps", () => {
   });
 
   it("has all members in their groups before a policy looks there, and leaves them there as long as it does", () => {
-    const policy = (group: string): KernelObject => ({ kind: "policy", layer: "l3", rules: [{ to: group }], behind: {} });
-    const [before, after] = ["g00000000000a", "g00000000000b"].map((group) => {
-      return [policy(group), { kind: "group-member", group, address: "10.60.1.2" } as const] as const;
-    }) as [readonly KernelObject[], readonly KernelObject[]];
-    const [gone, come] = [before, after].map(([, member]) => keyOf(member as KernelObject));
+    const member = (group: string): KernelObject => ({ kind: "group-member", group, address: "10.60.1.2" });
+    const withPolicy = (group: string): KernelObject[] => [
+      { kind: "policy", layer: "l3", rules: [{ to: group }], behind: {} },
+      member(group),
+    ];
+    const [before, after] = [withPolicy("g00000000000a"), withPolicy("g00000000000b")];
+    const [gone, come] = [keyOf(member("g00000000000a")), keyOf(member("g00000000000b"))];
     assert.deepEqual(steps(before, []), [`add ${gone}`, "add policy"]);
     assert.deepEqual(steps(after, before), [`add ${come}`, "replace policy", `delete ${gone}`]);
     assert.deepEqual(steps([], before), ["delete policy", `delete ${gone}`]);
