@@ -2,19 +2,8 @@ import { errnoOf } from "./ffi/system.js";
 import type { GroupMember, KernelObject, Policy, SegmentLayer } from "./model.js";
 import type { Nft } from "./nft.js";
 import type { NftElements, NftTable } from "./nftElements.js";
-import {
-  elementOf,
-  groupSet,
-  isGroupSet,
-  memberIn,
-  policyNft,
-  policyRules,
-  policyTable,
-  policyText,
-  seal,
-  sealOf,
-  setsOfGroups,
-} from "./policyRules.js";
+import { elementOf, groupSet, isGroupSet, memberIn, policyNft, policyPlace } from "./policyGroups.js";
+import { policyRules, policyText, seal, sealOf, setsOfGroups } from "./policyRules.js";
 
 const deviceLength = 16;
 
@@ -89,7 +78,7 @@ export class Policies {
       .map(elementOf)
       .filter(({ set }) => named.includes(set.set));
     try {
-      this.#nft.run(`delete table ${policyTable(this.#layer)}\n${policyText(policy)}`);
+      this.#nft.run(`delete table ${policyPlace(this.#layer)}\n${policyText(policy)}`);
     } catch {
       throw error;
     }
@@ -114,7 +103,7 @@ export class Policies {
 
   #removeTable(): void {
     this.#right = undefined;
-    const place = policyTable(this.#layer);
+    const place = policyPlace(this.#layer);
     this.#nft.run(`add table ${place}\ndelete table ${place}`);
   }
 

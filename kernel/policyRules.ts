@@ -1,23 +1,8 @@
 import { createHash } from "node:crypto";
-import type { GroupMember, Policy, PolicyRule, SegmentLayer } from "./model.js";
-import { ipBytes, ipText, macBytes, macText } from "./netlink/ip.js";
-import type { NftElement, NftTable } from "./nftElements.js";
+import type { Policy, PolicyRule, SegmentLayer } from "./model.js";
+import { ipText } from "./netlink/ip.js";
+import { ends, policyNft, policyPlace } from "./policyGroups.js";
 import { isHook, nftText, type RuleText } from "./ruleText.js";
-
-/** How a packet's ends are told: by which fields, and by which kind of set. */
-interface Ends {
-  readonly suffix: "4" | "6" | "mac";
-  readonly type: string;
-  readonly source: string;
-  readonly destination: string;
-}
-
-const byMac: Ends = { suffix: "mac", type: "ether_addr", source: "ether saddr", destination: "ether daddr" };
-const by4: Ends = { suffix: "4", type: "ipv4_addr", source: "ip saddr", destination: "ip daddr" };
-const by6: Ends = { suffix: "6", type: "ipv6_addr", source: "ip6 saddr", destination: "ip6 daddr" };
-const ends: Readonly<Record<SegmentLayer, readonly Ends[]>> = { l2: [byMac], l3: [by4, by6] };
-
-const groupSetName = /^(g[0-9a-f]{12})_(4|6|mac)$/;
 
 interface NamedSet {
   readonly kind: "set" | "map";
@@ -25,8 +10,6 @@ interface NamedSet {
   readonly body: string;
 }
 
-const families = { l2: "bridge", l3: "inet" } as const;
-const table = "isthmus-policy";
 /** A map with one element: a digest of the policy that holds. */
 export const seal = { set: "policies", key: "lo" } as const;
 
@@ -50,15 +33,6 @@ const always: Readonly<Record<SegmentLayer, readonly string[]>> = {
   l2: ["ether type arp accept", undeliverable4, `icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, ${errors6} } accept`],
   l3: [undeliverable4, `icmpv6 type { ${errors6} } accept`],
 };
-
-export function policyNft(layer: SegmentLayer): NftTable & { readonly family: NonNullable<NftTable["family"]> } {
-  return { family: families[layer], table };
-}
-
-/** As commands name it. */
-export function policyTable(layer: SegmentLayer): string {
-  return `${families[layer]} ${table}`;
-}
 
 /**
  * The table of a policy. Each rule is written for what it lets begin, and the other way round for the answers to that. Those are known by
@@ -94,14 +68,14 @@ export function policyRules(policy: Policy): RuleText {
 
 /** The whole table in one transaction, with its seal. `stale`: sets in it that go. */
 export function policyText(policy: Policy, stale: readonly string[] = []): string {
-  const place = policyTable(policy.layer);
+  const place = policyPlace(policy.layer);
   const gone = stale.map((set) => `delete set ${place} ${set}`);
   return [nftText(policyRules(policy)), ...gone, `flush map ${place} ${seal.set}`, sealed(policy)].join("\n");
 }
 
 /** The table by hand, in commands. */
 export function policyCommands(policy: Policy): string[] {
-  const place = policyTable(policy.layer);
+  const place = policyPlace(policy.layer);
   const chains = Object.entries(policyRules(policy).chains);
   const hook = ([first = ""]: readonly string[]) => (isHook(first) ? ` { ${first} }` : "");
   return [
@@ -111,36 +85,6 @@ export function policyCommands(policy: Policy): string[] {
     ...chains.flatMap(([name, lines]) => lines.filter((line) => !isHook(line)).map((line) => `add rule ${place} ${name} ${line}`)),
     sealed(policy),
   ];
-}
-
-/** Makes the set in which a member is, where there is none. */
-export function groupSet({ group, address }: GroupMember): string[] {
-  const { suffix, type } = endsOf(address);
-  const place = policyTable(suffix === "mac" ? "l2" : "l3");
-  return [`add table ${place}`, `add set ${place} ${group}_${suffix} { type ${type}; }`];
-}
-
-export function groupElement(verb: "add" | "delete", { group, address }: GroupMember): string {
-  const { suffix } = endsOf(address);
-  return `${verb} element ${policyTable(suffix === "mac" ? "l2" : "l3")} ${group}_${suffix} { ${address} }`;
-}
-
-/** The element of a set that a member is. */
-export function elementOf({ group, address }: GroupMember): NftElement {
-  const { suffix } = endsOf(address);
-  const isMac = suffix === "mac";
-  return { set: { ...policyNft(isMac ? "l2" : "l3"), set: `${group}_${suffix}` }, key: isMac ? macBytes(address) : ipBytes(address) };
-}
-
-/** Whether a set is one of a group's. */
-export function isGroupSet(set: string): boolean {
-  return groupSetName.test(set);
-}
-
-/** The member that an element of a group's set is. */
-export function memberIn(set: string, key: Buffer): GroupMember {
-  const [, group = "", suffix] = groupSetName.exec(set) ?? [];
-  return { kind: "group-member", group, address: suffix === "mac" ? macText(key) : ipText(key) };
 }
 
 /** The sets of the groups that its rules name. */
@@ -161,7 +105,7 @@ export function ruleWords({ from = "all", to = "all", ports }: PolicyRule): stri
 }
 
 function sealed(policy: Policy): string {
-  return `add element ${policyTable(policy.layer)} ${seal.set} { ${seal.key} : ${ipText(sealOf(policy))} }`;
+  return `add element ${policyPlace(policy.layer)} ${seal.set} { ${seal.key} : ${ipText(sealOf(policy))} }`;
 }
 
 function setsOf(policy: Policy): NamedSet[] {
@@ -174,10 +118,6 @@ function setsOf(policy: Policy): NamedSet[] {
 
 function groupsOf(rules: readonly PolicyRule[]): string[] {
   return [...new Set(rules.flatMap(({ from, to }) => [from ?? [], to ?? []].flat()))];
-}
-
-function endsOf(address: string): Ends {
-  return address.includes(":") ? (address.length === 17 && /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(address) ? byMac : by6) : by4;
 }
 
 /** How packets from one group to another are told: each of these tells some of them, together all. */
