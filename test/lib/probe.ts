@@ -36,14 +36,15 @@ const listen = `(ports) => {
 
 const attempt = `async (probes, patienceMs) => {
   const net = require("node:net"), dgram = require("node:dgram");
-  const refused = (error) => (error.code === "ECONNREFUSED" ? "refused" : "no");
+  const isRefused = (error) => error.code === "ECONNREFUSED";
   const tcp = ({ host, port, from }, done) => {
     const socket = net.connect({ host, port, localPort: from }, () => socket.write("x"));
-    socket.on("data", () => done("yes")).on("error", (error) => done(refused(error)));
+    socket.on("data", () => done("yes")).on("error", (error) => done(isRefused(error) ? "refused" : "no"));
   };
   const udp = ({ host, port, from, size = 1 }, done) => {
     const socket = dgram.createSocket(host.includes(":") ? "udp6" : "udp4");
-    socket.on("message", () => done("yes")).on("error", (error) => done(refused(error)));
+    // That a datagram was too large for the way is said once, and the next one is cut.
+    socket.on("message", () => done("yes")).on("error", (error) => isRefused(error) && done("refused"));
     const again = () => socket.send(Buffer.alloc(size), () => {});
     socket.bind(from ?? 0, () => socket.connect(port, host, () => (again(), setInterval(again, 100))));
   };
