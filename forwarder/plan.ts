@@ -18,6 +18,8 @@ const ranks = {
   rule: 7,
   redirect: 7,
   "vxlan-source": 7,
+  "group-member": 7,
+  policy: 8, // when all are in its groups whom it lets through
 } as const satisfies Record<KernelObject["kind"], number>;
 
 /** The objects by key; of two with one key the last stands. */

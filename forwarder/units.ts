@@ -24,6 +24,9 @@ export function ownersAmong(...lists: readonly (readonly KernelObject[])[]): (ob
       case "guard":
       case "wireguard-peer":
         return object.device;
+      case "policy":
+      case "group-member":
+        return "lo";
       case "redirect":
         return object.from;
       case "vxlan-source":

@@ -5,6 +5,8 @@ import { anyMac } from "./netlink/fdb.js";
 import { canonicalNetwork } from "./netlink/ip.js";
 import { gatewaysOf } from "./netlink/route.js";
 import type { Ports } from "./netlink/rule.js";
+import { groupElement, groupSet, policyPlace } from "./policyGroups.js";
+import { policyCommands } from "./policyRules.js";
 
 /** A step as the commands that an operator would type, run in the mesh namespace unless a line says `-n POD`. For logs and golden texts. */
 export function commandsOf(step: Step): string[] {
@@ -55,6 +57,10 @@ export function additions(value: KernelObject): string[] {
       ];
     case "guard":
       return guardText(value).map((element) => `nft add element bridge isthmus ${element}`);
+    case "policy":
+      return policyCommands(value).map((command) => `nft ${command}`);
+    case "group-member":
+      return [...groupSet(value), groupElement("add", value)].map((command) => `nft ${command}`);
     case "wireguard": {
       const { name, mtu, listenPort, alias } = value;
       return [
@@ -112,6 +118,7 @@ function replacements(value: KernelObject, old: KernelObject): string[] {
   if (value.kind === "redirect" || value.kind === "neighbour" || value.kind === "wireguard-peer" || value.kind === "vxlan-fdb")
     return additions(value);
   if (value.kind === "wireguard") return additions(value).slice(1);
+  if (value.kind === "policy") return [`nft flush table ${policyPlace(value.layer)}`, ...additions(value)];
   return [...deletions(old), ...additions(value)];
 }
 
@@ -147,6 +154,10 @@ function deletion(old: Exclude<KernelObject, Guard>): string {
       return ruleCommand("delete", old);
     case "neighbour":
       return `ip${at(old.where)} neighbour delete ${old.address} dev ${old.device}`;
+    case "policy":
+      return `nft delete table ${policyPlace(old.layer)}`;
+    case "group-member":
+      return `nft ${groupElement("delete", old)}`;
     case "redirect":
       return `tc filter delete dev ${old.from} ingress`;
     case "vxlan-source":

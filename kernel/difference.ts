@@ -3,6 +3,7 @@ import { anyMac } from "./netlink/fdb.js";
 import { canonicalAddress, canonicalIp, canonicalNetwork, linkLocalOf } from "./netlink/ip.js";
 import { gatewaysOf } from "./netlink/route.js";
 import type { Ports } from "./netlink/rule.js";
+import { ruleWords } from "./policyRules.js";
 
 /** What an object is known by. Two objects with one key are two states of one thing. */
 export function keyOf(object: KernelObject): string {
@@ -23,6 +24,10 @@ export function keyOf(object: KernelObject): string {
       return `bridge-fdb ${object.device} ${object.mac.toLowerCase()}`;
     case "guard":
       return `guard ${object.device}`;
+    case "policy":
+      return "policy";
+    case "group-member":
+      return `group-member ${object.group} ${canonicalIp(object.address).toLowerCase()}`;
     case "wireguard-peer":
       return `wireguard-peer ${object.device} ${object.publicKey}`;
     case "address":
@@ -130,7 +135,12 @@ function traits(object: KernelObject, pair: Pair): Traits {
     }
     case "bridge-fdb":
       return { yields: String(object.yields ?? false) };
+    case "policy": {
+      const behind = Object.entries(object.behind).map(([group, prefixes]) => `${group} ${[...prefixes].sort().join(",")}`);
+      return { layer: object.layer, rules: object.rules.map(ruleWords).join("; "), behind: behind.sort().join(" ") };
+    }
     case "address":
+    case "group-member":
     case "vxlan-source":
       return {};
     default:

@@ -134,6 +134,36 @@ export interface Guard extends Faulty {
   readonly spoofing: boolean;
 }
 
+/**
+ * Which members of a segment may talk to which, in the segment's namespace: what no rule allows is dropped, save answers, what says that
+ * something cannot be delivered, and ARP and neighbour discovery. Packets to and from the namespace itself it does not concern. It hangs
+ * on no device, and is found with `lo`; the members of its groups go with it.
+ */
+export interface Policy extends Faulty {
+  readonly kind: "policy";
+  readonly layer: SegmentLayer;
+  readonly rules: readonly PolicyRule[];
+  /** L3: the prefixes behind members, by group; none twice, and none with addresses of another of its group. */
+  readonly behind: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Members of one group may begin what goes to members of another. */
+export interface PolicyRule {
+  /** A group; not said: everybody, and on L2 as `to` also what is said to all. */
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  /** Not said: everything. */
+  readonly ports?: readonly { readonly protocol: "tcp" | "udp"; readonly port: number }[] | undefined;
+}
+
+/** A member that is in a group of a policy: on L2 its MAC address, on L3 one of its addresses. Found with `lo`. */
+export interface GroupMember {
+  readonly kind: "group-member";
+  /** `g` and twelve hexadecimal digits. */
+  readonly group: string;
+  readonly address: string;
+}
+
 /** A WireGuard device: made in the node's namespace, where its UDP socket stays, and moved into the mesh namespace. Up. */
 export interface Wireguard extends Faulty {
   readonly kind: "wireguard";
@@ -236,6 +266,8 @@ export type KernelObject =
   | VxlanFdb
   | BridgeFdb
   | Guard
+  | Policy
+  | GroupMember
   | Wireguard
   | WireguardPeer
   | Address

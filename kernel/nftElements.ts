@@ -7,7 +7,7 @@ import { MeshError } from "../core/error.js";
 import { close } from "./ffi/file.js";
 import { AF_NETLINK, bind, recv, SO_RCVTIMEO, SOCK_RAW, SOL_SOCKET, send, setOption, socket, timeval } from "./ffi/socket.js";
 import { errnoOf, systemFailure } from "./ffi/system.js";
-import { type Attributes, attribute, attributeList, nested, parseAttributes, parseNested, text } from "./netlink/attributes.js";
+import { type Attributes, attribute, attributeList, nested, parseAttributes, parseNested, readText, text } from "./netlink/attributes.js";
 import { decodeError, decodeMessages, encodeMessage, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NLMSG_ERROR } from "./netlink/message.js";
 import { NetlinkSocket, netlinkAddress } from "./netlink/socket.js";
 
@@ -17,6 +17,7 @@ const NFNL_MSG_BATCH_END = 0x11;
 const NFNL_SUBSYS_NFTABLES = 10;
 const NFT_MSG_GETCHAIN = 4;
 const NFT_MSG_GETRULE = 7;
+const NFT_MSG_GETSET = 10;
 const NFT_MSG_NEWSETELEM = 12;
 const NFT_MSG_GETSETELEM = 13;
 const NFT_MSG_DELSETELEM = 14;
@@ -28,6 +29,8 @@ const NFTA_CHAIN_POLICY = 5;
 const NFTA_RULE_TABLE = 1;
 const NFTA_RULE_CHAIN = 2;
 const NFTA_RULE_EXPRESSIONS = 4;
+const NFTA_SET_TABLE = 1;
+const NFTA_SET_NAME = 2;
 const NFTA_SET_ELEM_LIST_TABLE = 1;
 const NFTA_SET_ELEM_LIST_SET = 2;
 const NFTA_SET_ELEM_LIST_ELEMENTS = 3;
@@ -122,6 +125,18 @@ export class NftElements implements Disposable {
   /** The keys in the set, in no order. */
   list(where: NftSet): Buffer[] {
     return this.#elements(where).flatMap(keyIn);
+  }
+
+  /** The names of the table's sets and maps; none without the table. */
+  sets({ family, table }: NftTable): string[] {
+    const body = Buffer.concat([header(numberOf(family), 0), text(NFTA_SET_TABLE, table)]);
+    try {
+      const found = this.#reader.dump({ what: `read the sets of nftables table ${table}`, type: messageType(NFT_MSG_GETSET), body });
+      return found.map((set) => readText(parseAttributes(set.subarray(nfgenmsg)), NFTA_SET_NAME) ?? "");
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return [];
+      throw error;
+    }
   }
 
   /** The packets that the set's elements with a counter have counted, by key. */

@@ -23,6 +23,7 @@ import { countersOf } from "./real/counters.js";
 import { wantedPorts } from "./real/device.js";
 import { Events } from "./real/events.js";
 import { closeHome, type Home, openHome } from "./real/home.js";
+import { loopback } from "./real/loopback.js";
 import { aliasPrefix, isOurs } from "./real/owner.js";
 import { removeDevices } from "./real/remove.js";
 import { Session } from "./real/session.js";
@@ -86,6 +87,7 @@ class RealKernel implements Kernel {
     const tunnels = new Set(wireguard.flatMap((object) => (object.kind === "wireguard" ? [object.name] : [])));
     const { links, names, objects } = this.#work((session) => readMesh(session, tunnels, wanted));
     const found: KernelObject[] = [...wireguard, ...this.#parts.filter.list(), ...(this.#rules?.guards?.list() ?? []), ...objects];
+    found.push(...(this.#rules?.policies.list(wanted) ?? []));
     const ports = wantedPorts(wanted);
     for (const portion of portions(links, ports)) {
       found.push(...this.#work((session) => readDevices(session, portion, ports, names)));
@@ -99,6 +101,7 @@ class RealKernel implements Kernel {
     const others = links.filter(({ kind }) => kind !== "veth" && kind !== "vxlan");
     const found: KernelObject[] = await this.#wireguard.find(others.map(({ name }) => name));
     found.push(...this.#work((session) => links.flatMap((link) => findDevice(session, link, wanted))));
+    if (devices.includes(loopback.name)) found.push(...(this.#rules?.policies.list(wanted) ?? []));
     return [...this.#judged(found), ...this.#guards(devices, wanted), ...this.#sources(wanted)];
   }
 
@@ -164,7 +167,10 @@ class RealKernel implements Kernel {
   }
 
   #settle(session: Session, steps: readonly Step[]): StepFailure[] {
-    const means = { filter: this.#parts.filter, guards: this.#rules?.guards, clamp: this.#rules?.clamp, mode: this.#mode };
+    const means = {
+      ...{ filter: this.#parts.filter, guards: this.#rules?.guards, clamp: this.#rules?.clamp },
+      ...{ policies: this.#rules?.policies, mode: this.#mode },
+    };
     const failures: StepFailure[] = [];
     for (const step of steps) {
       try {

@@ -23,6 +23,7 @@ export function nftText({ family, table, sets, chains }: RuleText): string {
   ].join("\n");
 }
 
-function isHook(line: string): boolean {
+/** Whether a line says where its chain hangs. */
+export function isHook(line: string): boolean {
   return line.startsWith("type ");
 }

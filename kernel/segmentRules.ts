@@ -4,6 +4,7 @@ import type { Netns, SegmentLayer } from "./model.js";
 import { within } from "./netns.js";
 import { Nft } from "./nft.js";
 import { NftElements } from "./nftElements.js";
+import { Policies } from "./policies.js";
 import { routedRules } from "./routedRules.js";
 import { nftText, type RuleText } from "./ruleText.js";
 import { switchedRules } from "./switchedRules.js";
@@ -24,6 +25,7 @@ export interface SegmentRules extends Disposable {
   readonly guards: Guards | undefined;
   /** How large TCP's segments may be; only where frames are switched: what is routed goes by its route. */
   readonly clamp: Clamp | undefined;
+  readonly policies: Policies;
   /** Makes the rules anew where somebody took them away or changed them. What the sets had in them stays away until it is set again. */
   mend(): void;
   refused(): Refused;
@@ -45,6 +47,7 @@ export function openSegmentRules(netns: Netns, layer: SegmentLayer): SegmentRule
   const right = now();
   const counted = (set: string) => new Map(elements.counts({ family, table, set }).map(([key, packets]) => [deviceIn(key), packets]));
   return {
+    policies: new Policies(layer, nft, elements),
     guards: layer === "l2" ? new Guards(elements, { family, table }) : undefined,
     clamp: layer === "l2" ? new Clamp(elements, { family, table }) : undefined,
     mend: () => {

@@ -24,6 +24,12 @@ export function checkSegment(segment: Segment): void {
   checkName("the segment's DNS domain", segment.dnsDomain);
   checkTextMap("the labels that the segment wants", segment.allowLabels);
   checkTexts("the addresses that the segment excludes", segment.exclude, limits.ipEntries, limits.ipText);
+  checkCount("the segment's policy", segment.policy.length, limits.memberRules);
+  for (const { from, to, ports } of segment.policy) {
+    checkTextMap("the labels of a rule of the segment's policy", from);
+    checkTextMap("the labels of a rule of the segment's policy", to);
+    checkTexts("the ports of a rule of the segment's policy", ports, limits.memberPorts, limits.portText);
+  }
   checkName("the segment's home", segment.home);
   checkCount("the segment's list of what each site may give out", segment.siteBlocks.length, limits.sites);
   for (const { site, prefixes } of segment.siteBlocks) {

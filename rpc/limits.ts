@@ -27,4 +27,8 @@ export const limits = {
   segments: 4096,
   /** Of one segment on one node. */
   members: 65_536,
+  /** Of a segment's policy, and ports of one of its rules. */
+  memberRules: 256,
+  memberPorts: 64,
+  portText: 16,
 } as const;

@@ -5,6 +5,7 @@ import { command, optionsOf, type Shell, several } from "../command.js";
 import type { Context, GlobalOptions } from "../context.js";
 import { usage } from "../errors.js";
 import { withProgress } from "../progress.js";
+import { parseAllow } from "../segment/allow.js";
 import { segmentView, segmentWords } from "../segment/view.js";
 import { withSite } from "../session.js";
 import { registryOption, registryTarget } from "../target.js";
@@ -24,6 +25,7 @@ interface CreateOptions extends RegistryOptions {
   readonly mtu: string;
   readonly dnsDomain?: string;
   readonly allowLabel?: string[];
+  readonly allow?: string[];
   readonly exclude?: string[];
   readonly floodUnknown?: true;
   readonly allowSpoofing?: true;
@@ -76,6 +78,11 @@ function createSegmentCommand({ context }: Shell, example: string): Command {
     .option("--mtu <bytes|auto>", "what it carries; auto: the least that all ways between its nodes carry", "auto")
     .option("--dns-domain <domain>", "its members are found as MEMBER.NAME.DOMAIN (default: they have no names)")
     .option("--allow-label <key=value>", "a label that a client must have to join; may be given several times", several)
+    .option(
+      "--allow <rule>",
+      'who may begin what to whom, as "role=hmi -> role=plc: 502/tcp"; may be given several times (default: all may)',
+      several,
+    )
     .option("--exclude <address|prefix>", "never given by itself; may be given several times", several)
     .option("--flood-unknown", "l2: frames to a MAC address that nobody has been told of go to all")
     .option("--allow-spoofing", "l2: members may ask to send with any source address, because they bridge for others")
@@ -128,7 +135,7 @@ function deleteBlocksCommand({ context }: Shell): Command {
 
 /** What the options say; what a segment may be its registry says. */
 function segmentOf(name: string, options: CreateOptions): Segment {
-  const { prefixes, sites, mtu, dnsDomain = "", allowLabel = [], exclude = [], floodUnknown, allowSpoofing } = options;
+  const { prefixes, sites, mtu, dnsDomain = "", allowLabel = [], allow = [], exclude = [], floodUnknown, allowSpoofing } = options;
   if (mtu !== "auto" && !/^[1-9]\d{0,4}$/.test(mtu)) throw usage(`--mtu takes auto or a number of bytes such as 1400, got "${mtu}"`);
   return Segment.fromPartial({
     ...{ name: parseName("a segment's name", name), layer: options.layer, dnsDomain, exclude },
@@ -136,6 +143,7 @@ function segmentOf(name: string, options: CreateOptions): Segment {
     sites: sites === undefined ? [] : sites.split(",").map((site) => parseName("a site's name", site.trim())),
     mtu: mtu === "auto" ? 0 : Number(mtu),
     allowLabels: parseLabels(allowLabel, "--allow-label"),
+    policy: allow.map(parseAllow),
     floodUnknown: floodUnknown === true,
     allowSpoofing: allowSpoofing === true,
   });

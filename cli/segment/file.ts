@@ -10,6 +10,16 @@ const mostDocuments = 256;
 
 const words = (what: string) => z.array(z.string(`must be ${what}`), `must be a list of ${what}`);
 
+const labels = (what: string) =>
+  z
+    .record(z.string(), z.string('must be a text; write it as "true" where YAML takes it for something else'), `must be labels, as ${what}`)
+    .default({});
+
+const rule = z.strictObject(
+  { from: labels("role: hmi"), to: labels("role: plc"), ports: words("ports, as 502/tcp").default([]) },
+  "must be a rule with from, to and ports",
+);
+
 // What a segment may be its registry says; here it is looked at whether it is one at all.
 const file = z.strictObject({
   kind: z.literal("Segment", "must be Segment"),
@@ -19,16 +29,11 @@ const file = z.strictObject({
   sites: words("names of sites").default([]),
   mtu: z.union([z.literal("auto"), z.int().min(1).max(65_535)], "must be auto or a number of bytes, as 1400").default("auto"),
   dnsDomain: z.string("must be a domain, as plant.mesh").default(""),
-  allowLabels: z
-    .record(
-      z.string(),
-      z.string('must be a text; write it as "true" where YAML takes it for something else'),
-      "must be labels, as role: sensor",
-    )
-    .default({}),
+  allowLabels: labels("role: sensor"),
   exclude: words("addresses or prefixes, as 10.60.0.0/28").default([]),
   floodUnknown: z.boolean("must be true or false").default(false),
   allowSpoofing: z.boolean("must be true or false").default(false),
+  policy: z.array(rule, "must be a list of rules").default([]),
 });
 
 /** The segments of a file with one or several YAML documents. Throws "invalid" with the line, the key, and what is allowed. */
@@ -84,7 +89,9 @@ function sentence(issues: readonly z.core.$ZodIssue[], document: Document, at: (
   const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? (issues[0] as z.core.$ZodIssue);
   if (issue.code === "unrecognized_keys") {
     const [key = ""] = issue.keys;
-    return `${at(offsetOf(document, key))}: the key ${JSON.stringify(key)} is not known; a segment has ${Object.keys(file.shape).join(", ")}`;
+    const [what, { shape }] = issue.path.length === 0 ? ["a segment", file] : ["a rule of a policy", rule];
+    const offset = offsetOf(document.getIn(issue.path, true) ?? document.contents, key);
+    return `${at(offset)}: the key ${JSON.stringify(key)} is not known; ${what} has ${Object.keys(shape).join(", ")}`;
   }
   const [key] = issue.path;
   if (key === undefined) return `${at(document.range?.[0])}: a segment must have keys, the first of them kind: Segment`;
@@ -98,8 +105,8 @@ function sentence(issues: readonly z.core.$ZodIssue[], document: Document, at: (
   return `${at(value.range?.[0])}: ${name} is ${(JSON.stringify(shown) ?? "empty").slice(0, 100)}; it ${issue.message}`;
 }
 
-function offsetOf({ contents }: Document, key: string): number | undefined {
-  const pair = isMap(contents) ? contents.items.find((item) => isScalar(item.key) && item.key.value === key) : undefined;
+function offsetOf(map: unknown, key: string): number | undefined {
+  const pair = isMap(map) ? map.items.find((item) => isScalar(item.key) && item.key.value === key) : undefined;
   return (pair?.key as Node | undefined)?.range?.[0];
 }
 

@@ -1,4 +1,5 @@
 import type { Segment, SegmentBlock } from "../../api/gen/isthmus/v1/segment.js";
+import { ruleWords } from "../../core/segment/policy.js";
 import { yaml } from "../output.js";
 import { type Counted, countersText } from "./counters.js";
 import type { MemberView, MisdeedView, Roster } from "./roster.js";
@@ -16,6 +17,8 @@ export interface SegmentView {
   readonly exclude: readonly string[];
   readonly floodUnknown: boolean;
   readonly allowSpoofing: boolean;
+  /** Who may begin what to whom, a rule a line; without, all may. */
+  readonly policy: readonly string[];
   /** The site where it was made. */
   readonly home: string;
   readonly version: number;
@@ -25,11 +28,34 @@ export interface SegmentView {
 }
 
 export function segmentView(segment: Segment): SegmentView {
-  const { name, layer, prefixes, sites, mtu, dnsDomain, allowLabels, exclude, floodUnknown, allowSpoofing, home, version, createdMs } =
-    segment;
+  const {
+    name,
+    layer,
+    prefixes,
+    sites,
+    mtu,
+    dnsDomain,
+    allowLabels,
+    exclude,
+    floodUnknown,
+    allowSpoofing,
+    policy,
+    home,
+    version,
+    createdMs,
+  } = segment;
   return {
     ...{ name, layer, prefixes, sites: sites.length === 0 ? [home] : sites, mtu: mtu === 0 ? "auto" : mtu, dnsDomain },
-    ...{ allowLabels, exclude, floodUnknown, allowSpoofing, home, version, created: new Date(createdMs).toISOString() },
+    ...{
+      allowLabels,
+      exclude,
+      floodUnknown,
+      allowSpoofing,
+      policy: policy.map(ruleWords),
+      home,
+      version,
+      created: new Date(createdMs).toISOString(),
+    },
     siteBlocks: Object.fromEntries(segment.siteBlocks.map((blocks) => [blocks.site, blocks.prefixes])),
   };
 }
@@ -91,7 +117,8 @@ function leastOf(mtus: readonly number[]): number {
 }
 
 /** In a few words, for one line. */
-export function segmentWords({ name, layer, prefixes, sites, version }: SegmentView): string {
+export function segmentWords({ name, layer, prefixes, sites, policy, version }: SegmentView): string {
   const addresses = prefixes.length === 0 ? "without addresses" : prefixes.join(" and ");
-  return `${name}: version ${version}, ${layer}, ${addresses}, in ${sites.join(", ")}`;
+  const rules = policy.length === 0 ? "" : `, with ${policy.length} ${policy.length === 1 ? "rule" : "rules"} between members`;
+  return `${name}: version ${version}, ${layer}, ${addresses}, in ${sites.join(", ")}${rules}`;
 }

@@ -3,6 +3,7 @@ import { formatAddress, parseAddress } from "../ipam/address.js";
 import { formatPrefix, parsePrefix } from "../ipam/prefix.js";
 import { labelsFor } from "../match.js";
 import { RecentMap } from "../recentMap.js";
+import { isLabel, mostKeys } from "./policy.js";
 import { type StickyWord, stickyWordIn } from "./stickyWord.js";
 import { isAnnounceable, mostWishes } from "./wishes.js";
 
@@ -42,6 +43,8 @@ export interface SegmentMember {
   readonly announces: readonly string[];
   /** What it serves, each `NAME` or `NAME:PORT/tcp` (see service.ts). */
   readonly services: readonly string[];
+  /** Those of its labels by which rules of the segment's policy know it. Not said: none. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** Of two who say that they are one member, or have one address, the one with the higher number does. */
   readonly sequence: number;
   /** Who else is behind it on L2, where it bridges for others; not said: nobody. */
@@ -157,10 +160,11 @@ function nodeOf(segment: string, id: string, labels: Readonly<Record<string, str
   };
 }
 
-/** `MAC SEQUENCE ADDRESS,ADDRESS PREFIX,PREFIX SERVICE,SERVICE MAC/SEQUENCE,MAC/SEQUENCE` */
-function memberText({ mac, sequence, addresses, announces, services, behind = [] }: SegmentMember): string {
+/** `MAC SEQUENCE ADDRESS,ADDRESS PREFIX,PREFIX SERVICE,SERVICE MAC/SEQUENCE,MAC/SEQUENCE KEY=VALUE,KEY=VALUE` */
+function memberText({ mac, sequence, addresses, announces, services, behind = [], labels = {} }: SegmentMember): string {
   const hosts = behind.map((host) => `${host.mac}/${host.sequence}`);
-  return [mac, sequence, ...[addresses, announces, services, hosts].map((list) => list.join(","))].join(" ").trimEnd();
+  const pairs = Object.entries(labels).map((pair) => pair.join("="));
+  return [mac, sequence, ...[addresses, announces, services, hosts, pairs].map((list) => list.join(","))].join(" ").trimEnd();
 }
 
 /**
@@ -173,7 +177,7 @@ function parseMember(name: string, text: string): SegmentMember | undefined {
   const key = `${name} ${text}`;
   const known = read.get(key);
   if (known !== undefined) return known;
-  const [mac = "", sequence = "", addresses = "", announces = "", services = "", hosts = ""] = text.split(" ");
+  const [mac = "", sequence = "", addresses = "", announces = "", services = "", hosts = "", labels = ""] = text.split(" ");
   if (!label.test(name) || !isHostMac(mac) || !isSequence(sequence)) return undefined;
   const behind = words(hosts).flatMap(parseBehind).slice(0, mostBehind);
   const member = {
@@ -182,6 +186,7 @@ function parseMember(name: string, text: string): SegmentMember | undefined {
     announces: words(announces).filter(isAnnounceable).slice(0, mostWishes.announces),
     services: words(services).slice(0, mostWishes.services),
     ...(behind.length === 0 ? {} : { behind }),
+    ...(labels === "" ? {} : { labels: parseLabels(labels) }),
   };
   read.set(key, member);
   return member;
@@ -194,6 +199,11 @@ function parseBehind(text: string): BehindHost[] {
 
 function isSequence(text: string): boolean {
   return /^\d{1,15}$/.test(text);
+}
+
+function parseLabels(text: string): Record<string, string> {
+  const pairs = words(text).map((pair) => pair.split("=", 2));
+  return Object.fromEntries(pairs.filter(([key = "", value = ""]) => isLabel(key, value)).slice(0, mostKeys));
 }
 
 /** Others may say anything: what is no address in its shortest form is left out. */

@@ -2,6 +2,7 @@ import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import { MeshError } from "../error.js";
 import { contains, formatPrefix, type Prefix, parsePrefix } from "../ipam/prefix.js";
 import { longestFor } from "./cut.js";
+import { checkPolicy } from "./policy.js";
 import { specialMeeting } from "./special.js";
 
 export const layers = ["l2", "l3"];
@@ -28,6 +29,7 @@ export function checkedSpec(segment: Segment, home: string): Segment {
   checkDomain(segment);
   for (const key of Object.keys(segment.allowLabels))
     if (key === "") throw invalid(`a label that the segment ${name} wants has no key; write it as key=value`);
+  checkPolicy(segment);
   return { ...segment, prefixes: prefixes.map(formatPrefix), exclude: checkedExclude(segment, prefixes) };
 }
 

@@ -1,6 +1,8 @@
 import type { Connection } from "../../api/gen/connection/connection.js";
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import { askingBy } from "../../core/asking.js";
 import type { Call, Element } from "../../core/chain.js";
+import type { Prover } from "../../core/checkTokens.js";
 import { contextOf, ipContextOf, withContext } from "../../core/context.js";
 import { isAway, MeshError } from "../../core/error.js";
 import { BESIDE } from "../../core/excluded.js";
@@ -31,6 +33,7 @@ export interface JoinParts {
   /** How a pod of this node is entered: no other node's pod joins here. */
   readonly ways: Ways;
   readonly forwarder: string;
+  readonly prover?: Prover | undefined;
   readonly announce: Announce;
 }
 
@@ -77,8 +80,9 @@ async function joined(parts: JoinParts, segment: Segment, call: Call): Promise<C
     const others = parts.segments.of(side.pod, id);
     const out = [...excluded(call.connection, segment), ...others.addresses.map(hostPrefix)];
     const place = before ?? (await placeFor(parts, { wishes, call, local, out }));
+    const labels = labelsOf(parts, call.connection);
     const beside = before?.beside ?? anyMeet(segment.prefixes, others.prefixes);
-    const member = memberOf(call.connection, wishes, { ...placeOf(place), id, side, beside, mac }, local);
+    const member = memberOf(call.connection, wishes, { ...placeOf(place), id, side, beside, mac, labels }, local);
     return { member, connection: answer(parts, local, call.connection, member) };
   };
   const { member, connection } = await parts.segments.join(segment, id, admit, call.signal);
@@ -119,7 +123,7 @@ async function placeFor(parts: JoinParts, { wishes, call, local, out }: Placing)
 function memberOf(
   conn: Connection,
   { announces, services, spoofing }: JoinWishes,
-  fixed: Place & Pick<Member, "id" | "side" | "beside" | "mac">,
+  fixed: Place & Pick<Member, "id" | "side" | "beside" | "mac" | "labels">,
   local: LocalSegment,
 ): Member {
   const { name: segment } = local.part.segment;
@@ -129,6 +133,11 @@ function memberOf(
   const mac = fixed.mac || (isTaken ? memberMac(segment, fixed.id) : usual);
   const excludes = excluded(conn, local.part.segment);
   return { ...fixed, segment, name: nameOf(conn, fixed, local), mac, announces, excludes, services, spoofing };
+}
+
+/** Those of the request are its own words; what its nsmgr says and has signed of the pod comes before them. */
+function labelsOf({ prover }: JoinParts, { labels, path }: Connection): Record<string, string> {
+  return { ...labels, ...askingBy([path?.pathSegments[0]?.token ?? ""], prover).podLabels };
 }
 
 /**

@@ -23,6 +23,7 @@ import { isL2, portName, type SegmentView, trunkDevice } from "./devices.js";
 import { Leases } from "./leases.js";
 import { memberUnits, trunkObjects } from "./objects.js";
 import { type Member, memberKey, type OwnNode, type Part, partKey, type Remote } from "./part.js";
+import { policyObjects } from "./policy.js";
 import { RemoteMembers } from "./remoteMembers.js";
 
 export interface LocalParts {
@@ -325,7 +326,9 @@ export class LocalSegment implements AsyncDisposable {
     this.#reached = [...new Set([...behind, ...this.members.flatMap(({ member }) => member.announces)])].sort();
     this.#shown = `${this.mtu} ${this.#reached}`;
     this.#remoteMembers.set(this.#part.segment, this.#remotes);
-    const objects = trunkObjects(this.#part, this.#remotes, this.#view());
+    const { segment } = this.#part;
+    const all = [...this.members.map(({ member }) => member), ...this.#remotes.flatMap(({ members }) => members)];
+    const objects = [...trunkObjects(this.#part, this.#remotes, this.#view()), ...policyObjects(segment, all)];
     // Most changes are of members that lie in their nodes' blocks.
     if (sameMessage(objects, this.#trunk)) return;
     this.#trunk = objects;
@@ -388,7 +391,8 @@ export function restoredMembers(store: StateStore, log: Log): Map<string, KeptMe
   const found = new Map<string, KeptMember[]>();
   for (const [key, stored] of store.entries<Stored>(memberKey(""))) {
     try {
-      const kept = { member: stored.member, connection: Connection.fromJSON(stored.connection) };
+      const connection = Connection.fromJSON(stored.connection);
+      const kept = { member: { labels: connection.labels, ...stored.member }, connection };
       found.set(kept.member.segment, [...(found.get(kept.member.segment) ?? []), kept]);
     } catch (error) {
       log.error("kept member of a segment not understood, left out", { key, error: (error as Error).message });

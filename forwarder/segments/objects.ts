@@ -4,6 +4,7 @@ import type { KernelObject } from "../../kernel/model.js";
 import { bridgeDevice, bridgedMember, bridgedRemote, bridgedTrunk } from "./bridged.js";
 import { isL2, type SegmentView } from "./devices.js";
 import type { Member, Part, Remote } from "./part.js";
+import { groupMembers } from "./policy.js";
 import { routedMember, routedTrunk } from "./routed.js";
 
 /** What a node has of a segment besides its members: the way to all other nodes, and what is reached there. */
@@ -12,27 +13,28 @@ export function trunkObjects(part: Part, remotes: readonly Remote[], view: Segme
   return [...sources, ...(isL2(part.segment) ? bridgedTrunk : routedTrunk)(part, remotes, view)];
 }
 
-/** What a member of another node has here: on L3 its node's blocks say enough. */
+/** What a member of another node has here: on L3 its node's blocks say enough but for a policy. */
 export function remoteObjects(
-  segment: Pick<Segment, "layer">,
+  segment: Pick<Segment, "layer" | "policy">,
   remote: Pick<Remote, "tunnel" | "vni">,
   member: SegmentMember,
 ): KernelObject[] {
-  return isL2(segment) ? bridgedRemote(remote, member) : [];
+  return [...(isL2(segment) ? bridgedRemote(remote, member) : []), ...groupMembers(segment, member)];
 }
 
 /** What a member has in the kernel. */
 export interface MemberUnits {
   /** Its interface, all that is in its pod, and what makes packets find it. */
   readonly own: readonly KernelObject[];
-  /** What it has on the bridge, where all members have something: apart, so that a look at the bridge is none at all of them. */
+  /** What it has where all members have something, on the bridge and in the groups of a policy: apart, so that a look there is none at all of them. */
   readonly shared: readonly KernelObject[];
 }
 
 /** `reached`: prefixes behind other members. */
 export function memberUnits(segment: Segment, member: Member, view: SegmentView, reached: readonly string[]): MemberUnits {
-  if (!isL2(segment)) return { own: routedMember(segment, member, view, reached), shared: [] };
+  const groups = groupMembers(segment, member);
+  if (!isL2(segment)) return { own: routedMember(segment, member, view, reached), shared: groups };
   const objects = bridgedMember(segment, member, view);
   const isShared = (object: KernelObject) => object.kind === "neighbour" && object.device === bridgeDevice;
-  return { own: objects.filter((object) => !isShared(object)), shared: objects.filter(isShared) };
+  return { own: objects.filter((object) => !isShared(object)), shared: [...objects.filter(isShared), ...groups] };
 }

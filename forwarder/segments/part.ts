@@ -29,6 +29,8 @@ export interface Member {
   readonly excludes?: readonly string[];
   /** `NAME` or `NAME:PORT/tcp`. */
   readonly services: readonly string[];
+  /** By which a policy knows it: those of its request, and before them those of its pod. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** Whether it may send with any source address: it bridges or routes for others. */
   readonly spoofing: boolean;
   /** The pod had another interface with addresses of these prefixes before: only what is sent from this one's address takes this one. */

@@ -2,6 +2,7 @@ import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import { background } from "../../core/background.js";
 import type { Clock } from "../../core/clock.js";
 import { afresh } from "../../core/deadline.js";
+import { sameMessage } from "../../core/equal.js";
 import { asMeshError } from "../../core/error.js";
 import type { Log } from "../../core/log.js";
 import { firstSegment } from "../../core/path.js";
@@ -11,7 +12,7 @@ import type { EndpointRegistry } from "../../rpc/registry.js";
 import { onAbort, timeLimit } from "../../rpc/signals.js";
 import { type KeptMember, type LocalParts, LocalSegment } from "./local.js";
 import { Names, nearest, type OpenNames } from "./names.js";
-import type { Part, Remote } from "./part.js";
+import type { Member, Part, Remote } from "./part.js";
 import type { Pulse } from "./pulse.js";
 import { lostBlocks } from "./reclaim.js";
 import { Remembered } from "./remembered.js";
@@ -112,7 +113,7 @@ export class Presence implements AsyncDisposable {
   async put(kept: KeptMember, signal: AbortSignal): Promise<void> {
     const before = this.local.member(kept.member.id);
     await this.local.put(kept, signal);
-    if (String(before?.member.announces ?? []) !== String(kept.member.announces)) this.local.again();
+    if (!isBehindSame(before?.member, kept.member)) this.local.again();
     this.#announced ??= this.#announce(signal).catch((error: unknown) => {
       this.#announced = undefined;
       throw error;
@@ -177,7 +178,11 @@ export class Presence implements AsyncDisposable {
   /** What the site's registry says of the segment has changed. */
   describe(segment: Segment): void {
     if (segment.version === this.local.part.segment.version) return;
-    const described = this.local.describe(segment).then(() => this.#name());
+    const { policy } = this.local.part.segment;
+    const described = this.local.describe(segment).then(() => {
+      if (!sameMessage(policy, segment.policy)) this.#telling.policyChanged();
+      return this.#name();
+    });
     background(this.#parts.log, "taking over a segment's description", described, { segment: this.name });
   }
 
@@ -287,4 +292,10 @@ export class Presence implements AsyncDisposable {
 
 function metKey({ tunnel, publicKey }: Remote): string {
   return `${tunnel} ${publicKey}`;
+}
+
+/** Whether the same lies behind a member as before, for the same rules of a policy. */
+function isBehindSame(before: Member | undefined, { announces, labels = {} }: Member): boolean {
+  if (announces.length === 0) return (before?.announces ?? []).length === 0;
+  return sameMessage(before?.announces, announces) && sameMessage(before?.labels ?? {}, labels);
 }

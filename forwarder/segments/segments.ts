@@ -1,4 +1,4 @@
-import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
+import { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import { background } from "../../core/background.js";
 import { afresh } from "../../core/deadline.js";
 import { asMeshError, MeshError } from "../../core/error.js";
@@ -65,7 +65,7 @@ export class Segments implements AsyncDisposable {
   async restore(): Promise<KeptMember[]> {
     const { store, spaces, log, claims } = this.#parts;
     const members = restoredMembers(store, log);
-    const parts = new Map([...store.entries<Part>(partKey(""))].map(([, part]) => [part.segment.name, part]));
+    const parts = new Map([...store.entries<Part>(partKey(""))].map(([, part]) => [part.segment.name, understood(part)]));
     for (const name of spaces.list()) if (!members.has(name) || !parts.has(name)) spaces.remove(name);
     for (const [name, part] of parts) if (!members.has(name)) await this.#undo(part);
     const restored: KeptMember[] = [];
@@ -296,4 +296,9 @@ export class Segments implements AsyncDisposable {
       else for (const { member } of presence.local.members) this.#parts.onDeleted(member.id);
     }
   }
+}
+
+/** An older version wrote nothing of what it did not know. */
+function understood(part: Part): Part {
+  return { ...part, segment: Segment.fromPartial(part.segment) };
 }

@@ -2,6 +2,7 @@ import { background } from "../../core/background.js";
 import type { Log } from "../../core/log.js";
 import { farewellLabels, memberLabels, membershipName, nodeLabels } from "../../core/segment/membership.js";
 import { misdeedLabels } from "../../core/segment/misdeeds.js";
+import { toldLabels } from "../../core/segment/policy.js";
 import type { LocalSegment } from "./local.js";
 import type { Misdeeds } from "./misdeeds.js";
 import type { OwnNode } from "./part.js";
@@ -44,6 +45,11 @@ export class Telling {
     if (isNews) this.#background("saying that this node is in a segment", this.begin());
   }
 
+  /** The segment has another policy, which may know members by other labels. */
+  policyChanged(): void {
+    for (const shard of this.#shards.numbers) this.#say(shard);
+  }
+
   add(id: string): void {
     this.#say(this.#shards.add(id));
   }
@@ -68,13 +74,15 @@ export class Telling {
 
   #say(shard: number): void {
     const { publications, own } = this.#parts;
-    const members = this.#shards.ids(shard).flatMap((id) => {
+    const { segment } = this.#local.part;
+    const told = this.#shards.ids(shard).flatMap((id) => {
       const member = this.#local.member(id)?.member;
-      return member === undefined ? [] : [{ ...member, behind: this.#local.behind(id) }];
+      return member === undefined
+        ? []
+        : [{ ...member, behind: this.#local.behind(id), labels: toldLabels(segment.policy, member.labels ?? {}) }];
     });
     const name = this.#endpoint(shard);
-    const said =
-      members.length === 0 ? publications.end(name) : publications.say(name, this.#local.part.segment.name, memberLabels(own.id, members));
+    const said = told.length === 0 ? publications.end(name) : publications.say(name, segment.name, memberLabels(own.id, told));
     this.#background("saying who is in a segment", said);
   }
 

@@ -62,6 +62,7 @@ export class FakeMachine {
   /** Whether an object goes with a device of the mesh namespace. */
   hangsOn(object: KernelObject, device: string): boolean {
     if (object.kind === "redirect") return object.from === device;
+    if (object.kind === "policy" || object.kind === "group-member") return device === "lo";
     if (!("device" in object)) return false;
     if (!("where" in object) || object.where === "mesh") return object.device === device;
     const port = this.#settled.get(device);
@@ -97,6 +98,7 @@ export class FakeMachine {
     if (value.kind === "route" && value.where === "mesh") this.#checkRoute(value);
     if (value.kind === "bridge-fdb") this.forget(value.mac);
     this.#objects.set(keyOf(value), value);
+    if (value.kind === "policy") this.#keepGroups(value.rules.flatMap(({ from, to }) => [from, to]));
     this.#tellOf(value);
   }
 
@@ -104,6 +106,7 @@ export class FakeMachine {
   remove(value: KernelObject): void {
     if ("name" in value) this.removeDevice(value.name);
     else if (this.#objects.delete(keyOf(value))) this.#tellOf(value);
+    if (value.kind === "policy") this.#keepGroups([]);
   }
 
   /** A device goes, and all that hangs on it. */
@@ -173,7 +176,7 @@ export class FakeMachine {
   }
 
   #checkPlace(value: Exclude<KernelObject, Device>): void {
-    if (value.kind === "vxlan-source" || value.kind === "guard") return;
+    if (value.kind === "vxlan-source" || value.kind === "guard" || value.kind === "policy" || value.kind === "group-member") return;
     const devices = value.kind === "redirect" ? [value.from, value.to] : [value.device];
     for (const device of devices) this.#checkDevice("where" in value ? value.where : "mesh", device);
   }
@@ -194,6 +197,11 @@ export class FakeMachine {
     const where = "where" in value ? value.where : "mesh";
     const name = where === "mesh" || device === undefined ? device : this.port(where, device)?.name;
     if (name !== undefined) this.tell({ kind: "changed", device: name });
+  }
+
+  /** A policy that changes or goes takes along the groups that it names no more. */
+  #keepGroups(groups: readonly (string | undefined)[]): void {
+    this.#drop((object) => object.kind === "group-member" && !groups.includes(object.group));
   }
 
   /** Rules and guards go with no device. */

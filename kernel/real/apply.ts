@@ -3,6 +3,7 @@ import type { Clamp } from "../clamp.js";
 import type { Guards } from "../guards.js";
 import type { Guard, KernelObject, Step } from "../model.js";
 import type { VxlanFilter } from "../parts.js";
+import type { Policies } from "../policies.js";
 import type { RedirectMode } from "../tc.js";
 import { settleBridge } from "./bridge.js";
 import { removeBridgeFdb, removeFdb, replaceRemote, settleBridgeFdb, settleFdb } from "./fdb.js";
@@ -31,6 +32,8 @@ export interface Means {
   /** Only in the namespace of a switched segment. */
   readonly guards: Guards | undefined;
   readonly clamp: Clamp | undefined;
+  /** Only in the namespace of a segment. */
+  readonly policies: Policies | undefined;
   readonly mode: RedirectMode;
 }
 
@@ -52,6 +55,11 @@ export function applyStep(session: Session, step: Step, means: Means): void {
 function guardsOf({ guards }: Means, { device }: Guard): Guards {
   if (guards !== undefined) return guards;
   throw new MeshError("unsupported", `${device} cannot be guarded: only the namespace of a switched segment has guards`);
+}
+
+function policiesOf({ policies }: Means): Policies {
+  if (policies !== undefined) return policies;
+  throw new MeshError("unsupported", "only the namespace of a segment has a policy");
 }
 
 function settle(session: Session, value: Exclude<Settled, Guard>, means: Means): void {
@@ -88,6 +96,10 @@ function settle(session: Session, value: Exclude<Settled, Guard>, means: Means):
     case "redirect":
       settleRedirect(session, value, means.mode);
       break;
+    case "policy":
+    case "group-member":
+      policiesOf(means).settle(value);
+      break;
     case "vxlan-source":
       means.filter.add(value);
       break;
@@ -122,6 +134,10 @@ function remove(session: Session, value: Removed, means: Means): void {
       break;
     case "redirect":
       dropRedirect(session, value);
+      break;
+    case "policy":
+    case "group-member":
+      means.policies?.remove(value);
       break;
     case "vxlan-source":
       means.filter.remove(value);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 import { Lab, type Requested } from "../lib/lab.js";
+import { holdsMembersToPolicy } from "../lib/memberPolicy.js";
 import { bare, parsePing, pingAll } from "../lib/ping.js";
 import { PingStream } from "../lib/stream.js";
 import { until } from "../lib/until.js";
@@ -160,6 +161,10 @@ describe("an L3 segment of three sites", function () {
     assert.ok(requests.length >= 1);
     await lab.close("paris-1", e.id, f.id);
     await lab.ctl("delete", "segment", "twin");
+  });
+
+  it("holds members to a policy by their labels, which changes while they stay", async () => {
+    await holdsMembersToPolicy(lab, "l3", "10.66.0.0/16");
   });
 
   it("loses no packet when all programs are killed and come back, and adopts what is there", async () => {

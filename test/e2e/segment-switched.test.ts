@@ -6,6 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { mark } from "../lib/forge.js";
 import { arpRequest, everybody, experimental, hexMac, ipPacket, send } from "../lib/frames.js";
 import { Lab, type Requested } from "../lib/lab.js";
+import { holdsMembersToPolicy } from "../lib/memberPolicy.js";
 import { bare, parsePing, pingAll } from "../lib/ping.js";
 import { PingStream } from "../lib/stream.js";
 import { until } from "../lib/until.js";
@@ -255,6 +256,10 @@ describe("an L2 segment", function () {
     );
     await age(30_000);
     await lab.close("paris-1", gate.id);
+  });
+
+  it("holds members to a policy by their labels, which changes while they stay", async () => {
+    await holdsMembersToPolicy(lab, "l2", "10.67.0.0/16");
   });
 
   it("loses no packet when all programs are killed and come back", async () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { keyOf } from "../../kernel/difference.js";
 import type { KernelObject, Netns, Route } from "../../kernel/model.js";
 import { differences, make, next, port, quiet, replace } from "./kernel.js";
+import { policyOf, policyTests } from "./kernelPolicy.js";
 import { gatewayMac, type SegmentWorld, segmentTests, segmentVxlan, type Test } from "./kernelSegment.js";
 
 /** The contract of every kernel for the namespace of a routed segment. */
@@ -9,6 +10,7 @@ export function routedSegmentSuite(name: string, create: () => Promise<SegmentWo
   describe(`the kernel contract for routed segments: ${name}`, () => {
     const test = segmentTests(create, routed);
     describe("routes with several gateways", () => hops(test));
+    describe("policies", () => policyTests(test, "l3"));
   });
 }
 
@@ -121,5 +123,6 @@ function routed(pod: Netns): KernelObject[] {
     { kind: "route", ...out, prefix: "10.60.2.0/24", hops: ["fe80::2", "fe80::3"], source: "10.60.0.1" },
     { kind: "route", ...out, prefix: "fd60:0:0:2::/64", via: "fe80::2", hops: ["fe80::2", "fe80::3"] },
     { kind: "vxlan-source", source: "fd00:1::2", vni: 8388608 },
+    ...policyOf("l3"),
   ];
 }

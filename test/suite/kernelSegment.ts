@@ -194,6 +194,7 @@ function on(device: string, wanted: readonly KernelObject[]): KernelObject[] {
 
 function deviceOf(object: KernelObject): string {
   if ("name" in object) return object.name;
+  if (object.kind === "policy" || object.kind === "group-member") return "lo";
   const device = "device" in object ? object.device : "";
   return device === "nsm0" ? "p-a" : device;
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { difference, keyOf } from "../../kernel/difference.js";
 import type { Bridge, BridgeFdb, BridgePort, Guard, KernelObject, Netns, Port, Vxlan } from "../../kernel/model.js";
 import { add, differences, make, next, port, replace, settle } from "./kernel.js";
+import { policyOf, policyTests } from "./kernelPolicy.js";
 import { gatewayMac, isDevice, type SegmentWorld, segmentTests, segmentVxlan, type Test } from "./kernelSegment.js";
 
 /** The contract of every kernel for the namespace of a switched segment. */
@@ -9,6 +10,7 @@ export function switchedSegmentSuite(name: string, create: () => Promise<Segment
   describe(`the kernel contract for switched segments: ${name}`, () => {
     const test = segmentTests(create, switched);
     describe("bridges, their ports and guards", () => switching(test));
+    describe("policies", () => policyTests(test, "l2"));
   });
 }
 
@@ -190,6 +192,7 @@ function switched(pod: Netns): KernelObject[] {
     { kind: "address", where: "mesh", device: "lo", address: "169.254.1.1/32" },
     { kind: "address", where: pod, device: "nsm0", address: "10.70.0.2/16" },
     { kind: "vxlan-source", source: "fd00:1::2", vni: 8388608 },
+    ...policyOf("l2"),
   ];
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { CountedNode, Segment } from "../../api/gen/isthmus/v1/segment.js";
+import { CountedNode, MemberRule, Segment } from "../../api/gen/isthmus/v1/segment.js";
 import { MeshError } from "../../core/error.js";
 import type { BlocksApi } from "../../rpc/blocks.js";
 import type { SegmentsApi } from "../../rpc/segmentApi.js";
@@ -59,6 +59,16 @@ export function segmentCases(world: () => TransportWorld): void {
   const bad: [string, Segment, RegExp][] = [
     ["a name that is too long", { ...plant, name: "x".repeat(257) }, /the segment's name is 257 characters long; at most 256/],
     ["too many prefixes", { ...plant, prefixes: Array(17).fill("10.0.0.0/8") }, /the segment's prefixes has 17 entries; at most 16/],
+    [
+      "too many rules",
+      { ...plant, policy: Array(257).fill(MemberRule.fromPartial({})) },
+      /the segment's policy has 257 entries; at most 256/,
+    ],
+    [
+      "a rule of too many ports",
+      { ...plant, policy: [MemberRule.fromPartial({ ports: Array(65).fill("1/tcp") })] },
+      /the ports of a rule of the segment's policy has 65 entries; at most 64/,
+    ],
     ["a time that is none", { ...plant, createdMs: Number.NaN }, /must be milliseconds since 1970, got NaN/],
   ];
   for (const [what, segment, message] of bad)

@@ -41,6 +41,19 @@ describe("the order of steps", () => {
     assert.deepEqual(steps([port, here], [there]), [`add ${keyOf(port)}`, `delete ${keyOf(there)}`, `add ${keyOf(here)}`]);
   });
 
+  it("has all members in their groups before a policy looks there, and leaves them there as long as it does", () => {
+    const member = (group: string): KernelObject => ({ kind: "group-member", group, address: "10.60.1.2" });
+    const withPolicy = (group: string): KernelObject[] => [
+      { kind: "policy", layer: "l3", rules: [{ to: group }], behind: {} },
+      member(group),
+    ];
+    const [before, after] = [withPolicy("g00000000000a"), withPolicy("g00000000000b")];
+    const [gone, come] = [keyOf(member("g00000000000a")), keyOf(member("g00000000000b"))];
+    assert.deepEqual(steps(before, []), [`add ${gone}`, "add policy"]);
+    assert.deepEqual(steps(after, before), [`add ${come}`, "replace policy", `delete ${gone}`]);
+    assert.deepEqual(steps([], before), ["delete policy", `delete ${gone}`]);
+  });
+
   it("adds before it deletes where the two do not meet", () => {
     const found = [route("ism-a", "10.60.9.1/32"), route("ism-a", "10.60.9.2/32", { table: 7 }), route("ism-a", "fd60::1/128")];
     const wanted = [route("isthmus-trunk", "10.60.9.2/32"), route("ism-a", "fd60::2/128")];

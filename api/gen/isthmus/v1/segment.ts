@@ -36,6 +36,8 @@ export interface Segment {
   floodUnknown: boolean;
   /** L2: members may ask to send with any source address, because they bridge for others. */
   allowSpoofing: boolean;
+  /** Which members may talk to which; without, all may. What no rule allows is dropped, save answers. */
+  policy: MemberRule[];
   /** The registry adds the rest. The site where it was made. */
   home: string;
   siteBlocks: SiteBlocks[];
@@ -47,6 +49,27 @@ export interface Segment {
 }
 
 export interface Segment_AllowLabelsEntry {
+  key: string;
+  value: string;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+/** Lets members with all labels of `from` begin what goes to members with all labels of `to`; without labels: to and from everybody. */
+export interface MemberRule {
+  from: { [key: string]: string };
+  to: { [key: string]: string };
+  /** As 502/tcp or 161/udp; empty: all. */
+  ports: string[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+export interface MemberRule_FromEntry {
+  key: string;
+  value: string;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+export interface MemberRule_ToEntry {
   key: string;
   value: string;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
@@ -180,6 +203,7 @@ function createBaseSegment(): Segment {
     exclude: [],
     floodUnknown: false,
     allowSpoofing: false,
+    policy: [],
     home: "",
     siteBlocks: [],
     createdMs: 0,
@@ -219,6 +243,9 @@ export const Segment: MessageFns<Segment> = {
     }
     if (message.allowSpoofing !== false) {
       writer.uint32(80).bool(message.allowSpoofing);
+    }
+    for (const v of message.policy) {
+      MemberRule.encode(v!, writer.uint32(90).fork()).join();
     }
     if (message.home !== "") {
       writer.uint32(162).string(message.home);
@@ -339,6 +366,14 @@ export const Segment: MessageFns<Segment> = {
             message.allowSpoofing = reader.bool();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.policy.push(MemberRule.decode(reader, reader.uint32()));
+            continue;
+          }
           case 20: {
             if (tag !== 162) {
               break;
@@ -441,6 +476,9 @@ export const Segment: MessageFns<Segment> = {
         : isSet(object.allow_spoofing)
         ? globalThis.Boolean(object.allow_spoofing)
         : false,
+      policy: globalThis.Array.isArray(object?.policy)
+        ? object.policy.map((e: any) => MemberRule.fromJSON(e))
+        : [],
       home: isSet(object.home) ? globalThis.String(object.home) : "",
       siteBlocks: globalThis.Array.isArray(object?.siteBlocks)
         ? object.siteBlocks.map((e: any) => SiteBlocks.fromJSON(e))
@@ -494,6 +532,9 @@ export const Segment: MessageFns<Segment> = {
     if (message.allowSpoofing !== false) {
       obj.allowSpoofing = message.allowSpoofing;
     }
+    if (message.policy?.length) {
+      obj.policy = message.policy.map((e) => MemberRule.toJSON(e));
+    }
     if (message.home !== "") {
       obj.home = message.home;
     }
@@ -532,6 +573,7 @@ export const Segment: MessageFns<Segment> = {
     message.exclude = object.exclude?.map((e) => e) || [];
     message.floodUnknown = object.floodUnknown ?? false;
     message.allowSpoofing = object.allowSpoofing ?? false;
+    message.policy = object.policy?.map((e) => MemberRule.fromPartial(e)) || [];
     message.home = object.home ?? "";
     message.siteBlocks = object.siteBlocks?.map((e) => SiteBlocks.fromPartial(e)) || [];
     message.createdMs = object.createdMs ?? 0;
@@ -635,6 +677,385 @@ export const Segment_AllowLabelsEntry: MessageFns<Segment_AllowLabelsEntry> = {
   },
   fromPartial(object: DeepPartial<Segment_AllowLabelsEntry>): Segment_AllowLabelsEntry {
     const message = createBaseSegment_AllowLabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseMemberRule(): MemberRule {
+  return { from: {}, to: {}, ports: [], _unknownFields: {} };
+}
+
+export const MemberRule: MessageFns<MemberRule> = {
+  encode(message: MemberRule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.from).forEach(([key, value]: [string, string]) => {
+      MemberRule_FromEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    globalThis.Object.entries(message.to).forEach(([key, value]: [string, string]) => {
+      MemberRule_ToEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    for (const v of message.ports) {
+      writer.uint32(26).string(v!);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MemberRule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMemberRule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = MemberRule_FromEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.from[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = MemberRule_ToEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.to[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ports.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MemberRule {
+    return {
+      from: isObject(object.from)
+        ? (globalThis.Object.entries(object.from) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      to: isObject(object.to)
+        ? (globalThis.Object.entries(object.to) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      ports: globalThis.Array.isArray(object?.ports) ? object.ports.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: MemberRule): unknown {
+    const obj: any = {};
+    if (message.from) {
+      const entries = globalThis.Object.entries(message.from) as [string, string][];
+      if (entries.length > 0) {
+        obj.from = {};
+        entries.forEach(([k, v]) => {
+          obj.from[k] = v;
+        });
+      }
+    }
+    if (message.to) {
+      const entries = globalThis.Object.entries(message.to) as [string, string][];
+      if (entries.length > 0) {
+        obj.to = {};
+        entries.forEach(([k, v]) => {
+          obj.to[k] = v;
+        });
+      }
+    }
+    if (message.ports?.length) {
+      obj.ports = message.ports;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MemberRule>): MemberRule {
+    return MemberRule.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MemberRule>): MemberRule {
+    const message = createBaseMemberRule();
+    message.from = (globalThis.Object.entries(object.from ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.to = (globalThis.Object.entries(object.to ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.ports = object.ports?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseMemberRule_FromEntry(): MemberRule_FromEntry {
+  return { key: "", value: "", _unknownFields: {} };
+}
+
+export const MemberRule_FromEntry: MessageFns<MemberRule_FromEntry> = {
+  encode(message: MemberRule_FromEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MemberRule_FromEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMemberRule_FromEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MemberRule_FromEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: MemberRule_FromEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MemberRule_FromEntry>): MemberRule_FromEntry {
+    return MemberRule_FromEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MemberRule_FromEntry>): MemberRule_FromEntry {
+    const message = createBaseMemberRule_FromEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseMemberRule_ToEntry(): MemberRule_ToEntry {
+  return { key: "", value: "", _unknownFields: {} };
+}
+
+export const MemberRule_ToEntry: MessageFns<MemberRule_ToEntry> = {
+  encode(message: MemberRule_ToEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MemberRule_ToEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMemberRule_ToEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MemberRule_ToEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: MemberRule_ToEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MemberRule_ToEntry>): MemberRule_ToEntry {
+    return MemberRule_ToEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MemberRule_ToEntry>): MemberRule_ToEntry {
+    const message = createBaseMemberRule_ToEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
     return message;

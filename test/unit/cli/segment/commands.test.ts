@@ -6,6 +6,7 @@ import { NetworkService } from "../../../../api/gen/registry/registry.js";
 import { run } from "../../../../cli/program.js";
 import { MeshError } from "../../../../core/error.js";
 import { silent } from "../../../../core/log.js";
+import { ruleWords } from "../../../../core/segment/policy.js";
 import { systemClock } from "../../../../program/clock.js";
 import type { NodeApi } from "../../../../rpc/node.js";
 import type { SegmentsApi } from "../../../../rpc/segmentApi.js";
@@ -107,6 +108,19 @@ describe("nsmctl and segments", () => {
     assert.deepEqual([exclude, floodUnknown], [["10.60.0.0/28", "10.60.1.1"], false]);
     await nsmctl("create segment floor --layer l2 --flood-unknown", ...at);
     assert.deepEqual([segments.known.get("floor")?.floodUnknown, segments.known.get("floor")?.mtu], [true, 0]);
+  });
+
+  it("makes one with rules between members, written as they are shown", async () => {
+    const rules = ["role=hmi,zone=a -> role=plc: 502/tcp, 161/udp", "all -> role=plc: everything", "role=plc->all"];
+    const { code, out, err } = await nsmctl("create segment cell --layer l2", ...rules.flatMap((rule) => ["--allow", rule]), ...at);
+    assert.deepEqual([code, out, err], [0, "cell: version 1, l2, without addresses, in paris, with 3 rules between members\n", ""]);
+    assert.deepEqual(segments.known.get("cell")?.policy.map(ruleWords), [...rules.slice(0, 2), "role=plc -> all: everything"]);
+    for (const [wrong, words] of [
+      ["role=hmi", /--allow takes a rule such as "role=hmi -> role=plc: 502\/tcp, 161\/udp", or all for everybody, got "role=hmi"/],
+      ["role -> all", /--allow takes key=value made of letters.*got "role"/],
+      ["a=b -> c=d -> e=f", /--allow takes a rule/],
+    ] as const)
+      assert.match((await nsmctl("create segment bad --layer l2", "--allow", wrong, ...at)).err, words);
   });
 
   it("applies a file, one after the other, and says what was done before something failed", async () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseSegments, readSegments } from "../../../../cli/segment/file.js";
+import { ruleWords } from "../../../../core/segment/policy.js";
 import { newFolder } from "../../../lib/folder.js";
 
 const least = "kind: Segment\nname: plant\nlayer: l3\n";
@@ -12,7 +13,8 @@ describe("a file with segments", () => {
     assert.deepEqual(more, []);
     const { name, layer, prefixes, sites, mtu, dnsDomain, allowLabels, exclude, floodUnknown } = plant ?? assert.fail();
     assert.deepEqual([name, layer, prefixes, sites], ["plant", "l3", ["10.60.0.0/16", "fd60::/48"], ["paris", "tokyo"]]);
-    assert.deepEqual([mtu, dnsDomain, allowLabels, exclude, floodUnknown], [0, "plant.mesh", { role: "sensor" }, ["10.60.0.0/28"], false]);
+    assert.deepEqual([mtu, dnsDomain, allowLabels, exclude, floodUnknown], [0, "plant.mesh", { plant: "north" }, ["10.60.0.0/28"], false]);
+    assert.deepEqual(plant?.policy.map(ruleWords), ["role=hmi -> role=plc: 502/tcp, 161/udp", "all -> role=printer: everything"]);
     assert.deepEqual([floor?.name, floor?.layer, floor?.sites, floor?.dnsDomain], ["floor", "l2", [], ""]);
   });
 
@@ -50,6 +52,22 @@ describe("a file with segments", () => {
       "a label that is no text",
       `${least}allowLabels: { big: true }\n`,
       /line 4: big of allowLabels is true; it must be a text; write it as "true"/,
+    ],
+    ["a policy that is no list", `${least}policy: { from: {} }\n`, /line 4: policy is \{"from":\{\}\}; it must be a list of rules$/],
+    [
+      "a rule that is none",
+      `${least}policy:\n  - role=hmi\n`,
+      /line 5: entry 1 of policy is "role=hmi"; it must be a rule with from, to and ports$/,
+    ],
+    [
+      "an unknown key of a rule",
+      `${least}policy:\n  - to: { role: plc }\n    port: 502\n`,
+      /^a\.yaml, line 6: the key "port" is not known; a rule of a policy has from, to, ports$/,
+    ],
+    [
+      "a port that is no text",
+      `${least}policy:\n  - ports: [502]\n`,
+      /line 5: entry 1 of ports of entry 1 of policy is 502; it must be ports, as 502\/tcp$/,
     ],
     ["a flag that is none", `${least}floodUnknown: "yes"\n`, /line 4: floodUnknown is "yes"; it must be true or false/],
     ["two segments of one name", `${least}---\n${least}`, /^a\.yaml has two segments plant; give each a name of its own$/],

@@ -97,6 +97,9 @@ describe("a segment", () => {
   it("is shown in a line", () => {
     assert.equal(segmentWords(view), "plant: version 2, l3, 10.60.0.0/16 and fd60::/48, in paris");
     assert.equal(segmentWords({ ...view, layer: "l2", prefixes: [] }), "plant: version 2, l2, without addresses, in paris");
+    const ruled = segmentView(Segment.fromPartial({ ...{ name: "plant", layer: "l2", home: "paris" }, policy: [{ to: { role: "plc" } }] }));
+    assert.deepEqual(ruled.policy, ["all -> role=plc: everything"]);
+    assert.equal(segmentWords(ruled), "plant: version 0, l2, without addresses, in paris, with 1 rule between members");
   });
 
   it("is described with its nodes, and its members by number", () => {
@@ -107,6 +110,7 @@ describe("a segment", () => {
         exclude: [],
         floodUnknown: false,
         allowSpoofing: false,
+        policy: [],
         home: "paris",
         version: 2,
         created: "2023-11-14T22:13:20.000Z",

@@ -64,6 +64,18 @@ describe("membership in a segment", () => {
     assert.deepEqual(heard?.kind === "members" && heard.members[0]?.behind, [{ mac: "02:00:00:00:01:12", sequence: 7 }]);
   });
 
+  it("says by which labels a policy knows a member, with and without services, and no others than a policy can name", () => {
+    const labelled = { ...camera, labels: { role: "plc", zone: "hall-3" } };
+    const server = { ...web, labels: { role: "hmi" } };
+    const said = membershipOf(endpoint(memberLabels(node.id, [labelled, server])), "plant");
+    assert.deepEqual(said, { kind: "members", segment: "plant", id: node.id, members: [labelled, server] });
+    const many = Array.from({ length: 20 }, (_, at) => `k${at}=v`).join(",");
+    const text = `${camera.mac} 3 10.60.0.5,fd60::5    role=plc,__proto__=x,=y,z=,a=\u0007,${many}`;
+    const told = membershipOf(endpoint({ id: node.id, "member.camera": text }), "plant");
+    const [member] = told?.kind === "members" ? told.members : [];
+    assert.deepEqual([Object.keys(member?.labels ?? {}).length, member?.labels?.role, member?.labels?.k14], [16, "plc", "v"]);
+  });
+
   it("says farewell", () => {
     const said = membershipOf(endpoint(farewellLabels(node.id)), "plant");
     assert.deepEqual(said, { kind: "farewell", segment: "plant", id: node.id });

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import { Segment } from "../../../../api/gen/isthmus/v1/segment.js";
+import { MemberRule, Segment } from "../../../../api/gen/isthmus/v1/segment.js";
 import { checkedSpec, sitesOf } from "../../../../core/segment/spec.js";
 import { throwsWith } from "../../../lib/chainKit.js";
 
 const check = (more: Partial<Segment> = {}) =>
   checkedSpec(Segment.fromPartial({ name: "plant", layer: "l3", prefixes: ["10.60.0.0/16"], ...more }), "paris");
+
+const rule = (more: Partial<MemberRule>): MemberRule => MemberRule.fromPartial(more);
 
 describe("what a segment may be", () => {
   it("is taken as it is, prefixes in their shortest form and IPv4 first", () => {
@@ -85,6 +87,46 @@ describe("what a segment may be", () => {
     ],
     ["a site twice", { sites: ["paris", "tokyo", "tokyo"] }, "the segment plant names the site tokyo twice"],
     ["a site that is none", { sites: ["paris", "To kyo"] }, "a site of the segment plant is made of lower-case letters, digits and dashes"],
+    [
+      "a policy of too many rules",
+      { policy: Array(65).fill(rule({})) },
+      "the policy of the segment plant has 65 rules; at most 64 are taken",
+    ],
+    [
+      "a rule with too many ports",
+      { policy: [rule({ ports: Array.from({ length: 17 }, (_, at) => `${at + 1}/tcp`) })] },
+      "rule 1 of the policy of the segment plant has 17 ports; at most 16 are taken",
+    ],
+    [
+      "a rule with a port that is none",
+      { policy: [rule({}), rule({ ports: ["502"] })] },
+      'rule 2 of the policy of the segment plant: "502" is no port; write it as 502/tcp or 161/udp, from 1 to 65535',
+    ],
+    ["a rule with a port that is too high", { policy: [rule({ ports: ["65536/udp"] })] }, '"65536/udp" is no port'],
+    ["a rule with port 0", { policy: [rule({ ports: ["0/udp"] })] }, '"0/udp" is no port'],
+    ["a rule with another protocol", { policy: [rule({ ports: ["5/sctp"] })] }, '"5/sctp" is no port'],
+    [
+      "a rule with a port twice",
+      { policy: [rule({ ports: ["5/tcp", "5/udp", "5/tcp"] })] },
+      "rule 1 of the policy of the segment plant names the port 5/tcp twice",
+    ],
+    [
+      "a rule with too many labels",
+      { policy: [rule({ to: Object.fromEntries(Array.from({ length: 9 }, (_, at) => [`k${at}`, "v"])) })] },
+      "to in rule 1 of the policy of the segment plant has 9 labels; at most 8 are taken",
+    ],
+    [
+      "a rule with a label that is none",
+      { policy: [rule({ from: { role: "h m i" } })] },
+      'from in rule 1 of the policy of the segment plant has the label "role=h m i"; key and value have 1 to 63 letters',
+    ],
+    ["a rule with an empty value", { policy: [rule({ from: { role: "" } })] }, 'has the label "role="'],
+    ["a rule with a key that is too long", { policy: [rule({ from: { ["k".repeat(64)]: "v" } })] }, "key and value have 1 to 63"],
+    [
+      "a policy with too many keys",
+      { policy: Array.from({ length: 17 }, (_, at) => rule({ from: { [`k${at}`]: "v" } })) },
+      "the policy of the segment plant names labels of 17 keys; at most 16 are taken",
+    ],
     ["a label without a key", { allowLabels: { "": "x" } }, "a label that the segment plant wants has no key; write it as key=value"],
   ];
   for (const [what, more, sentence] of bad) it(`is not ${what}`, () => throwsWith("invalid", sentence, () => check(more)));

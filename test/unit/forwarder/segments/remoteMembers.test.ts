@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { MemberRule } from "../../../../api/gen/isthmus/v1/segment.js";
 import type { SegmentMember } from "../../../../core/segment/membership.js";
 import type { Remote } from "../../../../forwarder/segments/part.js";
 import { RemoteMembers } from "../../../../forwarder/segments/remoteMembers.js";
@@ -23,7 +24,7 @@ class Notes {
 
 describe("the members of other nodes, in the kernel", () => {
   const [camera, motor] = [member("camera", 1), member("motor", 2)];
-  const l2 = { layer: "l2" };
+  const l2 = { layer: "l2", policy: [] };
 
   it("are revised one by one, those that come, change or go", () => {
     const notes = new Notes();
@@ -47,9 +48,23 @@ describe("the members of other nodes, in the kernel", () => {
     assert.deepEqual(notes.take(), ["remote/b camera: 0", "remote/c camera: 3"]);
   });
 
+  it("are revised all where the policy is another, and only then", () => {
+    const notes = new Notes();
+    const of = [remote("b", "fd00::2", [{ ...camera, labels: { role: "plc" } }, motor])];
+    const ruled = (to: string) => ({ layer: "l2", policy: [MemberRule.fromPartial({ to: { role: to } })] });
+    notes.members.set(l2, of);
+    notes.take();
+    notes.members.set(ruled("plc"), of);
+    assert.deepEqual(notes.take(), ["remote/b camera: 4", "remote/b motor: 3"]);
+    notes.members.set(ruled("plc"), of);
+    assert.deepEqual(notes.take(), []);
+    notes.members.set(ruled("hmi"), of);
+    assert.deepEqual(notes.take(), ["remote/b camera: 3", "remote/b motor: 3"]);
+  });
+
   it("have nothing on L3, where their nodes' blocks say enough", () => {
     const notes = new Notes();
-    notes.members.set({ layer: "l3" }, [remote("b", "fd00::2", [camera])]);
+    notes.members.set({ layer: "l3", policy: [] }, [remote("b", "fd00::2", [camera])]);
     assert.deepEqual(notes.take(), ["remote/b camera: 0"]);
   });
 });
