@@ -309,7 +309,7 @@ export interface EndpointOptions {
   readonly payload?: "IP" | "ETHERNET";
   readonly src?: readonly string[];
   readonly dst?: readonly string[];
-  readonly change?: (conn: Connection) => Connection;
+  readonly change?: (conn: Connection) => Connection | Promise<Connection>;
 }
 
 export interface WorldOptions {
