@@ -7,7 +7,6 @@ import { inPart } from "../core/trace.js";
 import { addressesOf, host } from "./addresses.js";
 import type { Addresses, CrossConnect, KernelSide, Side } from "./crossConnect.js";
 import { effectiveMtu, type NodeView } from "./desired.js";
-import { foreseen } from "./foreseen.js";
 import { accept, type Offers, offers, take, type Ways, wayOf } from "./mechanisms/choice.js";
 import { endpointLost } from "./mechanisms/kernel.js";
 import { sideMetrics } from "./metrics.js";
@@ -41,9 +40,7 @@ export function connect(parts: ConnectParts): Element {
       const { id } = call.connection;
       const before = wanted.get(id)?.connect;
       const client = await accept(ways, call, before?.client);
-      const offered = await offers(ways, call, before?.endpoint);
-      if (!call.established) wanted.foresee(id, foreseen(id, client, offered.all, parts.view));
-      const { answer, endpoint } = await ask(ways, call, next, offered, before?.endpoint);
+      const { answer, endpoint } = await ask(ways, call, next, before?.endpoint);
       const made = crossConnect(id, client, endpoint, answer);
       for (const other of ways) if (other.kind !== client.kind && other.kind !== endpoint.kind) other.forget?.(id);
       await wayOf(ways, endpoint)?.prepare?.(answer, endpoint, call.signal);
@@ -71,13 +68,8 @@ export function connect(parts: ConnectParts): Element {
 }
 
 /** What the next hop answers, and the side that it makes. An answer that cannot be used is closed. */
-async function ask(
-  ways: Ways,
-  call: Call,
-  next: Handler,
-  offered: Offers,
-  before: Side | undefined,
-): Promise<{ answer: Connection; endpoint: Side }> {
+async function ask(ways: Ways, call: Call, next: Handler, before: Side | undefined): Promise<{ answer: Connection; endpoint: Side }> {
+  const offered: Offers = await offers(ways, call, before);
   const asked = { ...call.connection, mechanism: offered.current };
   const answer = await next.request({ ...call, connection: asked, preferences: offered.all });
   try {

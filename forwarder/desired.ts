@@ -1,5 +1,5 @@
 import { MeshError } from "../core/error.js";
-import type { KernelObject, Port, Redirect, Vxlan, VxlanRemote } from "../kernel/model.js";
+import type { KernelObject, Port, Redirect, VxlanRemote } from "../kernel/model.js";
 import type { CrossConnect, KernelSide, Side, TunnelSide, VxlanSide, WireguardSide } from "./crossConnect.js";
 import { connectionMtu, leastInTunnel, vxlanInTunnel } from "./mtu.js";
 import { aliasOf, deviceOf, type Role } from "./names.js";
@@ -131,14 +131,13 @@ function port(connect: CrossConnect, role: Role, side: KernelSide, mtu: number):
 }
 
 function tunnelObjects(connect: CrossConnect, role: Role, side: TunnelSide, tunnel: TunnelNode, mtu: number): KernelObject[] {
-  const device = tunnelDevice(connect.id, role, side.vni, tunnel, mtu);
-  return [device, remote(device.name, side.peer, side.peerVni), { kind: "vxlan-source", source: side.peer, vni: side.vni }];
-}
-
-/** The device of a connection inside the node tunnel, which receives on `vni` and sends nowhere by itself. */
-export function tunnelDevice(id: string, role: Role, vni: number, { vxlanPort, address }: TunnelNode, mtu: number): Vxlan {
-  const name = deviceOf(id, role, { kind: "node-tunnel" });
-  return { kind: "vxlan", name, alias: aliasOf(id, role), vni, udpPort: vxlanPort, local: address, madeIn: "mesh", mtu };
+  const name = deviceOf(connect.id, role, side);
+  const device = { vni: side.vni, udpPort: tunnel.vxlanPort, local: tunnel.address, madeIn: "mesh", mtu } as const;
+  return [
+    { kind: "vxlan", name, alias: aliasOf(connect.id, role), ...device },
+    remote(name, side.peer, side.peerVni),
+    { kind: "vxlan-source", source: side.peer, vni: side.vni },
+  ];
 }
 
 function wireguardObjects(connect: CrossConnect, role: Role, side: WireguardSide, mtu: number): KernelObject[] {

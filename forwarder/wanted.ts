@@ -1,7 +1,6 @@
 import type { Connection } from "../api/gen/connection/connection.js";
 import type { Log } from "../core/log.js";
 import { MultiMap } from "../core/multiMap.js";
-import type { KernelObject } from "../kernel/model.js";
 import type { StateStore } from "../program/state.js";
 import { Claims, claimsOf } from "./claims.js";
 import type { CrossConnect } from "./crossConnect.js";
@@ -36,8 +35,6 @@ export class Wanted {
   readonly claims = new Claims();
   readonly #parts: { readonly store: StateStore; readonly dataplane: Dataplane; readonly view: NodeView; readonly log: Log };
   readonly #kept = new Map<string, Kept>();
-  /** Those of which some is in the kernel already, and nothing on disk. */
-  readonly #foreseen = new Set<string>();
   readonly #byPeer = new MultiMap<string, string>();
   readonly #byEndpoint = new MultiMap<string, string>();
 
@@ -81,16 +78,6 @@ export class Wanted {
     return this.#byEndpoint.get(endpoint).size;
   }
 
-  /**
-   * Wants what a connection that is still asked for will have in the kernel; `put` takes its place. It is on no disk, for nobody was
-   * promised anything: what is left of it when this program is killed, the next run takes away.
-   */
-  foresee(id: string, objects: readonly KernelObject[]): void {
-    if (objects.length === 0) return;
-    this.#foreseen.add(id);
-    this.#parts.dataplane.set(unitOf(id), objects);
-  }
-
   /** Resolves when the kernel has it. Throws what the kernel refused; it is wanted all the same until it is removed. */
   async put(kept: Kept, signal: AbortSignal): Promise<void> {
     const unit = unitOf(kept.connect.id);
@@ -109,10 +96,9 @@ export class Wanted {
   /** Resolves when nothing of it is left. Fine for an id that is not known. */
   async remove(id: string): Promise<void> {
     this.#unlist(id);
-    const kept = this.#kept.delete(id);
-    const foreseen = this.#foreseen.delete(id);
-    if (kept) await this.#parts.store.remove(unitOf(id));
-    if (kept || foreseen) {
+    const known = this.#kept.delete(id);
+    if (known) {
+      await this.#parts.store.remove(unitOf(id));
       this.#parts.dataplane.drop(unitOf(id));
       await this.#parts.dataplane.settled(unitOf(id));
     }
@@ -129,7 +115,6 @@ export class Wanted {
     const objects = desired(connect, this.#parts.view);
     this.#unlist(connect.id);
     this.#kept.set(connect.id, kept);
-    this.#foreseen.delete(connect.id);
     for (const peer of peersOf(connect)) this.#byPeer.add(peer, connect.id);
     this.#byEndpoint.add(connection.networkServiceEndpointName, connect.id);
     this.claims.keep(connect.id, claimsOf(connect));

@@ -306,7 +306,7 @@ export interface EndpointOptions {
   readonly payload?: "IP" | "ETHERNET";
   readonly src?: readonly string[];
   readonly dst?: readonly string[];
-  readonly change?: (conn: Connection) => Connection | Promise<Connection>;
+  readonly change?: (conn: Connection) => Connection;
 }
 
 export interface WorldOptions {
