@@ -144,7 +144,7 @@ export class Dataplane implements AsyncDisposable {
       const { steps, gone } = this.#withoutGone(await this.#look(work));
       const failures = steps.length === 0 ? [] : await this.#parts.kernel.apply(steps);
       if (steps.length > 0) this.#agenda.changed(touched(work));
-      this.#passLog.done(steps, failures, steps.length === 0 ? () => undefined : this.#units.wanters(steps, work));
+      this.#passLog.done(steps, failures, () => this.#units.wanters(steps, work));
       if (failures.length > 0 && !again && steps.some((step) => step.op === "delete")) continue;
       if (failures.length > 0) this.#agenda.failed(touched(work), work.full);
       else this.#agenda.succeeded();

@@ -13,22 +13,28 @@ export class PassLog {
     this.#log = log;
   }
 
-  /** `unitOf` says who wants an object. */
-  done(steps: readonly Step[], failures: readonly StepFailure[], unitOf: (object: KernelObject) => string | undefined): void {
+  /** `wanters` finds out who wants an object; it is asked only where there is something to write. */
+  done(steps: readonly Step[], failures: readonly StepFailure[], wanters: () => (object: KernelObject) => string | undefined): void {
     this.#unreadable = "";
-    const failed = new Set(failures.map(({ step }) => step));
+    if (this.#refused.size > 0) this.#forget(steps, failures);
+    if (steps.length === 0 || !(this.#log.debugs || failures.length > 0)) return;
+    const unitOf = wanters();
     for (const step of steps) {
       this.#log.debug(events[step.op], {
         ...about(step, unitOf),
         ...(step.op === "replace" ? { difference: difference(step.value, step.old) } : {}),
       });
-      if (!failed.has(step)) this.#refused.delete(step.key);
     }
     for (const { step, error } of failures) {
       if (this.#refused.get(step.key) === error.message) continue;
       this.#refused.set(step.key, error.message);
       this.#log.warn("kernel refused", { op: step.op, ...about(step, unitOf), error: error.message });
     }
+  }
+
+  #forget(steps: readonly Step[], failures: readonly StepFailure[]): void {
+    const failed = new Set(failures.map(({ step }) => step));
+    for (const step of steps) if (!failed.has(step)) this.#refused.delete(step.key);
   }
 
   unreadable(error: Error): void {

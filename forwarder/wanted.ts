@@ -1,11 +1,12 @@
-import { Connection } from "../api/gen/connection/connection.js";
+import type { Connection } from "../api/gen/connection/connection.js";
 import type { Log } from "../core/log.js";
 import { MultiMap } from "../core/multiMap.js";
 import type { StateStore } from "../program/state.js";
 import { Claims, claimsOf } from "./claims.js";
 import type { CrossConnect } from "./crossConnect.js";
 import type { Dataplane } from "./dataplane.js";
-import { desired, type NodeView } from "./desired.js";
+import { checkSides, desired, type NodeView } from "./desired.js";
+import { keptForm } from "./keptForm.js";
 
 /** A connection as it is kept: what it has in the kernel, and the answer that its caller got. */
 export interface Kept {
@@ -45,7 +46,7 @@ export class Wanted {
   restore(): Kept[] {
     for (const [key, stored] of this.#parts.store.entries<Stored>(prefix)) {
       try {
-        const kept = { connect: awake(stored.connect), connection: Connection.fromJSON(stored.connection) };
+        const kept = { connect: awake(stored.connect), connection: keptForm.read(stored.connection) };
         this.#set(kept);
       } catch (error) {
         this.#parts.log.error("kept connection not understood, left out", { connection: idOf(key), error: (error as Error).message });
@@ -81,8 +82,8 @@ export class Wanted {
   async put(kept: Kept, signal: AbortSignal): Promise<void> {
     const unit = unitOf(kept.connect.id);
     // What cannot be wanted is not kept either.
-    desired(kept.connect, this.#parts.view);
-    await this.#parts.store.put(unit, { connect: kept.connect, connection: Connection.toJSON(kept.connection) } satisfies Stored);
+    checkSides(kept.connect.client.kind, kept.connect.endpoint.kind);
+    await this.#parts.store.put(unit, { connect: kept.connect, connection: keptForm.write(kept.connection) } satisfies Stored);
     this.#set(kept);
     await this.#parts.dataplane.settled(unit, signal);
   }

@@ -1,3 +1,5 @@
+import { setImmediate } from "node:timers/promises";
+import type { ConnectionEvent } from "../api/gen/connection/connection.js";
 import type { Handler } from "../core/chain.js";
 import { MeshError } from "../core/error.js";
 import { stream, unary } from "./bind.js";
@@ -71,7 +73,15 @@ function networkService(handler: Handler): Answering[] {
 }
 
 function monitor(source: MonitorSource): Answering[] {
-  return [stream(monitorMethods.watch, (selector, { signal, link }) => source.watch(selector, signal, link?.peer.id))];
+  return [stream(monitorMethods.watch, (selector, { signal, link }) => behindAnswers(source.watch(selector, signal, link?.peer.id)))];
+}
+
+/** Each event a turn later: the answer to the request that it tells of goes first, for somebody waits for that. */
+async function* behindAnswers(events: AsyncIterable<ConnectionEvent>): AsyncGenerator<ConnectionEvent> {
+  for await (const event of events) {
+    await setImmediate();
+    yield event;
+  }
 }
 
 function serviceRegistry(registry: ServiceRegistry): Answering[] {

@@ -1,4 +1,4 @@
-import { Connection } from "../../api/gen/connection/connection.js";
+import type { Connection } from "../../api/gen/connection/connection.js";
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { Clock } from "../../core/clock.js";
 import { sameMessage } from "../../core/equal.js";
@@ -11,6 +11,7 @@ import type { Counters, Kernel, KernelObject } from "../../kernel/model.js";
 import type { StateStore } from "../../program/state.js";
 import { contains, isV6 } from "../addresses.js";
 import { Dataplane } from "../dataplane.js";
+import { keptForm } from "../keptForm.js";
 import { leastV6, vxlanInTunnel } from "../mtu.js";
 import type { Pods } from "../pods.js";
 import type { NodeTunnel } from "../tunnel/tunnel.js";
@@ -188,7 +189,7 @@ export class LocalSegment implements AsyncDisposable {
   /** Resolves when the kernel has the member. Throws what the kernel refused; it is wanted all the same until it is removed. */
   async put(kept: KeptMember, signal: AbortSignal): Promise<void> {
     const { id } = kept.member;
-    const stored: Stored = { member: kept.member, connection: Connection.toJSON(kept.connection) };
+    const stored: Stored = { member: kept.member, connection: keptForm.write(kept.connection) };
     await this.#parts.store.put(memberKey(id), stored);
     const before = this.#members.get(id);
     this.#members.set(id, kept);
@@ -391,7 +392,7 @@ export function restoredMembers(store: StateStore, log: Log): Map<string, KeptMe
   const found = new Map<string, KeptMember[]>();
   for (const [key, stored] of store.entries<Stored>(memberKey(""))) {
     try {
-      const connection = Connection.fromJSON(stored.connection);
+      const connection = keptForm.read(stored.connection);
       const kept = { member: { labels: connection.labels, ...stored.member }, connection };
       found.set(kept.member.segment, [...(found.get(kept.member.segment) ?? []), kept]);
     } catch (error) {

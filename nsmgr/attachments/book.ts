@@ -2,7 +2,7 @@ import { MeshError } from "../../core/error.js";
 import { usedPrefixes } from "../../core/excluded.js";
 import { PrefixBag, type UsedPrefixes } from "../../core/ipam/prefixBag.js";
 import { MultiMap } from "../../core/multiMap.js";
-import type { Persisted } from "../persisted.js";
+import type { Persisted } from "../../program/persisted.js";
 import { type AttachmentRecord, type AttachmentView, interfaceOf } from "./record.js";
 import { sameInterface } from "./request.js";
 

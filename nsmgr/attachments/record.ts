@@ -1,8 +1,8 @@
 import { Connection } from "../../api/gen/connection/connection.js";
 import type { Attachment } from "../../api/gen/isthmus/v1/node.js";
 import type { JoinWishes } from "../../core/segment/wishes.js";
+import { type Form, messageText, type Persisted, persisted } from "../../program/persisted.js";
 import type { StateStore } from "../../program/state.js";
-import { type Form, messageText, type Persisted, persisted } from "../persisted.js";
 
 /** "requesting" has never worked yet; "closing" stays on disk until every hop has let go. */
 export type AttachmentState = "requesting" | "up" | "healing" | "closing";

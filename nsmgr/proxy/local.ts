@@ -2,8 +2,8 @@ import type { NetworkServiceEndpoint } from "../../api/gen/registry/registry.js"
 import type { Token } from "../../core/chain.js";
 import type { Clock } from "../../core/clock.js";
 import { subjectOf } from "../../core/jwt.js";
+import type { Persisted } from "../../program/persisted.js";
 import type { RegistryPath } from "../../rpc/registry.js";
-import type { Persisted } from "../persisted.js";
 
 /** An endpoint of this node, as its registrant last told it. */
 export interface LocalEndpoint {

@@ -82,6 +82,6 @@ export async function leaderOf(etcd: Etcd): Promise<{ readonly leader: EtcdMembe
 export function recorder(): { readonly log: Log; readonly lines: string[] } {
   const lines: string[] = [];
   const say = (level: string) => (event: string, fields?: Fields) => void lines.push(`${level} ${event} ${JSON.stringify(fields ?? {})}`);
-  const log: Log = { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error"), child: () => log };
+  const log: Log = { debugs: true, debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error"), child: () => log };
   return { log, lines };
 }

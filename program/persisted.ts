@@ -1,4 +1,4 @@
-import type { StateStore } from "../program/state.js";
+import type { StateStore } from "./state.js";
 
 /** Facts of one kind on disk, by key. */
 export interface Persisted<T> {
