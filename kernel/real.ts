@@ -18,7 +18,7 @@ import { dumpLinks, getLinks } from "./netlink/link.js";
 import { ownNetns } from "./netns.js";
 import type { VxlanFilter, WireguardDevices } from "./parts.js";
 import { applyStep, doneBy } from "./real/apply.js";
-import { countersOf } from "./real/counters.js";
+import { CounterReader } from "./real/counters.js";
 import { wantedPorts } from "./real/device.js";
 import { Events } from "./real/events.js";
 import { closeHome, type Home, openHome } from "./real/home.js";
@@ -68,6 +68,7 @@ class RealKernel implements Kernel {
   readonly #wireguard: WireguardDevices;
   readonly #rules: SegmentRules | undefined;
   readonly #events: Events;
+  readonly #counters: CounterReader;
   #closed = false;
 
   constructor(parts: KernelParts, home: Home, mode: RedirectMode) {
@@ -77,6 +78,7 @@ class RealKernel implements Kernel {
     this.#wireguard = parts.wireguard ?? noWireguard;
     this.#rules = home.segment && openSegmentRules(home.mesh, home.segment);
     this.#events = new Events(home, parts.clock);
+    this.#counters = new CounterReader(home.meshSocket);
   }
 
   async list(wanted: readonly KernelObject[]): Promise<KernelObject[]> {
@@ -123,12 +125,10 @@ class RealKernel implements Kernel {
   }
 
   async counters(devices: readonly string[]): Promise<ReadonlyMap<string, Counters>> {
-    const found = new Map<string, Counters>();
+    const found = this.#counters.read(devices);
     const refused = this.#rules?.refused();
-    for (const { name, stats } of getLinks(this.#home.meshSocket, devices)) {
-      if (stats !== undefined) found.set(name, { ...countersOf(stats), ...refusedOf(name, refused) });
-    }
-    return found;
+    if (refused === undefined) return found;
+    return new Map([...found].map(([name, counters]) => [name, { ...counters, ...refusedOf(name, refused) }]));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -181,8 +181,8 @@ class RealKernel implements Kernel {
 }
 
 /** What was dropped of one port's packets, by reason. */
-function refusedOf(device: string, refused: Refused | undefined): Partial<Counters> {
-  return Object.fromEntries(Object.entries(refused ?? {}).map(([reason, counts]) => [reason, counts.get(device) ?? 0]));
+function refusedOf(device: string, refused: Refused): Partial<Counters> {
+  return Object.fromEntries(Object.entries(refused).map(([reason, counts]) => [reason, counts.get(device) ?? 0]));
 }
 
 interface Run {

@@ -88,7 +88,7 @@ export function decodeFdb(body: Buffer): FoundFdb | undefined {
 export function decodeBridgeFdb(body: Buffer): FoundBridgeFdb | undefined {
   const attributes = parseAttributes(body.subarray(neighbourHeader));
   const mac = attributes.get(NDA_LLADDR);
-  if (body.readUInt16LE(8) !== NUD_NOARP || !attributes.has(NDA_MASTER) || mac?.length !== 6) return undefined;
+  if (body.readUInt16LE(8) !== NUD_NOARP || attributes.get(NDA_MASTER) === undefined || mac?.length !== 6) return undefined;
   return { index: body.readInt32LE(4), mac: macText(mac) };
 }
 
