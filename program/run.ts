@@ -9,6 +9,7 @@ import type { Sinks } from "../core/observed.js";
 import { systemClock } from "./clock.js";
 import { type ConfigOf, loadConfig, type Settings, setting, usage } from "./config.js";
 import { createLog, logLevels } from "./log.js";
+import { restOf } from "./rest.js";
 import { openSinks, sinkSettings } from "./sinks.js";
 import { oneOf } from "./values.js";
 
@@ -63,6 +64,7 @@ export async function runProgram<S extends Settings>(
     return process.exit(1);
   }
   log.info("started", { version, pid: process.pid });
+  using _rest = restOf(systemClock);
   await told;
   await stop([running, open], log);
 }
