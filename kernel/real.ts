@@ -15,11 +15,11 @@ import type {
   VxlanSource,
 } from "./model.js";
 import { dumpLearned } from "./netlink/fdb.js";
-import { dumpLinks, getLinks, type Link } from "./netlink/link.js";
+import { dumpLinks, getLinks } from "./netlink/link.js";
 import { ownNetns } from "./netns.js";
 import type { VxlanFilter, WireguardDevices } from "./parts.js";
 import { applyStep, doneBy } from "./real/apply.js";
-import { countersOf } from "./real/counters.js";
+import { CounterReader } from "./real/counters.js";
 import { wantedPorts } from "./real/device.js";
 import { Events } from "./real/events.js";
 import { closeHome, type Home, openHome } from "./real/home.js";
@@ -70,6 +70,7 @@ class RealKernel implements Kernel {
   readonly #wireguard: WireguardDevices;
   readonly #rules: SegmentRules | undefined;
   readonly #events: Events;
+  readonly #counters: CounterReader;
   #closed = false;
 
   constructor(parts: KernelParts, home: Home, mode: RedirectMode) {
@@ -79,6 +80,7 @@ class RealKernel implements Kernel {
     this.#wireguard = parts.wireguard ?? noWireguard;
     this.#rules = home.segment && openSegmentRules(home.mesh, home.segment);
     this.#events = new Events(home, parts.clock);
+    this.#counters = new CounterReader(home.meshSocket);
   }
 
   async list(wanted: readonly KernelObject[]): Promise<KernelObject[]> {
@@ -133,12 +135,10 @@ class RealKernel implements Kernel {
   }
 
   async counters(devices: readonly string[]): Promise<ReadonlyMap<string, Counters>> {
-    const found = new Map<string, Counters>();
+    const found = this.#counters.read(devices);
     const refused = this.#rules?.refused();
-    for (const { name, stats } of this.#links(devices)) {
-      if (stats !== undefined) found.set(name, { ...countersOf(stats), ...refusedOf(name, refused) });
-    }
-    return found;
+    if (refused === undefined) return found;
+    return new Map([...found].map(([name, counters]) => [name, { ...counters, ...refusedOf(name, refused) }]));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -147,13 +147,6 @@ class RealKernel implements Kernel {
     this.#events[Symbol.dispose]();
     this.#rules?.[Symbol.dispose]();
     closeHome(this.#home);
-  }
-
-  #links(devices: readonly string[]): Link[] {
-    const { meshSocket } = this.#home;
-    if (devices.length <= askedOneByOne) return getLinks(meshSocket, devices);
-    const wanted = new Set(devices);
-    return dumpLinks(meshSocket).filter(({ name }) => wanted.has(name));
   }
 
   #mend(): void {
@@ -205,12 +198,9 @@ class RealKernel implements Kernel {
   }
 }
 
-/** Of more devices than that the counters are read with those of all others: of 1,000 that takes half as long. */
-const askedOneByOne = 256;
-
 /** What was dropped of one port's packets, by reason. */
-function refusedOf(device: string, refused: Refused | undefined): Partial<Counters> {
-  return Object.fromEntries(Object.entries(refused ?? {}).map(([reason, counts]) => [reason, counts.get(device) ?? 0]));
+function refusedOf(device: string, refused: Refused): Partial<Counters> {
+  return Object.fromEntries(Object.entries(refused).map(([reason, counts]) => [reason, counts.get(device) ?? 0]));
 }
 
 interface Run {

@@ -7,6 +7,7 @@ import { ownCheckout } from "./checkout.js";
 import { systemClock } from "./clock.js";
 import { type ConfigOf, loadConfig, type Settings, setting, usage } from "./config.js";
 import { createLog, logLevels } from "./log.js";
+import { restOf } from "./rest.js";
 import { openSinks, sinkSettings } from "./sinks.js";
 import { oneOf } from "./values.js";
 
@@ -61,6 +62,7 @@ export async function runProgram<S extends Settings>(
     return process.exit(1);
   }
   log.info("started", { version, pid: process.pid });
+  using _rest = restOf(systemClock);
   await told;
   await stop([running, open], log);
 }

@@ -4,7 +4,8 @@ import type { Kind } from "./kind.js";
 export class Index<T> {
   readonly #kind: Kind<T>;
   readonly #byName = new Map<string, T>();
-  readonly #byTerm = new Map<string, Map<string, T>>();
+  /** A value that is the only one with its term is there itself: most labels are of one endpoint, and a map is larger than it. */
+  readonly #byTerm = new Map<string, T | Bucket<T>>();
 
   constructor(kind: Kind<T>) {
     this.#kind = kind;
@@ -27,11 +28,7 @@ export class Index<T> {
     const name = this.#kind.name(value);
     const before = this.delete(name);
     this.#byName.set(name, value);
-    for (const term of this.#kind.terms(value)) {
-      const bucket = this.#byTerm.get(term);
-      if (bucket === undefined) this.#byTerm.set(term, new Map([[name, value]]));
-      else bucket.set(name, value);
-    }
+    for (const term of this.#kind.terms(value)) this.#add(term, name, value);
     return before;
   }
 
@@ -39,11 +36,7 @@ export class Index<T> {
     const before = this.#byName.get(name);
     if (before === undefined) return undefined;
     this.#byName.delete(name);
-    for (const term of this.#kind.terms(before)) {
-      const bucket = this.#byTerm.get(term);
-      bucket?.delete(name);
-      if (bucket?.size === 0) this.#byTerm.delete(term);
-    }
+    for (const term of this.#kind.terms(before)) this.#remove(term, name);
     return before;
   }
 
@@ -58,12 +51,38 @@ export class Index<T> {
       const named = this.#byName.get(name);
       return named === undefined ? [] : [named];
     }
-    let fewest: Map<string, T> = this.#byName;
+    let fewest: ReadonlyMap<string, T> = this.#byName;
     for (const term of this.#kind.terms(query)) {
-      const bucket = this.#byTerm.get(term);
-      if (bucket === undefined) return [];
-      if (bucket.size < fewest.size) fewest = bucket;
+      const there = this.#byTerm.get(term);
+      if (!(there instanceof Bucket)) return there === undefined ? [] : [there];
+      if (there.size < fewest.size) fewest = there;
     }
     return fewest.values();
   }
+
+  #add(term: string, name: string, value: T): void {
+    const there = this.#byTerm.get(term);
+    if (there === undefined) this.#byTerm.set(term, value);
+    else if (there instanceof Bucket) there.set(name, value);
+    else
+      this.#byTerm.set(
+        term,
+        new Bucket([
+          [this.#kind.name(there), there],
+          [name, value],
+        ]),
+      );
+  }
+
+  #remove(term: string, name: string): void {
+    const there = this.#byTerm.get(term);
+    if (there instanceof Bucket) {
+      there.delete(name);
+      if (there.size > 0) return;
+    }
+    this.#byTerm.delete(term);
+  }
 }
+
+/** The values of one term, by name. */
+class Bucket<T> extends Map<string, T> {}

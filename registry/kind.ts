@@ -2,6 +2,7 @@ import { NetworkService, NetworkServiceEndpoint } from "../api/gen/registry/regi
 import { MeshError } from "../core/error.js";
 import { matchesEndpoint, matchesService } from "../core/match.js";
 import { fromTimestamp, toTimestamp } from "../core/timestamp.js";
+import { codec } from "../rpc/codec.js";
 import type { Entry } from "./store.js";
 
 /** What a registry has to know of the things that it keeps. A query is such a thing, too: an example of what is wanted. */
@@ -19,14 +20,20 @@ export interface Kind<T> {
   decode(entry: Entry): T;
 }
 
+/** As what comes over the wire is read: a registry holds as many of them, and their names and labels are the same texts. */
+const codecs = {
+  service: codec("NetworkService", NetworkService),
+  endpoint: codec("NetworkServiceEndpoint", NetworkServiceEndpoint),
+};
+
 export const serviceKind: Kind<NetworkService> = {
   word: "network service",
   prefix: "services/",
   name: ({ name }) => name,
   terms: () => [],
   matches: matchesService,
-  encode: (service) => NetworkService.encode(service).finish(),
-  decode: (entry) => record("network service", entry, () => NetworkService.decode(entry.value)),
+  encode: codecs.service.encode,
+  decode: (entry) => record("network service", entry, () => codecs.service.decode(entry.value)),
 };
 
 export const endpointKind: Kind<NetworkServiceEndpoint> = {
@@ -35,10 +42,10 @@ export const endpointKind: Kind<NetworkServiceEndpoint> = {
   name: ({ name }) => name,
   terms: endpointTerms,
   matches: matchesEndpoint,
-  encode: (endpoint) => NetworkServiceEndpoint.encode(endpoint).finish(),
+  encode: codecs.endpoint.encode,
   decode: (entry) => {
     const { value, expires } = entry;
-    const endpoint = record("endpoint", entry, () => NetworkServiceEndpoint.decode(value));
+    const endpoint = record("endpoint", entry, () => codecs.endpoint.decode(value));
     // After a restart the store gives it a little longer than was written down.
     const written = endpoint.expirationTime === undefined ? 0 : fromTimestamp(endpoint.expirationTime);
     return expires !== undefined && expires > written ? { ...endpoint, expirationTime: toTimestamp(expires) } : endpoint;

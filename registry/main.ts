@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=8 --heap-growing-percent=25
+#!/usr/bin/env -S node --max-semi-space-size=16
 import { runProgram } from "../program/run.js";
 import { registrySettings } from "./config.js";
 import { start } from "./start.js";

@@ -64,7 +64,7 @@ interface Command {
 
 function commandOf(lab: LabRecord, node: NodePlan, program: ProgramName): Command {
   if (isEtcd(program)) return { file: "etcd", args: flagsOf(lab, node, program), env: { PATH: path } };
-  return { file: process.execPath, args: [...nodeFlags, mainOf(program)], env: environmentOf(lab, node, program) };
+  return { file: process.execPath, args: [...nodeFlags[program], mainOf(program)], env: environmentOf(lab, node, program) };
 }
 
 async function spawnIn(namespace: string, { file, args, env }: Command, log: number): Promise<ProcessRecord> {

@@ -57,31 +57,51 @@ export function text(type: number, value: string): Buffer {
   return attribute(type, Buffer.from(`${value}\0`));
 }
 
-/** By type; of a type that comes twice, the last. Stops quietly at a length that leads outside. */
-export type Attributes = ReadonlyMap<number, Buffer>;
+/** Attributes by type; of a type that comes twice, the last. */
+export interface Attributes {
+  get(type: number): Buffer | undefined;
+}
 
+/**
+ * A view of the bytes, in which only what is asked for is looked for: a link has fifty attributes of which ten are of interest, and links
+ * are read all the time. Stops quietly at a length that leads outside.
+ */
 export function parseAttributes(bytes: Buffer): Attributes {
-  const found = new Map<number, Buffer>();
-  for (const [type, payload] of attributeList(bytes)) found.set(type, payload);
-  return found;
+  return {
+    get(wanted) {
+      let found: Buffer | undefined;
+      for (let at = 0, end = endOf(bytes, at); end !== undefined; at = align(end), end = endOf(bytes, at))
+        if (typeAt(bytes, at) === wanted) found = bytes.subarray(at + HEADER, end);
+      return found;
+    },
+  };
 }
 
 /** All of them in order, for lists whose types repeat. */
 export function attributeList(bytes: Buffer): [type: number, payload: Buffer][] {
   const found: [number, Buffer][] = [];
-  let at = 0;
-  while (at + HEADER <= bytes.length) {
-    const length = bytes.readUInt16LE(at);
-    if (length < HEADER || at + length > bytes.length) break;
-    found.push([bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK, bytes.subarray(at + HEADER, at + length)]);
-    at += align(length);
-  }
+  for (let at = 0, end = endOf(bytes, at); end !== undefined; at = align(end), end = endOf(bytes, at))
+    found.push([typeAt(bytes, at), bytes.subarray(at + HEADER, end)]);
   return found;
 }
 
+const nothing = parseAttributes(Buffer.alloc(0));
+
 /** The attributes inside an attribute; none when it is absent. */
 export function parseNested(attributes: Attributes, type: number): Attributes {
-  return parseAttributes(attributes.get(type) ?? Buffer.alloc(0));
+  const inside = attributes.get(type);
+  return inside === undefined ? nothing : parseAttributes(inside);
+}
+
+function typeAt(bytes: Buffer, at: number): number {
+  return bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK;
+}
+
+/** Where the attribute at `at` ends, without its padding; undefined where there is no whole one. */
+function endOf(bytes: Buffer, at: number): number | undefined {
+  if (at + HEADER > bytes.length) return undefined;
+  const length = bytes.readUInt16LE(at);
+  return length < HEADER || at + length > bytes.length ? undefined : at + length;
 }
 
 export function readText(attributes: Attributes, type: number): string | undefined {

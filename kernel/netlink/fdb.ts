@@ -90,7 +90,7 @@ export function dumpLearned(socket: NetlinkSocket, port: number): string[] {
 
 /** Whether a neighbour message is about an entry of a bridge. */
 export function isBridgeEntry(body: Buffer): boolean {
-  return body[0] === AF_BRIDGE && parseAttributes(body.subarray(neighbourHeader)).has(NDA_MASTER);
+  return body[0] === AF_BRIDGE && parseAttributes(body.subarray(neighbourHeader)).get(NDA_MASTER) !== undefined;
 }
 
 /** The body of a bridge RTM_NEWNEIGH; undefined for one that leads to no remote: a bridge's, or one of a device's own addresses. */
@@ -106,7 +106,7 @@ export function decodeBridgeFdb(body: Buffer): FoundBridgeFdb | undefined {
   const attributes = parseAttributes(body.subarray(neighbourHeader));
   const mac = attributes.get(NDA_LLADDR);
   const stays = body.readUInt16LE(8) === NUD_NOARP;
-  if (!(stays || isTold(body)) || !attributes.has(NDA_MASTER) || mac?.length !== 6) return undefined;
+  if (!(stays || isTold(body)) || attributes.get(NDA_MASTER) === undefined || mac?.length !== 6) return undefined;
   return { index: body.readInt32LE(4), mac: macText(mac), yields: !stays };
 }
 
@@ -114,7 +114,7 @@ export function decodeBridgeFdb(body: Buffer): FoundBridgeFdb | undefined {
 function decodeLearned(body: Buffer, port: number): string | undefined {
   const attributes = parseAttributes(body.subarray(neighbourHeader));
   const mac = attributes.get(NDA_LLADDR);
-  if (body.readInt32LE(4) !== port || !attributes.has(NDA_MASTER) || mac?.length !== 6 || isTold(body)) return undefined;
+  if (body.readInt32LE(4) !== port || attributes.get(NDA_MASTER) === undefined || mac?.length !== 6 || isTold(body)) return undefined;
   return [NUD_REACHABLE, NUD_STALE].includes(body.readUInt16LE(8)) ? macText(mac) : undefined;
 }
 

@@ -88,7 +88,7 @@ export function decodeFilter(body: Buffer): FoundFilter | undefined {
   const attributes = parseAttributes(body.subarray(HEADER));
   const options = parseNested(attributes, TCA_OPTIONS);
   const kind = readText(attributes, TCA_KIND);
-  if (options.size === 0) return undefined;
+  if ((attributes.get(TCA_OPTIONS)?.length ?? 0) === 0) return undefined;
   if (kind === "bpf") return { kind, name: readText(options, TCA_BPF_NAME) ?? "" };
   if (kind !== "u32") return { kind: "other" };
   const actions = options.get(TCA_U32_ACT);

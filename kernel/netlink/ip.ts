@@ -1,6 +1,7 @@
 import net from "node:net";
 import ipaddr from "ipaddr.js";
 import { MeshError } from "../../core/error.js";
+import { RecentMap } from "../../core/recentMap.js";
 import { AF_INET, AF_INET6 } from "../ffi/socket.js";
 
 /** An address and how many of its bits count. */
@@ -54,9 +55,16 @@ export function prefixText(bytes: Buffer, length: number): string {
   return `${ipText(bytes)}/${length}`;
 }
 
+/** What was written lately, in its one way: the same few addresses are compared in each look at a device. */
+const canonicalIps = new RecentMap<string, string>(4_096);
+
 /** `2001:DB8:0::1` -> `2001:db8::1`; what is no address stays as it is. */
 export function canonicalIp(text: string): string {
-  return net.isIP(text) === 0 || text.includes("%") ? text : ipText(ipBytes(text));
+  const known = canonicalIps.get(text);
+  if (known !== undefined) return known;
+  const canonical = net.isIP(text) === 0 || text.includes("%") ? text : ipText(ipBytes(text));
+  canonicalIps.set(text, canonical);
+  return canonical;
 }
 
 /** An interface's address: `FD00::1` -> `fd00::1/128`. What is none stays as it is. */

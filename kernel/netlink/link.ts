@@ -34,7 +34,6 @@ const IFLA_MASTER = 10;
 export const IFLA_LINKINFO = 18;
 const IFLA_NET_NS_FD = 28;
 const IFLA_IFALIAS = 20;
-const IFLA_STATS64 = 23;
 const IFLA_GROUP = 27;
 const IFLA_AF_SPEC = 26;
 const IFLA_EXT_MASK = 29;
@@ -86,7 +85,6 @@ export interface Link {
   readonly data: Attributes;
   /** What it has as a port of its master. */
   readonly port: Attributes;
-  readonly stats: Buffer | undefined;
 }
 
 /** What a VXLAN device has of its own. */
@@ -197,7 +195,6 @@ export function decodeLink(body: Buffer): Link {
     master: readU32(attributes, IFLA_MASTER),
     data: parseNested(info, IFLA_INFO_DATA),
     port: parseNested(info, IFLA_INFO_SLAVE_DATA),
-    stats: attributes.get(IFLA_STATS64),
   };
 }
 

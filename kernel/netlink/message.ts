@@ -51,19 +51,39 @@ export function encodeMessage(type: number, flags: number, sequence: number, bod
 /** The messages of one datagram. Bodies are views of `bytes`. */
 export function decodeMessages(bytes: Buffer): Message[] {
   const messages: Message[] = [];
-  let at = 0;
-  while (at + HEADER <= bytes.length) {
-    const length = bytes.readUInt32LE(at);
-    if (length < HEADER || at + length > bytes.length) break;
+  for (let at = 0, length = lengthAt(bytes, at); length !== undefined; at += align(length), length = lengthAt(bytes, at)) {
     messages.push({
       type: bytes.readUInt16LE(at + 4),
       flags: bytes.readUInt16LE(at + 6),
       sequence: bytes.readUInt32LE(at + 8),
       body: bytes.subarray(at + HEADER, at + length),
     });
-    at += align(length);
   }
   return messages;
+}
+
+/** Where the message after the one at `at` begins; behind the end of `bytes` where there is none. */
+export function nextMessage(bytes: Buffer, at: number): number {
+  const length = lengthAt(bytes, at);
+  return length === undefined ? bytes.length : at + align(length);
+}
+
+/** What a message says of itself, where it lies, for readers that make no object of it. */
+export const sequenceAt = (bytes: Buffer, at: number): number => (lengthAt(bytes, at) === undefined ? -1 : bytes.readUInt32LE(at + 8));
+export const bodyAt = (at: number): number => at + HEADER;
+/** 0 for what is no error. */
+export const errnoAt = (bytes: Buffer, at: number): number =>
+  bytes.readUInt16LE(at + 4) === NLMSG_ERROR ? -bytes.readInt32LE(bodyAt(at)) : 0;
+
+export function setSequence(bytes: Buffer, at: number, sequence: number): void {
+  bytes.writeUInt32LE(sequence, at + 8);
+}
+
+/** The length of the message at `at`; undefined where there is no whole one. */
+function lengthAt(bytes: Buffer, at: number): number | undefined {
+  if (at + HEADER > bytes.length) return undefined;
+  const length = bytes.readUInt32LE(at);
+  return length < HEADER || at + length > bytes.length ? undefined : length;
 }
 
 /** What an NLMSG_ERROR or NLMSG_DONE says: errno (0 is success) and the kernel's own words, where it has some. */

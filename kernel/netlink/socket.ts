@@ -16,9 +16,11 @@ import {
 import { systemFailure } from "../ffi/system.js";
 import { socketCookie } from "../netns.js";
 import {
+  bodyAt,
   decodeError,
   decodeMessages,
   encodeMessage,
+  errnoAt,
   type Message,
   NLM_F_ACK,
   NLM_F_DUMP,
@@ -26,7 +28,10 @@ import {
   NLM_F_REQUEST,
   NLMSG_DONE,
   NLMSG_ERROR,
+  nextMessage,
   type Request,
+  sequenceAt,
+  setSequence,
 } from "./message.js";
 
 export const NETLINK_ROUTE = 0;
@@ -39,8 +44,8 @@ const NETLINK_GET_STRICT_CHK = 12;
 const answerTimeoutMs = 10_000;
 // A dump's datagrams are at most 32 KiB.
 const buffer = Buffer.alloc(64 * 1024);
-// An ack takes about 800 bytes of a receive buffer of 200 KiB.
-const batchSize = 64;
+/** An ack takes about 800 bytes of a receive buffer of 200 KiB. */
+export const batchSize = 64;
 const dumpAttempts = 5;
 
 /**
@@ -82,7 +87,7 @@ export class NetlinkSocket implements Disposable {
     const bytes = encodeMessage(request.type, (request.flags ?? 0) | NLM_F_REQUEST | NLM_F_ACK, sequence, request.body);
     await sendInBackground(this.#fd, bytes);
     for (;;) {
-      for (const message of this.#receive(request.what)) {
+      for (const message of decodeMessages(this.#receive(request.what))) {
         if (message.sequence !== sequence || message.type !== NLMSG_ERROR) continue;
         const { errno, detail } = decodeError(message);
         if (errno !== 0) throw systemFailure(request.what, errno, detail);
@@ -96,6 +101,27 @@ export class NetlinkSocket implements Disposable {
     const results: (Buffer[] | MeshError)[] = [];
     for (let at = 0; at < requests.length; at += batchSize) results.push(...this.#exchange(requests.slice(at, at + batchSize)));
     return results;
+  }
+
+  /**
+   * For what is asked so often that a copy of each question and answer would count: `requests` are encoded messages of `size` bytes, not
+   * more of them than a batch has, without NLM_F_ACK, and each is answered by one message. `see` gets the place of the request and of the
+   * answer's body in `bytes`, where it stays until `see` returns; errno 0 is an answer.
+   */
+  glance(what: string, requests: Buffer, size: number, see: (request: number, errno: number, bytes: Buffer, at: number) => void): void {
+    const first = this.#sequence + 1;
+    const count = requests.length / size;
+    for (let at = 0; at < requests.length; at += size) setSequence(requests, at, ++this.#sequence);
+    send(this.#fd, requests);
+    for (let open = count; open > 0; ) {
+      const bytes = this.#receive(what);
+      for (let at = 0; at < bytes.length; at = nextMessage(bytes, at)) {
+        const request = sequenceAt(bytes, at) - first;
+        if (request < 0 || request >= count) continue; // left over from an exchange that timed out
+        see(request, errnoAt(bytes, at), bytes, bodyAt(at));
+        open--;
+      }
+    }
   }
 
   /** All bodies of a dump; taken anew when something changed while it was read. */
@@ -116,7 +142,7 @@ export class NetlinkSocket implements Disposable {
     send(this.#fd, Buffer.concat(bytes));
     const results: (Buffer[] | MeshError)[] = requests.map(() => []);
     for (let open = requests.length; open > 0; ) {
-      for (const message of this.#receive(requests[0]?.what ?? "netlink")) {
+      for (const message of decodeMessages(this.#receive(requests[0]?.what ?? "netlink"))) {
         const index = message.sequence - first;
         const request = requests[index];
         if (request === undefined) continue; // left over from an exchange that timed out
@@ -133,7 +159,7 @@ export class NetlinkSocket implements Disposable {
     const bodies: Buffer[] = [];
     let interrupted = false;
     for (;;) {
-      for (const message of this.#receive(request.what)) {
+      for (const message of decodeMessages(this.#receive(request.what))) {
         if (message.sequence !== sequence) continue;
         interrupted ||= (message.flags & NLM_F_DUMP_INTR) !== 0;
         if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
@@ -146,10 +172,11 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  #receive(what: string): Message[] {
+  /** One datagram, which stays until the next. */
+  #receive(what: string): Buffer {
     const length = recv(this.#fd, buffer);
     if (length < 0) throw new MeshError("kernel", `${what}: the kernel did not answer within ${answerTimeoutMs / 1000} s`);
-    return decodeMessages(buffer.subarray(0, length));
+    return buffer.subarray(0, length);
   }
 }
 

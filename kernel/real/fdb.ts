@@ -68,7 +68,9 @@ export function removeBridgeFdb(session: Session, { device, mac }: BridgeFdb): v
 
 /** Devices of the mesh namespace that are wanted to have "vxlan-fdb". */
 export function switching(wanted: readonly KernelObject[]): ReadonlySet<string> {
-  return new Set(wanted.flatMap((object) => (object.kind === "vxlan-fdb" ? [object.device] : [])));
+  const devices = new Set<string>();
+  for (const object of wanted) if (object.kind === "vxlan-fdb") devices.add(object.device);
+  return devices;
 }
 
 /** What leads over one device, without a dump where only its remote is of interest. */

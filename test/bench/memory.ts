@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Lab } from "../lib/lab.js";
 
 /** Resident and proportional memory of a node's nsmgr and forwarder together. */
@@ -9,6 +10,24 @@ export interface Memory {
 
 interface Status {
   readonly programs: readonly { readonly node: string; readonly program: string; readonly pid: number }[];
+}
+
+/** At rest is who has not given back a hundredth of what it has in so long; at the latest after `longestMs`. */
+const quietMs = 30_000;
+const longestMs = 120_000;
+const lookMs = 5_000;
+
+/** The same, once the programs have given back what a busier time has left them with. */
+export async function memoryAtRest(lab: Lab, node: string): Promise<Memory & { readonly afterS: number }> {
+  const started = performance.now();
+  let [least, since] = [Number.POSITIVE_INFINITY, started];
+  for (;;) {
+    const memory = await memoryOf(lab, node);
+    const now = performance.now();
+    if (memory.rssMb < 0.99 * least) [least, since] = [memory.rssMb, now];
+    if (now - since >= quietMs || now - started >= longestMs) return { ...memory, afterS: Math.round((now - started) / 1000) };
+    await pause(lookMs);
+  }
 }
 
 export async function memoryOf(lab: Lab, node: string): Promise<Memory> {

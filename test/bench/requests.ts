@@ -3,7 +3,7 @@ import { AttachRequest } from "../../api/gen/isthmus/v1/node.js";
 import type { NodeClient } from "../../rpc/node.js";
 import { Lab } from "../lib/lab.js";
 import { nodeClient } from "../lib/nodeClient.js";
-import { memoryOf } from "./memory.js";
+import { type Memory, memoryAtRest, memoryOf } from "./memory.js";
 import { type Bench, type Result, result } from "./result.js";
 import { quantile, rounded } from "./stats.js";
 
@@ -66,10 +66,12 @@ const warmUp = 60;
 const many = (): Promise<Result[]> =>
   lab(async (raised, node) => {
     const idle = await memoryOf(raised, "paris-1");
-    for (let turn = 0; turn < warmUp; turn++) await detach(node, await attach(node));
-    const warm = await memoryOf(raised, "paris-1");
+    await comeAndGo(node);
+    const warm = await bothMemories(raised);
+    // The first of the five hundred are to be no slower for the rest before them.
+    await comeAndGo(node);
     const oneByOne = await open(node, 1);
-    const full = await memoryOf(raised, "paris-1");
+    const full = await bothMemories(raised);
     await closeAll(node, oneByOne.attachments);
     const together = await open(node, 16);
     await closeAll(node, together.attachments);
@@ -79,17 +81,44 @@ const many = (): Promise<Result[]> =>
       ...rate("connections-16-at-a-time", together),
       result("connection-500th-against-10th", rounded(growth), "ratio", { atMost: 1.2 }, { note: "medians of the last and the first 20" }),
       result("memory-idle", rounded(idle.rssMb), "MB", { atMost: 200 }, { note: `nsmgr and forwarder, PSS ${rounded(idle.pssMb)} MB` }),
-      result(
-        "memory-per-connection",
-        rounded(((full.rssMb - warm.rssMb) * 1024) / count),
-        "KB",
-        { atMost: 30 },
-        {
-          note: `resident, after ${warmUp} that came and went`,
-        },
-      ),
+      ...perConnection(warm, full),
     ];
   });
+
+async function comeAndGo(node: NodeClient): Promise<void> {
+  for (let turn = 0; turn < warmUp; turn++) await detach(node, await attach(node));
+}
+
+interface Memories {
+  readonly atOnce: Memory;
+  readonly atRest: Memory & { readonly afterS: number };
+}
+
+async function bothMemories(raised: Lab): Promise<Memories> {
+  return { atOnce: await memoryOf(raised, "paris-1"), atRest: await memoryAtRest(raised, "paris-1") };
+}
+
+/** What a node holds for its connections, and what it has taken from the machine by the time the last of them is there. */
+function perConnection(warm: Memories, full: Memories): Result[] {
+  const grown = (from: Memory, to: Memory, key: keyof Memory) => rounded(((to[key] - from[key]) * 1024) / count);
+  const rest = `${full.atRest.afterS} s after the last one, against a node at rest that ${warmUp} came to and left`;
+  const pss = (from: Memory, to: Memory) => `PSS ${grown(from, to, "pssMb")} KB`;
+  return [
+    result(
+      "memory-per-connection",
+      grown(warm.atRest, full.atRest, "rssMb"),
+      "KB",
+      { atMost: 30 },
+      { note: `resident, at rest: ${rest}; ${pss(warm.atRest, full.atRest)}` },
+    ),
+    result("memory-per-connection-at-once", grown(warm.atOnce, full.atOnce, "rssMb"), "KB", undefined, {
+      note: `resident, as soon as the last one is there, against one that ${warmUp} have just left; ${pss(warm.atOnce, full.atOnce)}`,
+    }),
+    result("memory-at-rest-with-500", rounded(full.atRest.rssMb), "MB", undefined, {
+      note: `nsmgr and forwarder, PSS ${rounded(full.atRest.pssMb)} MB`,
+    }),
+  ];
+}
 
 const median = (values: readonly number[]): number => quantile(values, 0.5);
 

@@ -152,6 +152,20 @@ function making(test: Test): void {
     assert.deepEqual([...many], [...counters]);
     assert.deepEqual(Object.keys(counters.get("p-a") ?? {}).sort(), ["drops", "rxBytes", "rxPackets", "txBytes", "txPackets"]);
   });
+
+  it("counts a device that was made anew, and not one that is gone", async () => {
+    const { world, kernel } = test();
+    const device = port("p-a", world.pod("a"));
+    const counted = async () => [...(await kernel.counters(["p-a"])).keys()];
+    const remove = async () => assert.deepEqual(await kernel.apply([{ op: "delete", key: keyOf(device), old: device }]), []);
+    await make(kernel, [device]);
+    assert.deepEqual(await counted(), ["p-a"]);
+    await remove();
+    await make(kernel, [device]);
+    assert.deepEqual(await counted(), ["p-a"]);
+    await remove();
+    assert.deepEqual(await counted(), []);
+  });
 }
 
 function changing(test: Test): void {

@@ -61,6 +61,19 @@ describe("the index", () => {
     assert.equal(found(thing("", ["of7"])).length, 99);
   });
 
+  it("finds the first, the second and who is left of a term that few have", () => {
+    index.put(thing("t8", ["few", "few"]));
+    assert.deepEqual(found(thing("", ["few"])), ["t8"]);
+    index.put(thing("t9", ["few"]));
+    assert.deepEqual(found(thing("", ["few"])), ["t8", "t9"]);
+    index.delete("t8");
+    assert.deepEqual(found(thing("", ["few"])), ["t9"]);
+    index.put(thing("t9", ["few"], "changed"));
+    assert.deepEqual(index.find(thing("", ["few"])), [thing("t9", ["few"], "changed")]);
+    index.delete("t9");
+    assert.deepEqual(found(thing("", ["few"])), []);
+  });
+
   it("is not misled by names that objects have", () => {
     for (const name of ["__proto__", "constructor", "toString"]) {
       assert.equal(index.get(name), undefined);
