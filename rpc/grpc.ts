@@ -2,7 +2,7 @@ import type { CallOptions, Client, ClientReadableStream, Metadata, ServiceError 
 import { status } from "@grpc/grpc-js";
 import type { Clock } from "../core/clock.js";
 import { asMeshError, type MeshError } from "../core/error.js";
-import { Channels, type ChannelsParts } from "./channels.js";
+import { Channels, type ChannelsParts, type Lease } from "./channels.js";
 import { readHeaders, writeHeaders } from "./metadata.js";
 import { deadlineOf, linked, onAbort } from "./signals.js";
 import { fromWire } from "./status.js";
@@ -22,10 +22,11 @@ export class GrpcTransport implements Transport {
 
   async unary(url: string, path: string, request: Uint8Array, outgoing: Outgoing): Promise<Uint8Array> {
     const { signal } = outgoing;
-    using lease = await this.#lease(url, signal);
+    const lease = await this.#lease(url, signal);
     try {
-      return await this.#ask(lease.client, path, request, outgoing, await outgoing.headers(lease.link));
+      return await this.#ask(lease, path, request, outgoing, await outgoing.headers(lease.link));
     } catch (error) {
+      lease[Symbol.dispose]();
       throw failure(error, url, signal);
     }
   }
@@ -86,14 +87,21 @@ export class GrpcTransport implements Transport {
     this.#channels[Symbol.dispose]();
   }
 
-  #ask(client: Client, path: string, request: Uint8Array, outgoing: Outgoing, headers: Headers): Promise<Uint8Array> {
+  /** Lets go of the lease when the call is over, a moment after its answer is there. */
+  #ask(lease: Lease, path: string, request: Uint8Array, outgoing: Outgoing, headers: Headers): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
+      // Only a call that went well has an answer, and that nothing follows comes in a packet of its own: nobody has to wait for it.
+      const taken = (answer: Buffer) => {
+        resolve(answer);
+        return answer;
+      };
       const finish = (error: ServiceError | null, answer?: Buffer) => {
         tie[Symbol.dispose]();
+        lease[Symbol.dispose]();
         if (error !== null) reject(error);
         else resolve(answer ?? new Uint8Array());
       };
-      const call = client.makeUnaryRequest(path, buffer, same, request, writeHeaders(headers), this.#options(outgoing), finish);
+      const call = lease.client.makeUnaryRequest(path, buffer, taken, request, writeHeaders(headers), this.#options(outgoing), finish);
       call.on("metadata", (metadata) => outgoing.onHeaders?.(readHeaders(metadata)));
       const tie = onAbort(outgoing.signal, () => call.cancel());
     });

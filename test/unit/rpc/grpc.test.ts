@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:f
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Client, credentials, Metadata } from "@grpc/grpc-js";
+import { Client, credentials, Server as GrpcServer, Metadata, ServerCredentials, type ServerWritableStream } from "@grpc/grpc-js";
 import { Connection, ConnectionEvent, MonitorScopeSelector } from "../../../api/gen/connection/connection.js";
 import { silent } from "../../../core/log.js";
 import { systemClock } from "../../../program/clock.js";
@@ -13,6 +13,7 @@ import { Peers } from "../../../rpc/client.js";
 import { serve } from "../../../rpc/server.js";
 import type { Services } from "../../../rpc/services.js";
 import { FakeClock } from "../../lib/fakeClock.js";
+import { until } from "../../lib/until.js";
 
 const forever = new AbortController().signal;
 const echo: Services = { networkService: { request: async (call) => call.connection, close: async () => {} } };
@@ -82,6 +83,7 @@ describe("Peers over gRPC", () => {
     const clock = new FakeClock(Date.now());
     await using peers = peersWith(clock);
     await peers.networkService().request(call(middle.url));
+    await until("the call is over", 1_000, () => clock.pending === 1);
     const closed = once(middle.seen[0] as Socket, "close");
     await clock.advance(5 * 60_000 - 1);
     assert.equal(middle.seen[0]?.destroyed, false);
@@ -92,6 +94,25 @@ describe("Peers over gRPC", () => {
     await late.networkService().request(call(middle.url));
     assert.equal(middle.seen.length, 2);
     middle.close();
+  });
+
+  it("take an answer as it comes, and wait for no word that nothing follows", async () => {
+    const server = new GrpcServer();
+    const same = (bytes: Buffer) => bytes;
+    const answered = latch<ServerWritableStream<Buffer, Buffer>>();
+    const answer = (call: ServerWritableStream<Buffer, Buffer>) => {
+      call.write(call.request);
+      answered.open(call);
+    };
+    server.register("/networkservice.NetworkService/Close", answer, same, same, "serverStream");
+    const port = await new Promise((resolve, reject) => {
+      const bound = (error: Error | null, port: number) => (error === null ? resolve(port) : reject(error));
+      server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), bound);
+    });
+    await using peers = peersWith();
+    await peers.networkService().close(call(`tcp://127.0.0.1:${port}`));
+    (await answered.opened).end();
+    server.forceShutdown();
   });
 
   it("give up a dial that is never answered", async () => {
