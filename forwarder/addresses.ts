@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import ipaddr from "ipaddr.js";
 import type { Connection } from "../api/gen/connection/connection.js";
 import type { Route } from "../api/gen/connectioncontext/connectioncontext.js";
@@ -50,8 +50,8 @@ export function contains(prefix: string, address: string): boolean {
 
 /** A locally administered unicast MAC that follows from a text, the same on every node. */
 export function macOf(text: string): string {
-  const hash = createHash("sha256").update(`isthmus mac ${text}`).digest();
-  return ["02", ...Array.from(hash.subarray(0, 5), (byte) => byte.toString(16).padStart(2, "0"))].join(":");
+  const digest = hash("sha256", `isthmus mac ${text}`, "buffer");
+  return ["02", ...Array.from(digest.subarray(0, 5), (byte) => byte.toString(16).padStart(2, "0"))].join(":");
 }
 
 /** A prefix with the host's bits cleared, as `172.16.2.0/24`. */

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { MeshError } from "../core/error.js";
 
 /** Linux takes no longer name for a device. */
@@ -11,10 +11,7 @@ export function deviceName(prefix: string, id: string): string {
   if (!/^[a-z][a-z0-9]{0,4}$/.test(prefix)) {
     throw new MeshError("internal", `the prefix of a device's name is 1 to 5 small letters and digits, got ${JSON.stringify(prefix)}`);
   }
-  const bytes = createHash("sha256")
-    .update(id)
-    .digest()
-    .subarray(0, maxDeviceName - prefix.length - 1);
+  const bytes = hash("sha256", id, "buffer").subarray(0, maxDeviceName - prefix.length - 1);
   // One piece: a slice of a longer text, or two texts joined, would keep those too.
   return [prefix, "-", ...Array.from(bytes, (byte) => alphabet[byte & 31])].join("");
 }
