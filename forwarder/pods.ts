@@ -1,5 +1,6 @@
 import fs from "node:fs";
 import { MeshError } from "../core/error.js";
+import { interfaceIndex } from "../kernel/ffi/file.js";
 import type { Netns } from "../kernel/model.js";
 import { netnsExists, resolveNetns, within } from "../kernel/netns.js";
 
@@ -7,8 +8,8 @@ import { netnsExists, resolveNetns, within } from "../kernel/netns.js";
 export interface Pods {
   /** The namespace of an `inodeURL`. Not there: "not-found"; something else: "invalid". */
   resolve(url: string): Netns;
-  /** Names of all interfaces in it. Not the same namespace any more: "netns-gone". */
-  interfaces(pod: Netns): readonly string[];
+  /** Whether it has an interface of that name. Not the same namespace any more: "netns-gone". */
+  hasInterface(pod: Netns, name: string): boolean;
   exists(pod: Netns): boolean;
   /** Lets everybody in it send ICMP echo requests: NSM's clients check their connections so, and rely on the forwarder for the right. */
   allowPing(pod: Netns): void;
@@ -17,22 +18,13 @@ export interface Pods {
 /** The machine's own. */
 export const realPods: Pods = {
   resolve: resolveNetns,
-  // What /proc shows follows the thread's namespace, unlike /sys, which shows the one that mounted it.
-  interfaces: (pod) => within(pod, () => namesIn(fs.readFileSync("/proc/thread-self/net/dev", "utf8"))),
+  hasInterface: (pod, name) => within(pod, () => interfaceIndex(name) !== 0),
   exists: netnsExists,
   allowPing: (pod) => within(pod, () => writeIfOther("/proc/sys/net/ipv4/ping_group_range", "0\t2147483647")),
 };
 
 function writeIfOther(file: string, value: string): void {
   if (fs.readFileSync(file, "utf8").trim() !== value) fs.writeFileSync(file, value);
-}
-
-function namesIn(table: string): string[] {
-  return table
-    .split("\n")
-    .slice(2)
-    .map((line) => line.slice(0, line.indexOf(": ")).trim())
-    .filter((name) => name !== "");
 }
 
 /** The namespace of a connection that was there before: whatever stands in its place now, it is gone. */

@@ -43,19 +43,20 @@ export function kernelWay(parts: { readonly pods: Pods; readonly claims: Claims 
 function chooseName(parts: { pods: Pods; claims: Claims }, id: string, pod: Netns, asked: string, before: KernelSide | undefined): string {
   const kept = before?.pod.cookie === pod.cookie ? before.name : undefined;
   const wish = asked || kept;
-  const taken = new Set(parts.pods.interfaces(pod));
   if (wish !== undefined) {
     checkInterfaceName(wish);
     const owner = parts.claims.owner(interfaceClaim(pod, wish));
     const ours = owner === id;
-    if ((!ours && (owner !== undefined || taken.has(wish))) || !parts.claims.take(interfaceClaim(pod, wish), id)) {
+    if ((!ours && (owner !== undefined || parts.pods.hasInterface(pod, wish))) || !parts.claims.take(interfaceClaim(pod, wish), id)) {
       throw new MeshError("exists", `the network namespace at ${pod.path} has an interface ${wish} already; choose another name`);
     }
     return wish;
   }
   for (let n = 0; ; n++) {
-    const claim = interfaceClaim(pod, `nsm${n}`);
-    if (!taken.has(`nsm${n}`) && parts.claims.owner(claim) === undefined && parts.claims.take(claim, id)) return `nsm${n}`;
+    const name = `nsm${n}`;
+    const claim = interfaceClaim(pod, name);
+    // A name that nobody has claimed is looked for in the pod: of its interfaces there may be hundreds.
+    if (parts.claims.owner(claim) === undefined && !parts.pods.hasInterface(pod, name) && parts.claims.take(claim, id)) return name;
   }
 }
 

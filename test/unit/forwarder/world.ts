@@ -279,11 +279,8 @@ export class FakePods implements Pods {
     return pod;
   }
 
-  interfaces(pod: Netns): readonly string[] {
-    const ours = this.#machine
-      .objects()
-      .flatMap((object) => (object.kind === "port" && object.pod.cookie === pod.cookie ? [object.podInterface] : []));
-    return ["lo", "eth0", ...ours];
+  hasInterface(pod: Netns, name: string): boolean {
+    return ["lo", "eth0"].includes(name) || this.#machine.port(pod, name) !== undefined;
   }
 
   /** The pods whose processes may ping. */
