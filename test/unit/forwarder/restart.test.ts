@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { Connection } from "../../../api/gen/connection/connection.js";
+import { keptForm } from "../../../forwarder/keptForm.js";
 import { asked, World } from "./world.js";
 
 describe("forwarder: starting again", () => {
@@ -24,6 +26,21 @@ describe("forwarder: starting again", () => {
     await world.close(1, conn);
     assert.equal(world.closed.length, 1);
     for (const { machine } of world.nodes) assert.doesNotMatch(machine.text(), /\bis[pt][ce]-/);
+  });
+
+  it("takes up a connection that an older version kept as JSON", async () => {
+    await using world = await World.pretend();
+    const node = world.node(1);
+    await world.serve(1, node.machine.pods.add("server"));
+    const conn = await world.request(1, asked(node.machine.pods.add("client")));
+    await node.stop();
+    for (const [key, kept] of node.disk.entries<{ connection: unknown }>("connection/"))
+      await node.disk.put(key, { ...kept, connection: Connection.toJSON(keptForm.read(kept.connection)) });
+    node.machine.done();
+    await node.start();
+    assert.equal(node.machine.done(), "");
+    const [known] = await world.watched(1);
+    assert.deepEqual([known?.id, known?.context?.ipContext], [conn.path?.pathSegments[1]?.id, conn.context?.ipContext]);
   });
 
   it("puts back what is missing and takes away what nobody wants", async () => {
