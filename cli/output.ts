@@ -17,6 +17,6 @@ export async function print<T>(context: Context, format: Format, value: T, text:
 
 /** As YAML, without a newline at the end. Loaded when it is needed: nsmctl is to start quickly. */
 export async function yaml(value: unknown): Promise<string> {
-  const { stringify } = await import("yaml");
+  const { stringify } = await import("./yaml.js");
   return stringify(value).trimEnd();
 }
