@@ -50,10 +50,10 @@ export class BlockAdmin implements BlocksAdminApi {
         "conflict",
         `${there} is registered, so ${node} gives addresses of the segment ${segment} to members; stop it first, or release its blocks with --force, and it asks for them again`,
       );
-    // What it has said goes with them: whoever is there after all finds out at once.
+    await this.#delete(segment, theirs);
+    // What it has said goes with them, and after them: whoever is there after all says it again at once, and is refused.
     for (const name of there === undefined ? [] : await this.#said(segment, theirs, signal))
       await this.#parts.store.commit({ writes: [{ op: "delete", key: endpointKind.prefix + name }] });
-    await this.#delete(segment, theirs);
     const blocks = theirs.map(({ block }) => block);
     const prefixes = blocks.map(({ prefix }) => prefix);
     this.#parts.log.warn("address blocks taken back from a node", { segment, node, blocks: prefixes, forced: force });
