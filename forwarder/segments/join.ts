@@ -22,7 +22,8 @@ import { counterMetrics } from "../metrics.js";
 import { lower } from "../mtu.js";
 import { gatewayFor, memberMac } from "./addressing.js";
 import { isL2, podAddress, trunkDevice } from "./devices.js";
-import type { KeptMember, LocalSegment } from "./local.js";
+import type { KeptMember } from "./kept.js";
+import type { LocalSegment } from "./local.js";
 import type { Member } from "./part.js";
 import type { Segments } from "./segments.js";
 import type { StickyClaims } from "./stickyClaims.js";
@@ -65,9 +66,10 @@ export function join(parts: JoinParts): Element {
 }
 
 async function joined(parts: JoinParts, segment: Segment, call: Call): Promise<Connection> {
-  mustBeAllowed(segment, call.connection);
   const { id } = call.connection;
   const wishes = joinWishes(call.connection);
+  const labels = labelsOf(parts, call.connection);
+  mustBeAllowed(segment, wishes, labels);
   mustBeOutside(segment, wishes.announces);
   const wished = macOf(call.connection);
   const before = parts.segments.member(id)?.member;
@@ -80,7 +82,6 @@ async function joined(parts: JoinParts, segment: Segment, call: Call): Promise<C
     const others = parts.segments.of(side.pod, id);
     const out = [...excluded(call.connection, segment), ...others.addresses.map(hostPrefix)];
     const place = before ?? (await placeFor(parts, { wishes, call, local, out }));
-    const labels = labelsOf(parts, call.connection);
     const beside = before?.beside ?? anyMeet(segment.prefixes, others.prefixes);
     const member = memberOf(call.connection, wishes, { ...placeOf(place), id, side, beside, mac, labels }, local);
     return { member, connection: answer(parts, local, call.connection, member) };
@@ -261,9 +262,12 @@ function mustBeOutside({ name, prefixes }: Segment, announces: readonly string[]
   );
 }
 
-function mustBeAllowed({ name, allowLabels, allowSpoofing }: Segment, conn: Connection): void {
-  const { labels } = conn;
-  if (joinWishes(conn).spoofing && !allowSpoofing)
+function mustBeAllowed(
+  { name, allowLabels, allowSpoofing }: Segment,
+  { spoofing }: JoinWishes,
+  labels: Readonly<Record<string, string>>,
+): void {
+  if (spoofing && !allowSpoofing)
     throw new MeshError(
       "denied",
       `the segment ${name} lets nobody send from addresses that are not his own; join without --allow-spoofing, or make an l2 segment with it (nsmctl create segment --allow-spoofing)`,

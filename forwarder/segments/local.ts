@@ -1,33 +1,27 @@
-import type { Connection } from "../../api/gen/connection/connection.js";
 import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import type { Clock } from "../../core/clock.js";
 import { sameMessage } from "../../core/equal.js";
 import { MeshError } from "../../core/error.js";
-import type { Log } from "../../core/log.js";
-import { RecentIds } from "../../core/recentIds.js";
 import type { BehindHost } from "../../core/segment/membership.js";
-import type { StickyWord } from "../../core/segment/stickyWord.js";
 import type { Counters, Kernel, KernelObject } from "../../kernel/model.js";
 import type { StateStore } from "../../program/state.js";
 import { contains, isV6 } from "../addresses.js";
 import { Dataplane } from "../dataplane.js";
-import { keptForm } from "../keptForm.js";
 import { leastV6, vxlanInTunnel } from "../mtu.js";
 import type { Pods } from "../pods.js";
 import type { NodeTunnel } from "../tunnel/tunnel.js";
 import { bridgeMac, gatewayMac, trunkMac } from "./addressing.js";
 import { Behind } from "./behind.js";
-import { contestBehind, numberTold } from "./behindContest.js";
-import { contest } from "./contest.js";
-import { credible, type Doubt } from "./credible.js";
 import { isL2, portName, type SegmentView, trunkDevice } from "./devices.js";
+import { type KeptMember, keepMember } from "./kept.js";
 import { Leases } from "./leases.js";
 import { memberUnits, trunkObjects } from "./objects.js";
-import { type Member, memberKey, type OwnNode, type Part, partKey, type Remote } from "./part.js";
+import { Others, type OthersParts } from "./others.js";
+import { type Member, memberKey, type Part, partKey, type Remote } from "./part.js";
 import { policyObjects } from "./policy.js";
 import { RemoteMembers } from "./remoteMembers.js";
 
-export interface LocalParts {
+export interface LocalParts extends OthersParts {
   /** Of the segment's namespace. */
   readonly kernel: Kernel;
   readonly store: StateStore;
@@ -36,23 +30,13 @@ export interface LocalParts {
   readonly allocate: (segment: string, prefix: string, signal: AbortSignal) => Promise<string>;
   /** The node has other blocks than before. */
   readonly onBlocks: (part: Part) => void;
-  /** What the segment's home has said of sticky names. */
-  readonly stickyWords: () => readonly StickyWord[];
   /** Others are behind these members than before. */
   readonly onBehind: (ids: readonly string[]) => void;
   /** A member's pod is gone: whoever holds the connection lets go of it. */
   readonly onPodGone: (id: string) => void;
   /** What a member has is another's by now: whoever holds the connection lets go of it. */
   readonly onSuperseded: (id: string) => void;
-  readonly own: OwnNode;
   readonly clock: Clock;
-  readonly log: Log;
-}
-
-/** A member as it is kept: what it has in the kernel, and the answer that its caller got. */
-export interface KeptMember {
-  readonly member: Member;
-  readonly connection: Connection;
 }
 
 /** What was counted at a member's port; as its pod sees it received and sent are the other way round. */
@@ -61,11 +45,6 @@ export interface MemberCounters {
   readonly name: string;
   readonly id: string;
   readonly counters: Counters;
-}
-
-interface Stored {
-  readonly member: Member;
-  readonly connection: unknown;
 }
 
 const trunkUnit = "trunk";
@@ -78,15 +57,11 @@ export class LocalSegment implements AsyncDisposable {
   readonly #dataplane: Dataplane;
   readonly #remoteMembers: RemoteMembers;
   readonly #behind: Behind | undefined;
+  readonly #others: Others;
   readonly #members = new Map<string, KeptMember>();
   /** Members of this node that do not count any more. */
   readonly #lost = new Set<string>();
   #part: Part;
-  /** As they tell of themselves, and with those of their members that count. */
-  #heard: readonly Remote[] = [];
-  #remotes: readonly Remote[] = [];
-  /** Said in the log, once each. */
-  readonly #doubted = new RecentIds(1_024);
   /** Prefixes behind members. */
   #reached: readonly string[] = [];
   #trunk: readonly KernelObject[] = [];
@@ -102,6 +77,7 @@ export class LocalSegment implements AsyncDisposable {
       onPodGone: (unit) => parts.onPodGone(unit.slice(memberKey("").length)),
     });
     this.#remoteMembers = new RemoteMembers(this.#dataplane);
+    this.#others = new Others(parts);
     this.#behind = isL2(part.segment) ? this.#watchBehind(part.segment.name) : undefined;
     this.leases = new Leases({
       ...{ segment: () => this.#part.segment, blocks: part.blocks, keep: (blocks) => this.#keepBlocks(blocks) },
@@ -135,13 +111,13 @@ export class LocalSegment implements AsyncDisposable {
 
   /** All that anybody has in the segment, as far as is known. */
   get addresses(): string[] {
-    const members = [...this.members.map(({ member }) => member), ...this.#remotes.flatMap((remote) => remote.members)];
+    const members = [...this.members.map(({ member }) => member), ...this.remotes.flatMap((remote) => remote.members)];
     return members.flatMap(({ addresses }) => addresses);
   }
 
   /** The other nodes, with those of their members that count. */
   get remotes(): readonly Remote[] {
-    return this.#remotes;
+    return this.#others.nodes;
   }
 
   /** Adopts what the kernel holds for the members that an earlier run left, and goes on watching. */
@@ -150,7 +126,7 @@ export class LocalSegment implements AsyncDisposable {
       this.#members.set(one.member.id, one);
       this.leases.adopt(one.member.addresses);
     }
-    this.#heard = remotes;
+    this.#others.hear(remotes);
     await this.#behind?.start();
     this.#setAll();
     await this.#dataplane.start();
@@ -159,14 +135,14 @@ export class LocalSegment implements AsyncDisposable {
   /** Of packets in the segment, as far as this node's ways to the others carry them. */
   get ownMtu(): number {
     const { tunnel } = this.#parts;
-    const ways = this.#remotes.map((remote) => tunnel.peerMtu(remote.tunnel) ?? tunnel.node.mtu);
+    const ways = this.remotes.map((remote) => tunnel.peerMtu(remote.tunnel) ?? tunnel.node.mtu);
     return Math.min(tunnel.node.mtu, ...ways) - vxlanInTunnel;
   }
 
   /** Of packets in the segment: the least that all ways between its nodes carry, or what was asked for. */
   get mtu(): number {
     const { segment } = this.#part;
-    const told = this.#remotes.flatMap(({ mtu }) => (mtu === 0 ? [] : [mtu]));
+    const told = this.remotes.flatMap(({ mtu }) => (mtu === 0 ? [] : [mtu]));
     const least = Math.min(this.ownMtu, ...told, ...(segment.mtu === 0 ? [] : [segment.mtu]));
     return segment.prefixes.some(isV6) ? Math.max(least, leastV6) : least;
   }
@@ -188,16 +164,12 @@ export class LocalSegment implements AsyncDisposable {
 
   /** Resolves when the kernel has the member. Throws what the kernel refused; it is wanted all the same until it is removed. */
   async put(kept: KeptMember, signal: AbortSignal): Promise<void> {
-    const { id } = kept.member;
-    const stored: Stored = { member: kept.member, connection: keptForm.write(kept.connection) };
-    await this.#parts.store.put(memberKey(id), stored);
+    const { id, mac, sticky } = kept.member;
+    await keepMember(this.#parts.store, kept);
     const before = this.#members.get(id);
     this.#members.set(id, kept);
     // It has the place of another one somewhere, somebody may have its place by now, or what was said of it before counts no more.
-    const { mac } = kept.member;
-    const isSaid = () =>
-      this.#heard.some(({ members }) => members.some((member) => member.mac === mac)) || numberTold(this.#heard, mac) > 0;
-    if (before === undefined && (kept.member.sticky !== "" || isSaid())) this.again();
+    if (before === undefined && (sticky !== "" || this.#others.tellOf(mac))) this.again();
     if (this.#lost.has(id)) throw moved(kept.member);
     this.#setMember(kept.member);
     await this.#dataplane.settled(memberKey(id), signal);
@@ -237,7 +209,7 @@ export class LocalSegment implements AsyncDisposable {
 
   /** Knows these other nodes from now on. Resolves when the kernel does. */
   async know(remotes: readonly Remote[]): Promise<void> {
-    this.#heard = remotes;
+    this.#others.hear(remotes);
     this.again();
     await this.#dataplane.settled(trunkUnit);
   }
@@ -245,7 +217,7 @@ export class LocalSegment implements AsyncDisposable {
   /** The same before the first member comes; throws what the kernel refused. */
   async begin(remotes: readonly Remote[], signal: AbortSignal): Promise<void> {
     this.#trunk = [];
-    this.#heard = remotes;
+    this.#others.hear(remotes);
     this.again();
     await this.#dataplane.settled(trunkUnit, signal);
   }
@@ -282,7 +254,7 @@ export class LocalSegment implements AsyncDisposable {
     return new Behind({
       ...{ kernel, clock, log, segment },
       ports: () => new Map(this.members.flatMap(({ member }) => (member.spoofing ? [[portName(member.id), member.id]] : []))),
-      told: (mac) => numberTold(this.#heard, mac),
+      told: (mac) => this.#others.numberOf(mac),
       onChange: (ids) => {
         this.again();
         onBehind(ids);
@@ -295,55 +267,26 @@ export class LocalSegment implements AsyncDisposable {
     for (const { member } of this.#members.values()) this.#setMember(member);
   }
 
-  #believed(): readonly Remote[] {
-    const { own, tunnel, stickyWords } = this.#parts;
-    const { segment, blocks } = this.#part;
-    const members = this.members.map(({ member }) => member);
-    const { remotes, doubts } = credible({
-      segment,
-      own: { site: own.site, tunnel: tunnel.node.address, blocks, members },
-      remotes: this.#heard,
-      sticky: stickyWords(),
-    });
-    for (const doubt of doubts) this.#tell(doubt);
-    return remotes;
-  }
-
-  #tell({ id, what, example }: Doubt): void {
-    const key = `${id} ${what}`;
-    if (this.#doubted.has(key)) return;
-    this.#doubted.add(key);
-    this.#parts.log.warn("node says of a segment what is not its to say, left out", {
-      segment: this.#part.segment.name,
-      node: id,
-      what,
-      example,
-    });
-  }
-
   #setTrunk(): void {
-    this.#contest();
-    const behind = this.#remotes.flatMap(({ members }) => members.flatMap(({ announces }) => announces));
+    this.#weigh();
+    const behind = this.remotes.flatMap(({ members }) => members.flatMap(({ announces }) => announces));
     this.#reached = [...new Set([...behind, ...this.members.flatMap(({ member }) => member.announces)])].sort();
     this.#shown = `${this.mtu} ${this.#reached}`;
-    this.#remoteMembers.set(this.#part.segment, this.#remotes);
+    this.#remoteMembers.set(this.#part.segment, this.remotes);
     const { segment } = this.#part;
-    const all = [...this.members.map(({ member }) => member), ...this.#remotes.flatMap(({ members }) => members)];
-    const objects = [...trunkObjects(this.#part, this.#remotes, this.#view()), ...policyObjects(segment, all)];
+    const all = [...this.members.map(({ member }) => member), ...this.remotes.flatMap(({ members }) => members)];
+    const objects = [...trunkObjects(this.#part, this.remotes, this.#view()), ...policyObjects(segment, all)];
     // Most changes are of members that lie in their nodes' blocks.
     if (sameMessage(objects, this.#trunk)) return;
     this.#trunk = objects;
     this.#dataplane.set(trunkUnit, objects);
   }
 
-  /** Of what two tell, takes what counts. */
-  #contest(): void {
+  #weigh(): void {
     const members = this.members.map(({ member }) => member);
-    const { remotes, lost } = contest({ segment: this.#part.segment, own: this.#parts.own.id, members, remotes: this.#believed() });
-    const macs = members.map(({ mac }) => mac);
     const behind = members.flatMap(({ id }) => this.behind(id));
-    this.#remotes = contestBehind({ own: this.#parts.own.id, macs, behind, remotes });
-    for (const id of lost) if (!this.#lost.has(id)) this.#lose(id, "its sticky name is elsewhere");
+    for (const id of this.#others.weigh({ part: this.#part, members, behind }))
+      if (!this.#lost.has(id)) this.#lose(id, "its sticky name is elsewhere");
   }
 
   /** Its addresses are at another place, to where this node's packets must go at once. */
@@ -385,19 +328,4 @@ export class LocalSegment implements AsyncDisposable {
 
 function moved({ sticky, segment }: Member): MeshError {
   return new MeshError("moved", `the sticky name ${sticky} of the segment ${segment} was taken over by another member meanwhile`);
-}
-
-/** What an earlier run kept of members, by segment. */
-export function restoredMembers(store: StateStore, log: Log): Map<string, KeptMember[]> {
-  const found = new Map<string, KeptMember[]>();
-  for (const [key, stored] of store.entries<Stored>(memberKey(""))) {
-    try {
-      const connection = keptForm.read(stored.connection);
-      const kept = { member: { labels: connection.labels, ...stored.member }, connection };
-      found.set(kept.member.segment, [...(found.get(kept.member.segment) ?? []), kept]);
-    } catch (error) {
-      log.error("kept member of a segment not understood, left out", { key, error: (error as Error).message });
-    }
-  }
-  return found;
 }

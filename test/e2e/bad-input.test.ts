@@ -78,7 +78,7 @@ describe("bad input", function () {
   describe("of segments", () => {
     before(async () => {
       await lab.ctl(...["create", "segment", "plant", "--layer", "l3", "--prefix", "10.60.0.0/24,fd60::/64", "--sites", "paris,tokyo"]);
-      await lab.ctl(...["create", "segment", "floor", "--layer", "l2", "--prefix", "10.70.0.0/24"]);
+      await lab.ctl(...["create", "segment", "floor", "--layer", "l2", "--prefix", "10.70.0.0/24", "--allow-label", "role=hmi"]);
     });
 
     after(async () => {
@@ -147,6 +147,9 @@ describe("bad input", function () {
         /10\.60\.0\.200 of the segment plant is not paris's to give; that gives out 10\.60\.0\.0\/25, choose of those/,
       );
     });
+
+    it("a label that the pod does not have by what its node says of it", () =>
+      refused(1, [/takes only clients with role=hmi/], "floor", "--pod", "client", "--pod-label", "role=plc", "--label", "role=hmi"));
 
     it("an address that is taken, an interface of one name, and a segment that has members", async () => {
       await lab.pod("twin", "paris-1");
