@@ -1,4 +1,5 @@
 import ipaddr from "ipaddr.js";
+import { parseRange, rangesMeet } from "../../core/ipam/address.js";
 import { isV6, macOf } from "../addresses.js";
 
 /** What members of an L3 segment have as their next hop, on every node the same: it is each node's own. */
@@ -28,4 +29,9 @@ export function trunkAddress(tunnel: string): string {
 /** A member's MAC where it asks for none. It follows from its address, and so moves with it. */
 export function memberMac(segment: string, address: string): string {
   return macOf(`segment ${segment} ${address}`);
+}
+
+/** Whether any of these have an address in common with any of the others. */
+export function anyMeet(some: readonly string[], others: readonly string[]): boolean {
+  return some.some((prefix) => others.some((other) => rangesMeet(parseRange(prefix), parseRange(other))));
 }

@@ -3,25 +3,22 @@ import type { Segment } from "../../api/gen/isthmus/v1/segment.js";
 import { askingBy } from "../../core/asking.js";
 import type { Call, Element } from "../../core/chain.js";
 import type { Prover } from "../../core/checkTokens.js";
-import { contextOf, ipContextOf, withContext } from "../../core/context.js";
-import { isAway, MeshError } from "../../core/error.js";
-import { BESIDE } from "../../core/excluded.js";
-import { parseRange, type Range, rangesMeet } from "../../core/ipam/address.js";
-import { mechanismName, NODE_TUNNEL } from "../../core/mechanism.js";
+import { ipContextOf } from "../../core/context.js";
+import { isAway } from "../../core/error.js";
+import { parseRange, type Range } from "../../core/ipam/address.js";
 import { firstSegment, withOwnMetrics } from "../../core/path.js";
-import { isHostMac, membershipName } from "../../core/segment/membership.js";
+import { membershipName } from "../../core/segment/membership.js";
 import { type JoinWishes, joinWishes } from "../../core/segment/wishes.js";
-import { UP } from "../../core/states.js";
 import { inPart } from "../../core/trace.js";
 import { deviceName } from "../../kernel/names.js";
-import { hostPrefix, parseAddress } from "../addresses.js";
+import { hostPrefix } from "../addresses.js";
 import type { Announce } from "../connect.js";
 import type { KernelSide } from "../crossConnect.js";
 import { accept, type Ways } from "../mechanisms/choice.js";
-import { counterMetrics } from "../metrics.js";
-import { lower } from "../mtu.js";
-import { gatewayFor, memberMac } from "./addressing.js";
-import { isL2, podAddress, trunkDevice } from "./devices.js";
+import { anyMeet, memberMac } from "./addressing.js";
+import { macOf, mustAnnounceAlone, mustBeAllowed, mustBeFree, mustBeOutside } from "./admission.js";
+import { answer, counted } from "./answer.js";
+import { isL2 } from "./devices.js";
 import type { KeptMember } from "./kept.js";
 import type { LocalSegment } from "./local.js";
 import type { Member } from "./part.js";
@@ -84,7 +81,7 @@ async function joined(parts: JoinParts, segment: Segment, call: Call): Promise<C
     const place = before ?? (await placeFor(parts, { wishes, call, local, out }));
     const beside = before?.beside ?? anyMeet(segment.prefixes, others.prefixes);
     const member = memberOf(call.connection, wishes, { ...placeOf(place), id, side, beside, mac, labels }, local);
-    return { member, connection: answer(parts, local, call.connection, member) };
+    return { member, connection: answer(parts.forwarder, local, call.connection, member) };
   };
   const { member, connection } = await parts.segments.join(segment, id, admit, call.signal);
   if (before === undefined && isL2(segment)) parts.announce(side, member.addresses, member.mac);
@@ -160,122 +157,12 @@ function labelOf(name: string, more = ""): string {
   return trimmed(trimmed(legal(name)).slice(0, 63 - behind.length) + behind) || "member";
 }
 
-function answer({ forwarder }: JoinParts, local: LocalSegment, conn: Connection, member: Member): Connection {
-  const { segment } = local.part;
-  const routed = !isL2(segment);
-  const ip = {
-    ...ipContextOf(conn),
-    srcIpAddrs: member.addresses.map((address) => podAddress(segment, address)),
-    dstIpAddrs: routed ? local.leases.routers.map(parseAddress) : [],
-    srcRoutes: routed ? segment.prefixes.map((prefix) => ({ prefix, nextHop: gatewayFor(prefix) })) : [],
-    dstRoutes: [],
-  };
-  const { name, dnsDomain } = segment;
-  const resolver = { dnsServerIps: [...local.leases.routers], searchDomains: [`${name}.${dnsDomain}`] };
-  const answered = withContext(conn, {
-    ipContext: ip,
-    MTU: lower(contextOf(conn).MTU, local.mtu),
-    ...(dnsDomain === "" ? {} : { dnsContext: { configs: [resolver] } }),
-    ...(member.beside ? { extraContext: { ...contextOf(conn).extraContext, [BESIDE]: "true" } } : {}),
-  });
-  const named = {
-    ...answered,
-    mechanism: member.side.mechanism,
-    payload: routed ? "IP" : "ETHERNET",
-    networkServiceEndpointName: membershipName(segment.name, forwarder),
-    state: UP,
-  };
-  return withOwnMetrics(named, sideMetrics(member.side));
-}
-
-/** As with other connections, a refresh tells what has passed. */
-async function counted(segments: Segments, id: string): Promise<Record<string, string>> {
-  const [found] = (await segments.local(id)?.counters([id])) ?? [];
-  if (found === undefined) return {};
-  const { rxBytes, txBytes, rxPackets, txPackets, drops } = found.counters;
-  // Nothing goes round this port: it has counted both ways itself.
-  const beyond = { rxBytes: txBytes, txBytes: rxBytes, rxPackets: txPackets, txPackets: rxPackets, drops: 0 };
-  return counterMetrics({ rxBytes, txBytes, rxPackets, txPackets, drops }, beyond);
-}
-
-/** What this hop says of the two sides: a pod's interface, and the way to all other nodes, which is encrypted. */
-function sideMetrics({ mechanism, name }: KernelSide): Record<string, string> {
-  return {
-    "isthmus.server_mechanism": mechanismName(mechanism),
-    "isthmus.client_mechanism": "node-tunnel",
-    server_interface: `${mechanism.type}/${name}`,
-    client_interface: `${NODE_TUNNEL}/${trunkDevice}`,
-    "isthmus.encrypted": "true",
-  };
-}
-
 /** Addresses that mean something else to the client. Where all of the segment does, it is asked for by name all the same. */
 function excluded(conn: Connection, { prefixes }: Segment): string[] {
   const isAll = (excludes: string) => prefixes.some((prefix) => covers(parseRange(excludes), parseRange(prefix)));
   return ipContextOf(conn).excludedPrefixes.filter((prefix) => !isAll(prefix));
 }
 
-function anyMeet(some: readonly string[], others: readonly string[]): boolean {
-  return some.some((prefix) => others.some((other) => rangesMeet(parseRange(prefix), parseRange(other))));
-}
-
 function covers(a: Range, b: Range): boolean {
   return a.family === b.family && a.first <= b.first && b.last <= a.last;
-}
-
-/** The MAC address that the client asks for, or "". */
-function macOf(conn: Connection): string {
-  const mac = contextOf(conn).ethernetContext?.srcMac.toLowerCase() ?? "";
-  if (mac === "" || isHostMac(mac)) return mac;
-  throw new MeshError("invalid", `${JSON.stringify(mac)} is no MAC address of one interface; write it as 02:00:5e:10:00:01`);
-}
-
-/** Whoever has another's MAC address gets its frames. */
-function mustBeFree(mac: string, id: string, local: LocalSegment): void {
-  const elsewhere = () => isL2(local.part.segment) && local.remotes.some(({ members }) => members.some((member) => member.mac === mac));
-  if (mac === "" || !(local.hasMac(mac, id) || elsewhere())) return;
-  throw new MeshError(
-    "exists",
-    `the MAC address ${mac} is another's in the segment ${local.part.segment.name}; ask for another, or for none`,
-  );
-}
-
-/** A node has one way to what is behind its own members; other nodes may have more. Who has the same sticky name is about to lose it. */
-function mustAnnounceAlone({ announces, sticky }: JoinWishes, id: string, local: LocalSegment): void {
-  for (const { member } of local.members) {
-    const twice = announces.find((prefix) => member.announces.includes(prefix));
-    if (twice === undefined || member.id === id || (sticky !== "" && member.sticky === sticky)) continue;
-    throw new MeshError(
-      "exists",
-      `${member.name} announces ${twice} on this node already, in the segment ${member.segment}; announce it on another node, or let that one leave`,
-    );
-  }
-}
-
-/** What lies in the segment is its members' own; nobody draws what is sent to them. */
-function mustBeOutside({ name, prefixes }: Segment, announces: readonly string[]): void {
-  const inside = announces.find((prefix) => anyMeet([prefix], prefixes));
-  if (inside === undefined) return;
-  throw new MeshError(
-    "invalid",
-    `${inside} has addresses of the segment ${name} itself (${prefixes.join(", ")}); announce what lies outside of it`,
-  );
-}
-
-function mustBeAllowed(
-  { name, allowLabels, allowSpoofing }: Segment,
-  { spoofing }: JoinWishes,
-  labels: Readonly<Record<string, string>>,
-): void {
-  if (spoofing && !allowSpoofing)
-    throw new MeshError(
-      "denied",
-      `the segment ${name} lets nobody send from addresses that are not his own; join without --allow-spoofing, or make an l2 segment with it (nsmctl create segment --allow-spoofing)`,
-    );
-  const missing = Object.entries(allowLabels).flatMap(([key, value]) => (labels[key] === value ? [] : [`${key}=${value}`]));
-  if (missing.length === 0) return;
-  throw new MeshError(
-    "denied",
-    `the segment ${name} takes only clients with ${missing.join(", ")}; ask by nsmctl request-connection ${name} --label ${missing.join(" --label ")}`,
-  );
 }

@@ -10,7 +10,7 @@ import { until } from "../lib/until.js";
 
 const nodes = ["paris-1", "tokyo-1"];
 // The shortest that a registry gives.
-const lifetimeMs = 15_000;
+const lifetimeMs = 20_000;
 
 interface ListedAttachment {
   readonly id: string;

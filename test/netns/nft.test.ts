@@ -145,14 +145,24 @@ describe("the VXLAN filter", () => {
 
   it("adds and removes at the same cost among thousands", () => {
     const sources = Array.from({ length: 3_000 }, (_, n): VxlanSource => ({ kind: "vxlan-source", source: `fd99::${n % 7}`, vni: n }));
-    for (const source of sources) filter.add(source);
-    equal(filter.list().length, 3_000);
-    const start = performance.now();
-    for (const source of sources.slice(0, 100)) filter.remove(source);
-    const each = (performance.now() - start) / 100;
-    ok(each < 2, `${each} ms each`);
+    /** The median of a hundred, so that nothing else on the machine counts. */
+    const each = (act: (source: VxlanSource) => void) => {
+      const times = sources.slice(0, 100).map((source) => {
+        const start = performance.now();
+        act(source);
+        return performance.now() - start;
+      });
+      return times.sort((one, other) => one - other)[50] ?? 0;
+    };
+    const [add, remove] = [(source: VxlanSource) => filter.add(source), (source: VxlanSource) => filter.remove(source)];
+    const few = [each(add), each(remove)] as const;
+    for (const source of sources.slice(100)) filter.add(source);
+    const many = [each(add), each(remove)] as const;
+    const count = filter.list().length;
     for (const source of sources.slice(100)) filter.remove(source);
+    equal(count, 2_900);
     deepEqual(filter.list(), []);
+    for (const at of [0, 1] as const) ok(many[at] < 3 * few[at], `${many[at]} ms among thousands, ${few[at]} ms among few`);
   });
 
   it("refuses what is no address and no VNI", () => {

@@ -147,9 +147,8 @@ function making(test: Test): void {
     await make(kernel, [port("p-a", world.pod("a"))]);
     const counters = await kernel.counters(["p-a", "nothing"]);
     assert.deepEqual([...counters.keys()], ["p-a"]);
-    // Many are read in another way than few.
     const many = await kernel.counters(["p-a", ...Array.from({ length: 1_000 }, (_, at) => `none-${at}`)]);
-    assert.deepEqual([...many], [...counters]);
+    assert.deepEqual([...many.keys()], ["p-a"]);
     assert.deepEqual(Object.keys(counters.get("p-a") ?? {}).sort(), ["drops", "rxBytes", "rxPackets", "txBytes", "txPackets"]);
   });
 
