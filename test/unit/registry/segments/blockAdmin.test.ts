@@ -85,7 +85,15 @@ describe("the address blocks of a segment, for the administrator", () => {
       /^spiffe:\/\/paris\/node\/paris-1\/forwarder is registered, so paris-1 gives addresses of the segment plant to members; stop it first, or release/;
     await refused("conflict", () => release("paris-1"), sentence);
     assert.deepEqual(await listed(), ["10.60.0.0/28 paris-1"]);
+    const { revision } = await site.store.list("");
     assert.deepEqual(await release("paris-1", true), [block]);
+    // It says at once again what is gone of its words, and would be believed as long as the block is its own.
+    const gone: string[] = [];
+    for await (const { changes } of site.store.watch("", { after: revision, signal: AbortSignal.timeout(5_000) })) {
+      gone.push(...changes.flatMap((change) => (change.type === "delete" ? change.key : [])));
+      if (gone.length >= 2) break;
+    }
+    assert.match(gone.join(" then "), /^segment-block\/.* then endpoints\/plant\.paris-1$/);
     assert.equal(await site.store.get("endpoints/plant.paris-1"), undefined);
     await refused("moved", () => register("paris-1", block), /which was not given to it$/);
     // One that is there after all has them again, as long as nobody else has.
